@@ -1,0 +1,310 @@
+"""The only place that wires: one application, its selling partners, and the stages that their calls pass.
+
+your middleware -> retry -> prepare a token -> throttling -> attach the token -> inner stages -> wire
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Self, Unpack
+
+import anyio
+
+from .apis.namespace import Apis
+from .auth import LWA_ENDPOINT, Authorising, Credentials, LwaClient, TokenCache, digest
+from .config import ClientConfig, Options
+from .errors import ClientClosedError
+from .events import Event
+from .logs import log
+from .middleware import Middleware, compose
+from .operation import Call, Reply, Timeouts
+from .retry import retrying
+from .scheduler import Account, Scheduler
+from .transport import Wire, default_transport, user_agent
+
+__all__ = ["Application", "SellingPartner"]
+
+
+class Application:
+    """One registered application: its transport, its tokens and its usage plans, shared by all its selling partners.
+
+        async with Application(client_id=..., client_secret=..., region=Region.EU) as app:
+            sp = app.selling_partner(refresh_token=...)
+
+    Args:
+        client_id: Of the application's Login with Amazon credentials.
+        client_secret: Likewise; never shown.
+        options: As described in `ClientConfig`; one of `region`, `marketplace` and `endpoint` is needed.
+
+    Attributes:
+        scheduler: Keeps every call within its usage plan.
+
+    Raises:
+        ConfigError: A credential or an option is missing or wrong.
+    """
+
+    def __init__(self, *, client_id: str, client_secret: str, **options: Unpack[Options]) -> None:
+        self._credentials = Credentials(client_id=client_id, client_secret=client_secret)
+        self._config = config = ClientConfig(**options)
+        if config.plans:
+            _check_plans(config)
+        self._opened = default_transport() if config.transport is None else None
+        transport = config.transport or self._opened
+        assert transport is not None
+        clock = current_time
+        self._wire = Wire(
+            transport,
+            endpoint=config.url,
+            timeouts=config.timeout,
+            user_agent=user_agent(config.application_name, config.application_version),
+            emit=self._emit,
+            clock=clock,
+        )
+        self.scheduler = Scheduler(emit=self._emit, clock=clock, plans=config.plans)
+        self._tokens = TokenCache(emit=self._emit, clock=clock)
+        self._lwa = LwaClient(
+            self._post_form,
+            endpoint=config.lwa_endpoint or LWA_ENDPOINT,
+            policy=config.retry,
+            sleep=anyio.sleep,
+            random=random.random,
+        )
+        self._retrying = retrying(config.retry, sleep=anyio.sleep, random=random.random, clock=clock, emit=self._emit)
+        self._is_closed = False
+        self._in_flight = 0
+        self._idle: anyio.Event | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(client_id={self._credentials.client_id!r}, endpoint={self._config.url!r})"
+
+    def selling_partner(
+        self, *, refresh_token: str | None = None, selling_partner_id: str | None = None
+    ) -> SellingPartner:
+        """Return a client for one selling partner: a light object that shares all that this application has.
+
+        Args:
+            refresh_token: The selling partner's; without one, only grantless operations can be called.
+            selling_partner_id: Amazon's id of the selling partner. Refresh tokens of the same id share their usage
+                plans, as they do at Amazon; without it each refresh token counts as a selling partner of its own.
+
+        Raises:
+            ConfigError: The refresh token is empty or has white space at an end.
+        """
+        partner = SellingPartner.__new__(SellingPartner)
+        partner._attach(self, refresh_token, selling_partner_id, owns=False)
+        return partner
+
+    async def aclose(self, *, grace: float = 10.0) -> None:
+        """Close the client.
+
+        Calls that wait for their turn get a `ClientClosedError`; exchanges under way may end first.
+
+        Args:
+            grace: Seconds that exchanges under way are given; after that their connections are cut.
+        """
+        self._is_closed = True
+        self.scheduler.close()
+        try:
+            if self._in_flight:
+                self._idle = self._idle or anyio.Event()
+                with anyio.move_on_after(grace):
+                    await self._idle.wait()
+        finally:
+            if self._opened is not None:
+                with anyio.CancelScope(shield=True):  # connections are closed also when the wait was cancelled
+                    await self._opened.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # Also when the block was cancelled, connections are closed in order.
+        with anyio.CancelScope(shield=True):
+            await self.aclose(grace=0.0 if exc_type else 10.0)
+
+    async def _post_form(
+        self, url: str, form: Mapping[str, str], timeouts: Timeouts
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        if self._is_closed:  # else a repeat would open connections that nobody closes
+            raise ClientClosedError("the client was closed before there was an access token", operation="lwa")
+        return await self._wire.post_form(url, form, timeouts)
+
+    def _emit(self, event: Event) -> None:
+        log(event)
+        if self._config.on_event is not None:
+            try:
+                self._config.on_event(event)
+            except Exception:
+                # It must not decide how a call ends: after a sent message it would look as if that had failed.
+                logging.getLogger("spapi_async").exception("on_event raised")
+
+    def _stages(self, credentials: Credentials, selling_partner_id: str | None, partner: SellingPartner) -> _Stages:
+        name = selling_partner_id or (f"token-{digest(credentials.refresh_token)}" if credentials.refresh_token else "")
+        account = Account(credentials.client_id, name, self._config.url)
+        auth = Authorising(credentials, self._lwa, self._tokens, partner._create_rdt)
+        return (
+            *self._config.middleware,
+            self._retrying,
+            auth.prepare,
+            self.scheduler.throttling(account),
+            auth.attach,
+        )
+
+
+def _check_plans(config: ClientConfig) -> None:
+    from .apis import catalog
+
+    known = {operation.key for operation in catalog(*(name.partition(".")[0] for name in config.plans))}
+    if not known.issuperset(config.plans):
+        known = {operation.key for operation in catalog()}  # a misspelt module is near to another's operation
+    config.check_plans(known)
+
+
+_Stages = tuple[Middleware, ...]
+
+
+def current_time() -> float:
+    """Return the event loop's clock, in seconds. It is asked several times a call."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:  # not asyncio; anyio knows, but takes twenty times as long to find out
+        return anyio.current_time()
+
+
+class SellingPartner(Apis):
+    """A client for one selling partner. Each API version is an attribute, each operation a method of it.
+
+        async with SellingPartner(client_id=..., client_secret=..., refresh_token=..., region=Region.NA) as sp:
+            reply = await sp.orders_v0.get_orders(marketplace_ids=[Marketplace.US], created_after=...)
+
+    Made this way it has an `Application` of its own and closes it; for many selling partners of one application make
+    them with `Application.selling_partner`, so that they share connections, tokens and usage plans.
+
+    Args:
+        client_id: Of the application's Login with Amazon credentials.
+        client_secret: Likewise; never shown.
+        refresh_token: The selling partner's; never shown. Without one, only grantless operations can be called.
+        selling_partner_id: Amazon's id of the selling partner, if you know it.
+        options: As described in `ClientConfig`; one of `region`, `marketplace` and `endpoint` is needed.
+
+    Raises:
+        ConfigError: A credential or an option is missing or wrong.
+    """
+
+    def __init__(
+        self,
+        *,
+        client_id: str,
+        client_secret: str,
+        refresh_token: str | None = None,
+        selling_partner_id: str | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        application = Application(client_id=client_id, client_secret=client_secret, **options)
+        self._attach(application, refresh_token, selling_partner_id, owns=True)
+
+    def _attach(
+        self, application: Application, refresh_token: str | None, selling_partner_id: str | None, *, owns: bool
+    ) -> None:
+        self._application = application
+        self._owns_application = owns
+        self._credentials = Credentials(
+            client_id=application._credentials.client_id,
+            client_secret=application._credentials.client_secret,
+            refresh_token=refresh_token,
+        )
+        self._stages = application._stages(self._credentials, selling_partner_id, self)
+        self._pipeline = compose(self._stages, application._wire.exchange)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._application!r})"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **options: Unpack[Options]) -> Self:
+        """Make a client from environment variables; options given here go before them.
+
+        `SPAPI_CLIENT_ID`, `SPAPI_CLIENT_SECRET`, `SPAPI_REFRESH_TOKEN`, `SPAPI_REGION`, `SPAPI_ENDPOINT`,
+        `SPAPI_LWA_ENDPOINT`; for the first three also the names other clients use: `LWA_APP_ID`, `LWA_CLIENT_SECRET`,
+        `SP_API_REFRESH_TOKEN`.
+
+        Args:
+            environ: The environment; None takes the process's.
+            options: As described in `ClientConfig`.
+
+        Raises:
+            ConfigError: Variables are missing; it names all of them.
+        """
+        environ = os.environ if environ is None else environ
+        if not {"region", "marketplace", "endpoint"} & options.keys():
+            options["region"] = environ.get("SPAPI_REGION") or None
+            options["endpoint"] = environ.get("SPAPI_ENDPOINT") or None
+        if "lwa_endpoint" not in options:
+            options["lwa_endpoint"] = environ.get("SPAPI_LWA_ENDPOINT") or None
+        where = options.get("region") or options.get("marketplace") or options.get("endpoint")
+        credentials = Credentials.from_env(environ, also_missing=() if where else ("SPAPI_REGION or SPAPI_ENDPOINT",))
+        return cls(
+            client_id=credentials.client_id,
+            client_secret=credentials.client_secret,
+            refresh_token=credentials.refresh_token,
+            **options,
+        )
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """Keeps every call within its usage plan; shared by all selling partners of the application."""
+        return self._application.scheduler
+
+    async def send(self, call: Call, inner: Iterable[Middleware] = ()) -> Reply:
+        """Send a call through all stages.
+
+        Args:
+            call: Made by `Operation.call`.
+            inner: Further stages for this call, run last before the wire: on every attempt, when the call has its turn
+                and its token.
+
+        Returns:
+            The 2xx reply.
+
+        Raises:
+            AuthError: There is no token for it.
+            CallError: It failed; the class and its attributes tell how, and whether it is safe to repeat.
+            ConfigError: It needs a refresh token and there is none.
+        """
+        application = self._application
+        if application._is_closed:
+            raise ClientClosedError("the client is closed", operation=call.operation.key)
+        inner = tuple(inner)
+        pipeline = compose((*self._stages, *inner), application._wire.exchange) if inner else self._pipeline
+        application._in_flight += 1
+        try:
+            return await pipeline(call)
+        finally:
+            application._in_flight -= 1
+            if not application._in_flight and application._idle is not None:
+                application._idle.set()
+
+    async def aclose(self, *, grace: float = 10.0) -> None:
+        """Close the client, if it was not made by an `Application`; as `Application.aclose`."""
+        if self._owns_application:
+            await self._application.aclose(grace=grace)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._owns_application:
+            await self._application.__aexit__(exc_type, exc, traceback)
+
+    async def _create_rdt(self, body: bytes) -> Reply:
+        from .apis.tokens_2021_03_01.operations import CREATE_RESTRICTED_DATA_TOKEN
+
+        return await self.send(CREATE_RESTRICTED_DATA_TOKEN.call(body=body))

@@ -1,0 +1,171 @@
+"""What a client is set up with: checked when it is made, so that a mistake shows before the first call."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from types import UnionType
+from typing import TYPE_CHECKING, TypedDict
+from urllib.parse import urlsplit
+
+import attrs
+
+from .errors import ConfigError
+from .events import Event
+from .marketplaces import Marketplace, Region
+from .middleware import Middleware
+from .operation import Timeouts, UsagePlan
+from .retry import RetryPolicy
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["ClientConfig", "Options"]
+
+
+class Options(TypedDict, total=False):
+    """The options of `Application` and `SellingPartner`, for type checkers; `ClientConfig` describes them."""
+
+    region: Region | str | None
+    marketplace: Marketplace | str | None
+    sandbox: bool
+    endpoint: str | None
+    lwa_endpoint: str | None
+    transport: httpx.AsyncBaseTransport | None
+    timeout: Timeouts
+    retry: RetryPolicy
+    middleware: Sequence[Middleware]
+    on_event: Callable[[Event], None] | None
+    plans: Mapping[str, UsagePlan]
+    application_name: str | None
+    application_version: str | None
+
+
+@attrs.frozen(kw_only=True)
+class ClientConfig:
+    """The options of a client. One of `region`, `marketplace` and `endpoint` is needed.
+
+    Args:
+        region: One of Amazon's three: `Region.NA`, `Region.EU` or `Region.FE`, or its name.
+        marketplace: A marketplace, which implies the region.
+        sandbox: True for Amazon's own static sandbox of the region.
+        endpoint: URL that calls go to instead, as of a local sandbox or a proxy.
+        lwa_endpoint: Full URL of the token endpoint instead of Login with Amazon's.
+        transport: Any `httpx.AsyncBaseTransport`. Default: our own engine on asyncio, httpx's on trio. One that is
+            handed in is not closed with the client.
+        timeout: How long one HTTP exchange may take. Waiting for the usage plan does not count.
+        retry: How often, and after which waits, a failed attempt is made again.
+        middleware: Stages of your own, outermost first; each sees a call once, before retries.
+        on_event: Is called with every event. It must be quick; what it raises is logged and changes nothing.
+        plans: Usage plans that override the built-in ones, by operation as in `orders_v0.get_orders`.
+        application_name: Your application's name for the User-Agent that Amazon requires. Default `spapi_async`.
+        application_version: Its version.
+
+    Raises:
+        ConfigError: An option is wrong, or two contradict each other.
+    """
+
+    region: Region | str | None = None
+    marketplace: Marketplace | str | None = None
+    sandbox: bool = False
+    endpoint: str | None = None
+    lwa_endpoint: str | None = None
+    transport: httpx.AsyncBaseTransport | None = None
+    timeout: Timeouts = attrs.field(factory=Timeouts)
+    retry: RetryPolicy = attrs.field(factory=RetryPolicy)
+    middleware: Sequence[Middleware] = ()
+    on_event: Callable[[Event], None] | None = None
+    plans: Mapping[str, UsagePlan] = attrs.field(factory=dict)
+    application_name: str | None = None
+    application_version: str | None = None
+    url: str = attrs.field(init=False)
+    """The URL that calls go to, without a slash at its end."""
+
+    @url.default
+    def _url(self) -> str:
+        region = None if self.region is None else _read_region(self.region)
+        if self.marketplace is not None:
+            implied = _read_marketplace(self.marketplace).region
+            if region not in {None, implied}:
+                raise ConfigError(f"the marketplace is in region {implied!s}, but region is {region!s}")
+            region = implied
+        if self.endpoint is not None:
+            if self.sandbox:
+                raise ConfigError("sandbox=True means Amazon's own sandbox; it cannot go with endpoint=")
+            return _check_url("endpoint", self.endpoint).rstrip("/")
+        if region is None:
+            raise ConfigError("one of region=, marketplace= or endpoint= is needed")
+        return region.sandbox_endpoint if self.sandbox else region.endpoint
+
+    def __attrs_post_init__(self) -> None:
+        if self.lwa_endpoint is not None:
+            _check_url("lwa_endpoint", self.lwa_endpoint)
+        for name, (kind, words) in _KINDS.items():
+            _check_kind(name, isinstance(getattr(self, name), kind), words, getattr(self, name))
+        _check_kind("on_event", self.on_event is None or callable(self.on_event), "a function", self.on_event)
+        for stage in self.middleware:
+            _check_kind("middleware", callable(stage), "a sequence of functions", stage)
+        for key, plan in self.plans.items():
+            _check_kind(f"plans[{key!r}]", isinstance(plan, UsagePlan), "a UsagePlan", plan)
+        if self.transport is not None:
+            is_one = hasattr(self.transport, "handle_async_request")
+            _check_kind("transport", is_one, "an httpx.AsyncBaseTransport", self.transport)
+
+    def check_plans(self, known: Iterable[str]) -> None:
+        """Refuse plans for operations that do not exist: a misspelt name would silently change nothing.
+
+        Raises:
+            ConfigError: A name is not among the known ones; it names the nearest.
+        """
+        names = set(known)
+        for name in self.plans:
+            if name not in names:
+                near = get_close_matches(name, names, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else " (names are as in 'orders_v0.get_orders')"
+                raise ConfigError(f"plans: there is no operation {name!r}{hint}")
+
+
+_KINDS: dict[str, tuple[type | UnionType, str]] = {
+    "sandbox": (bool, "True or False"),
+    "timeout": (Timeouts, "a Timeouts, as in Timeouts(read=30)"),
+    "retry": (RetryPolicy, "a RetryPolicy, as in RetryPolicy(max_attempts=2)"),
+    "middleware": (Sequence, "a sequence of functions"),
+    "plans": (Mapping, "a mapping from the names of operations to UsagePlan"),
+    "application_name": (str | None, "text"),
+    "application_version": (str | None, "text"),
+}
+
+
+def _check_kind(name: str, is_right: bool, words: str, value: object) -> None:
+    if not is_right:
+        raise ConfigError(f"{name} must be {words}, not of type {type(value).__name__}")
+
+
+def _read_region(name: str) -> Region:
+    _check_kind("region", isinstance(name, str), "a Region or its name", name)
+    try:
+        return Region(name.strip().lower())
+    except ValueError:
+        raise ConfigError(f"region must be one of {', '.join(Region)}, not {name!r}") from None
+
+
+def _read_marketplace(name: str) -> Marketplace:
+    try:
+        return Marketplace(name)
+    except ValueError:
+        raise ConfigError(f"marketplace {name!r} is not known; give region= or endpoint= instead") from None
+
+
+def _check_url(name: str, url: str) -> str:
+    _check_kind(name, isinstance(url, str), "a URL", url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        parts = urlsplit("")
+    is_where = parts.scheme in {"http", "https"} and parts.hostname and not re.search(r"\s", url)
+    if not is_where or parts.query or parts.fragment or "@" in parts.netloc:
+        # Not shown: it could hold a password.
+        raise ConfigError(f"{name} must be a URL as in https://sellingpartnerapi-eu.amazon.com")
+    return url

@@ -1,0 +1,111 @@
+"""What happened, as frozen classes. Each stage tells it through the `emit` it was given; nothing listens by default.
+
+`on_event=` of the client gets every event, in the task that caused it; what it raises is logged and changes nothing. No
+event holds a secret or a buyer's data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+__all__ = [
+    "Attempted",
+    "Emit",
+    "Event",
+    "RateLearned",
+    "Retried",
+    "RowSettled",
+    "Throttled",
+    "TokenRefreshed",
+    "Waited",
+]
+
+
+@attrs.frozen(kw_only=True)
+class Event:
+    """The root of all events."""
+
+
+@attrs.frozen(kw_only=True)
+class Waited(Event):
+    """A call got its turn after waiting for its usage plan."""
+
+    operation: str
+    seconds: float
+    queue_length: int
+    """Calls that still waited when it got its turn."""
+
+
+@attrs.frozen(kw_only=True)
+class Attempted(Event):
+    """One HTTP exchange ended, well or not."""
+
+    operation: str
+    attempt: int
+    status: int | None
+    """None without a reply."""
+    elapsed: float
+    """Seconds from the start of the exchange."""
+    request_id: str | None
+
+
+@attrs.frozen(kw_only=True)
+class Throttled(Event):
+    """Amazon answered 429; the call goes back to the head of its queue."""
+
+    operation: str
+    wait: float
+    """Seconds until its next turn, as planned now."""
+    request_id: str | None
+
+
+@attrs.frozen(kw_only=True)
+class RateLearned(Event):
+    """`x-amzn-RateLimit-Limit` said another rate; all who wait were planned anew."""
+
+    operation: str
+    old: float
+    new: float
+    """Requests/s, like `old`."""
+
+
+@attrs.frozen(kw_only=True)
+class Retried(Event):
+    """An attempt failed and the call will be sent again."""
+
+    operation: str
+    attempt: int
+    """The attempt that failed."""
+    delay: float
+    """Seconds of backoff before the next one."""
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class TokenRefreshed(Event):
+    """A new token was fetched."""
+
+    kind: str
+    """`access`, `grantless` or `restricted`."""
+    expires_in: float
+    """Seconds, as Amazon said."""
+    elapsed: float
+    """Seconds that fetching it took."""
+
+
+@attrs.frozen(kw_only=True)
+class RowSettled(Event):
+    """A row of a bulk job has its outcome."""
+
+    kind: str
+    number: int
+    """The row's line in its source."""
+    state: str
+    reason: str
+    request_id: str | None
+
+
+Emit = Callable[[Event], None]
+"""Takes an event. It must return soon and not raise: it runs in the middle of the call."""

@@ -1,0 +1,77 @@
+"""Events as lines of the logger `spapi_async`. Nothing here configures logging: levels and handlers are yours.
+
+A retry is a WARNING, a 429, a learned rate and a fetched token are INFO, the rest is DEBUG.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from .events import Attempted, Event, RateLearned, Retried, RowSettled, Throttled, TokenRefreshed, Waited
+
+__all__ = ["log"]
+
+_logger = logging.getLogger("spapi_async")
+
+
+def log(event: Event) -> None:
+    """Write the event's line."""
+    write = _LINES.get(type(event))
+    if write is not None:
+        write(event)
+
+
+def _retried(event: Retried) -> None:
+    _logger.warning(
+        "%s: attempt %d failed (%s), next one in %.2f s", event.operation, event.attempt, event.reason, event.delay
+    )
+
+
+def _throttled(event: Throttled) -> None:
+    _logger.info(
+        "%s: throttled (429, request id %s), its turn comes again in %.2f s",
+        event.operation,
+        event.request_id,
+        event.wait,
+    )
+
+
+def _rate_learned(event: RateLearned) -> None:
+    _logger.info("%s: Amazon's rate is %g/s, not %g/s", event.operation, event.new, event.old)
+
+
+def _token_refreshed(event: TokenRefreshed) -> None:
+    _logger.info("fetched a new %s token in %.2f s, valid for %.0f s", event.kind, event.elapsed, event.expires_in)
+
+
+def _waited(event: Waited) -> None:
+    _logger.debug("%s: waited %.3f s for its usage plan", event.operation, event.seconds)
+
+
+def _attempted(event: Attempted) -> None:
+    _logger.debug(
+        "%s: attempt %d: %s in %.3f s (request id %s)",
+        event.operation,
+        event.attempt,
+        event.status or "no reply",
+        event.elapsed,
+        event.request_id,
+    )
+
+
+def _row_settled(event: RowSettled) -> None:
+    _logger.debug("%s: line %d: %s %s", event.kind, event.number, event.state, event.reason)
+
+
+# A table and no chain of cases: every call passes here, mostly for nothing.
+_LINES: dict[type[Event], Callable[[Any], None]] = {
+    Retried: _retried,
+    Throttled: _throttled,
+    RateLearned: _rate_learned,
+    TokenRefreshed: _token_refreshed,
+    Waited: _waited,
+    Attempted: _attempted,
+    RowSettled: _row_settled,
+}

@@ -1,0 +1,115 @@
+"""Pages: following Amazon's tokens from one reply to the next."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+from .errors import CallError
+
+__all__ = ["Pager"]
+
+Page = TypeVar("Page")
+Item = TypeVar("Item")
+
+
+class Pager(Generic[Page, Item]):
+    """The result of an operation that comes in pages. Nothing is sent before it is awaited or iterated.
+
+        page = await sp.orders_v0.get_orders(...)             # the first page
+        async for order in sp.orders_v0.get_orders(...): ...  # the items of all pages
+        async for page in sp.orders_v0.get_orders(...).pages(): ...
+
+    Each page is a call of its own and waits for its turn. An empty page does not end it, only a missing token does.
+    Iterating again begins again.
+
+    Args:
+        operation: Named in errors, as in `orders_v0.get_orders`.
+        fetch: Gets the page of a token; None for the first.
+        token_of: Reads the token of the next page from a page and the token it was got with; None or "" when it is the
+            last one.
+        items_of: Reads the items of a page; None when it has none. Where they lie in several lists side by side, a page
+            is its own only item.
+    """
+
+    def __init__(
+        self,
+        operation: str,
+        fetch: Callable[[str | None], Awaitable[Page]],
+        token_of: Callable[[Page, str | None], str | None],
+        items_of: Callable[[Page], Iterable[Item] | None],
+    ) -> None:
+        self._operation = operation
+        self._fetch = fetch
+        self._token_of = token_of
+        self._items_of = items_of
+
+    def __await__(self) -> Generator[Any, None, Page]:
+        """Get the first page."""
+        return self._fetch(None).__await__()
+
+    def pages(self) -> AsyncIterator[Page]:
+        """Iterate over the pages.
+
+        Raises:
+            CallError: A page failed, or Amazon sent a token that was followed before, which would go on for ever.
+        """
+        return _Pages(self._operation, self._fetch, self._token_of)
+
+    def __aiter__(self) -> AsyncIterator[Item]:
+        """Iterate over the items of all pages. Raises as `pages` does."""
+        return _Items(self.pages(), self._items_of)
+
+
+# Classes, not generators: an asynchronous generator that a `break` leaves half-way has to be closed by its user (trio
+# warns if it is not), while these hold nothing that needs closing.
+
+
+class _Pages(Generic[Page]):
+    def __init__(
+        self,
+        operation: str,
+        fetch: Callable[[str | None], Awaitable[Page]],
+        token_of: Callable[[Page, str | None], str | None],
+    ) -> None:
+        self._operation = operation
+        self._fetch = fetch
+        self._token_of = token_of
+        self._followed: set[str] = set()
+        self._token: str | None = None
+        self._is_last = False
+
+    def __aiter__(self) -> _Pages[Page]:
+        return self
+
+    async def __anext__(self) -> Page:
+        if self._is_last:
+            raise StopAsyncIteration
+        if self._token in self._followed:
+            raise CallError(
+                "the token of the next page was followed before: the pages would never end",
+                operation=self._operation,
+                is_retry_safe=False,
+            )
+        page = await self._fetch(self._token)
+        if self._token is not None:
+            self._followed.add(self._token)  # only now: who goes on after an error gets the page that failed
+        self._token = self._token_of(page, self._token) or None
+        self._is_last = self._token is None
+        return page
+
+
+class _Items(Generic[Page, Item]):
+    def __init__(self, pages: AsyncIterator[Page], items_of: Callable[[Page], Iterable[Item] | None]) -> None:
+        self._pages = pages
+        self._items_of = items_of
+        self._items: Iterator[Item] = iter(())
+
+    def __aiter__(self) -> _Items[Page, Item]:
+        return self
+
+    async def __anext__(self) -> Item:
+        while True:
+            for item in self._items:
+                return item
+            self._items = iter(self._items_of(await anext(self._pages)) or ())

@@ -1,0 +1,12 @@
+"""When a call may go out: Amazon's usage plans, kept on this side of the wire so that 429s hardly ever happen.
+
+Read in this order: `keys` (which calls share a bucket), `bucket` (the arithmetic), `queue` (who goes next), `limiter`
+(the driver: waits, learns from replies, and is the throttling stage of the way through).
+"""
+
+from .bucket import Bucket
+from .keys import Account, BucketKey
+from .limiter import Scheduler
+from .queue import Queue, Ticket
+
+__all__ = ["Account", "Bucket", "BucketKey", "Queue", "Scheduler", "Ticket"]

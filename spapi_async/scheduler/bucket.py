@@ -1,0 +1,167 @@
+"""Amazon's token bucket as seen from here: pure arithmetic, `now` comes in.
+
+Theory. The server has a bucket of `burst` tokens that refills at `rate` per second and looks at it when a request
+*arrives*; we decide when a request *leaves*. If the way takes between d and d + J seconds, the requests that arrive in
+a window of length T have left in a window of length T + J. Whoever sends at most `burst - rate * J + rate * T` requests
+in every window of length T therefore never overruns the server. So we pace at the full rate, and only hold back
+`rate * J` tokens of the burst; sustained throughput stays 100 %. (Proof and measurements: docs/explanation/pacing.md.)
+
+The state is one number, as in the generic cell rate algorithm (GCRA): the time at which the bucket would be full again
+if nothing were taken. Tokens now = burst - rate * (full_at - now).
+
+What is known when:
+- The rate comes from the plan, later from `x-amzn-RateLimit-Limit`. The burst is never transmitted: the plan's stays.
+- J comes from observed round trips: the spread between the slowest and the fastest bounds the spread of the way out.
+- A 429 says that the server's bucket was empty, whatever ours says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from ..operation import UsagePlan
+
+__all__ = ["Bucket"]
+
+# Held back in any case, in tokens: without it, floating point at exact boundaries alone causes 429s, and Amazon's
+# refill is not perfectly linear (amzn/selling-partner-api-models#2422). Chosen after some testing.
+_MARGIN = 0.02
+
+# Seconds of jitter assumed until enough round trips were seen. The first calls open their connections, and a handshake
+# takes some round trips more than a warm call.
+_ASSUMED_JITTER = 0.1
+
+# Seconds that are allowed for in any case: under load, timers and the event loop are no more exact than that.
+_LEAST_JITTER = 0.02
+
+# How many round trips the spread is taken from: enough to contain a slow one, few enough to forget it within minutes.
+_WINDOW = 32
+_ENOUGH = 8
+
+
+class Bucket:
+    """The tokens of one usage plan.
+
+    Args:
+        plan: Rate and burst to begin with. The bucket starts full, as Amazon's do.
+
+    Attributes:
+        rate: Requests/s in force.
+        burst: The most calls at once from a full bucket.
+        jitter: Seconds by which the way to Amazon is assumed to vary.
+    """
+
+    __slots__ = (
+        "_busy_since",
+        "_confirmed_at",
+        "_early",
+        "_full_at",
+        "_not_before",
+        "_round_trips",
+        "burst",
+        "jitter",
+        "rate",
+    )
+
+    def __init__(self, plan: UsagePlan) -> None:
+        self.rate = plan.rate
+        self.burst = plan.burst
+        self._full_at = -math.inf  # full, and has been for as long as anybody remembers
+        self._busy_since = -math.inf  # when it was full last
+        self._confirmed_at = -math.inf  # when Amazon last said that the rate is this one
+        self._not_before = -math.inf  # until when Amazon asked to wait
+        self.jitter = _ASSUMED_JITTER
+        self._round_trips: deque[float] = deque(maxlen=_WINDOW)
+        self._plan_anew()
+
+    @property
+    def headroom(self) -> float:
+        """Seconds by which a token is left to ripen before it is used, because of the jitter."""
+        # One slow reply must not slow the pace down: while the burst has room for it, headroom costs nothing in the
+        # long run; beyond that (burst 1, mostly) each second of it is lost on every call, so a 429 is the lesser evil.
+        most = max(self.burst - 1.0 - _MARGIN, 0.25)
+        return (min(self.rate * self.jitter, most) + _MARGIN) / self.rate
+
+    def tokens(self, now: float) -> float:
+        """Return the tokens that Amazon's bucket should hold now, between 0 and burst."""
+        return self.burst - self.rate * max(0.0, self._full_at - now)
+
+    def wait(self, now: float, ahead: int = 0) -> float:
+        """Return the seconds until a call may leave when `ahead` others go before it; 0.0 if it may at once."""
+        early = self._early
+        if early >= 0.0:  # a line of calls leaves at the full rate
+            return max(0.0, max(self._full_at, now) + ahead / self.rate - early - now)
+        # No room for a burst: each call leaves some time after the bucket is full, and the next one counts from there.
+        return max(self._full_at - early, now) + ahead * (1.0 / self.rate - early) - now
+
+    def take(self, now: float) -> float:
+        """Take one token, or say how long until there is one.
+
+        Args:
+            now: Seconds on the scheduler's clock.
+
+        Returns:
+            0.0 if a token was taken, else the wait in seconds. Nothing is reserved: ask again when the wait is over.
+        """
+        wait = self._full_at - self._early - now
+        # A timer may fire a hair early; without this, the caller would ask again for the rest of a nanosecond.
+        if wait > 1e-9:
+            empty = now + self.burst / self.rate
+            if self._full_at > empty + 1e-3:
+                # No bucket is emptier than empty: this clock is not the one from before. (trio's begins anew, at
+                # random, with each `trio.run`.) How much time passed is not known, so none is assumed.
+                self._full_at = empty
+                self._busy_since = self._confirmed_at = self._not_before = now
+                return self.wait(now)
+            return max(wait, self._not_before - now)
+        if self._not_before > now:
+            return self._not_before - now
+        if self._full_at <= now:
+            self._full_at = self._busy_since = now
+        self._full_at += 1.0 / self.rate
+        return 0.0
+
+    def put_back(self) -> None:
+        """Return a token that was taken for a request that never left this machine."""
+        self._full_at -= 1.0 / self.rate
+
+    def observe(self, round_trip: float) -> None:
+        """Note how long a call took from its grant to its reply, in seconds."""
+        seen = self._round_trips
+        seen.append(round_trip)
+        if len(seen) >= _ENOUGH:
+            self.jitter = max(max(seen) - min(seen), _LEAST_JITTER)
+            self._plan_anew()
+
+    def learn(self, rate: float, now: float) -> None:
+        """Go on at the rate that Amazon says is in force.
+
+        The tokens stay what they are and the times move: if the times stayed instead, a bucket that was ahead by 10
+        tokens at 5/s would be ahead by 4 at 2/s, and everybody who waits would go out at once.
+
+        A lower rate may have been in force since Amazon last said otherwise. What the higher one added to the tokens in
+        that time was never there, so it is taken off.
+        """
+        if rate != self.rate:
+            missing = self.burst - self.tokens(now)
+            if rate < self.rate and missing > 0.0:
+                missing += (self.rate - rate) * (now - max(self._confirmed_at, self._busy_since))
+            self.rate = rate
+            self._full_at = now + min(missing, self.burst) / rate
+            self._plan_anew()
+        self._confirmed_at = now
+
+    def drain(self, now: float, wait: float = 0.0) -> None:
+        """Take note of a 429: Amazon's bucket is empty now.
+
+        Args:
+            now: Seconds on the scheduler's clock.
+            wait: Seconds that Amazon asked to wait (Retry-After). It is not known to send any with a 429.
+        """
+        self._full_at = max(self._full_at, now + self.burst / self.rate)
+        self._not_before = now + wait
+
+    def _plan_anew(self) -> None:
+        """Work out how long before the bucket is full a call may leave; below 0: how long after. Every call asks."""
+        self._early = (self.burst - 1.0) / self.rate - self.headroom

@@ -1,0 +1,247 @@
+"""The driver of the scheduler: it waits for a call's turn and learns from what comes back. asyncio and trio, by anyio.
+
+How waiting works: whoever stands at the head of a bucket's queue is its timer. It sleeps until its token is there; all
+others sleep without a timer until they are woken as the new head. So there is one timer a bucket, no background task
+that could leak, and a changed rate re-plans everybody by waking one. A token is taken in the same step in which its
+taker goes on, with no `await` between: a cancelled waiter never holds one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import anyio
+
+from ..errors import (
+    ArgumentError,
+    AuthError,
+    CallError,
+    ClientClosedError,
+    QueueFullError,
+    QuotaExceededError,
+    SpapiError,
+    StatusError,
+    ThrottleTimeoutError,
+    TransportError,
+)
+from ..events import Emit, RateLearned, Throttled, Waited
+from ..middleware import Middleware, Next
+from ..operation import Call, Operation, Reply, UsagePlan
+from .bucket import Bucket
+from .keys import Account, BucketKey
+from .queue import Queue, Ticket
+
+__all__ = ["Scheduler"]
+
+_RATE_HEADER = "x-amzn-ratelimit-limit"
+
+# Seconds. The slowest plan grows a token in three minutes; whoever asks for much more is not to be believed.
+_LONGEST_RETRY_AFTER = 300.0
+
+
+class _Lane:
+    """One bucket, and the calls that wait for it."""
+
+    __slots__ = ("bucket", "plan", "queue")
+
+    def __init__(self, plan: UsagePlan) -> None:
+        self.plan = plan
+        self.bucket = Bucket(plan)
+        self.queue = Queue()
+
+    def wake_head(self) -> None:
+        head = self.queue.head()
+        if head is not None and head.wake is not None:
+            head.wake()
+
+
+class Scheduler:
+    """Keeps every call within its usage plan; one for all selling partners of an application.
+
+    Args:
+        clock: Gives seconds; the default is the event loop's clock.
+        emit: Is told what happens.
+        plans: Usage plans that override the built-in ones, by operation as in `orders_v0.get_orders`.
+        max_queue: How many calls may wait for one bucket before a further one raises `QueueFullError`.
+    """
+
+    def __init__(
+        self,
+        *,
+        emit: Emit,
+        clock: Callable[[], float] = anyio.current_time,
+        plans: Mapping[str, UsagePlan] | None = None,
+        max_queue: int = 100_000,
+    ) -> None:
+        self._clock = clock
+        self._emit = emit
+        self._plans = dict(plans or {})
+        self._max_queue = max_queue
+        self._lanes: dict[BucketKey, _Lane] = {}
+        self._is_closed = False
+
+    def throttling(self, account: Account) -> Middleware:
+        """Make the throttling stage for the calls of one account."""
+        return partial(self._pass, account)
+
+    def close(self) -> None:
+        """Admit nothing more: whoever waits, or comes later, gets a `ClientClosedError`."""
+        self._is_closed = True
+        for lane in self._lanes.values():
+            for ticket in lane.queue.waiting():
+                if ticket.wake is not None:
+                    ticket.wake()
+
+    async def _pass(self, account: Account, call: Call, next_: Next) -> Reply:
+        lane = self._lane(account, call.operation)
+        ticket = lane.queue.ticket(call.priority)
+        throttled = False
+        while True:
+            if self._is_closed:
+                raise self._closed(call)
+            if lane.queue or lane.bucket.take(self._clock()) != 0.0:
+                await self._wait(lane, call, ticket, throttled=throttled)
+            granted_at = self._clock()
+            try:
+                reply = await next_(call)
+            except QuotaExceededError as error:
+                # Amazon did not execute it, so it is as if it had never been sent: no backoff, no attempt counted.
+                lane.bucket.drain(self._clock(), min(error.retry_after or 0.0, _LONGEST_RETRY_AFTER))
+                throttled = True
+                self._emit(
+                    Throttled(
+                        operation=call.operation.key,
+                        wait=lane.bucket.wait(self._clock(), lane.queue.ahead_of(ticket, throttled=True)),
+                        request_id=error.request_id,
+                    )
+                )
+                continue
+            except (CallError, AuthError, ArgumentError) as error:
+                self._learn_from_error(lane, call, error, granted_at)
+                raise
+            self._learn(lane, call, reply.headers, granted_at)
+            return reply
+
+    async def _wait(self, lane: _Lane, call: Call, ticket: Ticket, *, throttled: bool) -> None:
+        """Return when the call has its token."""
+        queue, bucket = lane.queue, lane.bucket
+        now = self._clock()
+        if not throttled:
+            self._check_bounds(lane, call, ticket, now)
+        came_at = now
+        queue.join(ticket, throttled=throttled)
+        granted = False
+        try:
+            while True:
+                now = self._clock()
+                wait: float | None = None
+                if queue.head() is ticket:
+                    wait = bucket.take(now)
+                    if wait == 0.0:
+                        granted = True
+                        break
+                if call.deadline is not None:
+                    left = call.deadline - now
+                    if left <= 0:
+                        # As if it came anew, since that is what a repeat of the call would do.
+                        ahead = 0 if queue.head() is ticket else queue.ahead_of(ticket) - 1
+                        raise self._too_late(lane, call, bucket.wait(now, ahead))
+                    wait = left if wait is None else min(wait, left)
+                await _sleep(ticket, wait)
+                if self._is_closed:
+                    raise self._closed(call)
+        finally:
+            # Also on cancellation: the place is given up in the same step, and the new head takes over the timer.
+            queue.leave(ticket, granted=granted)
+            lane.wake_head()
+        self._emit(Waited(operation=call.operation.key, seconds=now - came_at, queue_length=len(queue)))
+
+    def _check_bounds(self, lane: _Lane, call: Call, ticket: Ticket, now: float) -> None:
+        if len(lane.queue) >= self._max_queue:
+            raise QueueFullError(
+                f"{len(lane.queue)} calls wait for its usage plan ({lane.plan}), the most that max_queue allows",
+                operation=call.operation.key,
+                attempt=call.attempt,
+                predicted_wait=lane.bucket.wait(now, len(lane.queue)),
+                plan=str(lane.plan),
+                queue_length=len(lane.queue),
+            )
+        if call.deadline is not None:
+            predicted = lane.bucket.wait(now, lane.queue.ahead_of(ticket))
+            if now + predicted > call.deadline:
+                raise self._too_late(lane, call, predicted)
+
+    def _too_late(self, lane: _Lane, call: Call, predicted: float) -> ThrottleTimeoutError:
+        return ThrottleTimeoutError(
+            f"its turn would come after its deadline: in {predicted:.3g} s by its usage plan ({lane.plan}), "
+            f"with {len(lane.queue)} calls waiting",
+            operation=call.operation.key,
+            attempt=call.attempt,
+            predicted_wait=predicted,
+            plan=str(lane.plan),
+            queue_length=len(lane.queue),
+        )
+
+    def _closed(self, call: Call) -> ClientClosedError:
+        return ClientClosedError(
+            "the client was closed before the call's turn came", operation=call.operation.key, attempt=call.attempt
+        )
+
+    def _learn_from_error(self, lane: _Lane, call: Call, error: SpapiError, granted_at: float) -> None:
+        status_error = error if isinstance(error, StatusError) else error.__cause__
+        if isinstance(status_error, StatusError):
+            self._learn(lane, call, status_error.headers, granted_at)
+        elif isinstance(error, AuthError | ArgumentError) or (
+            isinstance(error, TransportError) and not error.had_begun
+        ):
+            lane.bucket.put_back()
+            lane.wake_head()
+
+    def _learn(self, lane: _Lane, call: Call, headers: Mapping[str, str], granted_at: float) -> None:
+        now = self._clock()
+        bucket = lane.bucket
+        bucket.observe(now - granted_at)
+        rate = _rate(headers.get(_RATE_HEADER))
+        if rate is None:
+            return
+        old = bucket.rate
+        bucket.learn(rate, now)
+        if rate != old:
+            lane.plan = UsagePlan(rate, bucket.burst, "header")
+            self._emit(RateLearned(operation=call.operation.key, old=old, new=rate))
+            lane.wake_head()
+
+    def _lane(self, account: Account, operation: Operation) -> _Lane:
+        key = BucketKey.of(account, operation)
+        lane = self._lanes.get(key)
+        if lane is None:
+            plan = self._plans.get(operation.key, operation.plan)
+            lane = self._lanes[key] = _Lane(plan)
+        return lane
+
+
+async def _sleep(ticket: Ticket, seconds: float | None) -> None:
+    """Sleep until the ticket is woken, or for so many seconds."""
+    event = anyio.Event()
+    ticket.wake = event.set
+    try:
+        if seconds is None:
+            await event.wait()
+        else:
+            with anyio.move_on_after(seconds):
+                await event.wait()
+    finally:
+        ticket.wake = None
+
+
+def _rate(text: str | None) -> float | None:
+    """Read `x-amzn-RateLimit-Limit`; None unless it is a finite number above 0 (it is sent best-effort)."""
+    if not text:
+        return None
+    try:
+        rate = float(text)
+    except ValueError:
+        return None
+    return rate if rate > 0 and math.isfinite(rate) else None

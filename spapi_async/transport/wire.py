@@ -1,0 +1,308 @@
+"""The last stage: one HTTP exchange, and exact words for what went wrong with it.
+
+The question that every failure here answers is whether the request had begun to leave this machine. If it had not,
+Amazon cannot have seen it, and anything may be sent again. If it had, only an operation that is safe to repeat may be;
+for another one the outcome is unknown, and `OutcomeUnknownError` says so.
+
+"Begun" comes from the engine: ours and httpx's tell the `trace` extension when they start to write. Another transport
+is believed when it raises `ConnectError`, `ConnectTimeout`, `PoolTimeout`, `ProxyError` or `UnsupportedProtocol`; with
+any other failure of it the request counts as begun.
+
+A reply that breaks off in its body still has a certain status. Other than 2xx, that decides, and the body counts as
+empty. A 2xx says that the call was done, but its result is lost: an operation that is safe to repeat is told so by
+`ConnectionLostError`; any other gets `OutcomeUnknownError`, since "done" without its result (the id of what was made,
+say) still has to be looked up before going on, which is just what that error asks for.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import anyio
+import httpx
+
+from ..errors import ArgumentError, ConfigError
+from ..events import Attempted, Emit
+from ..operation import Call, Reply, Timeouts
+from .failures import BEFORE_BEGIN, is_repeatable, no_reply, outcome_unknown, status_error
+from .request import OutgoingRequest
+from .response import IncomingResponse
+
+__all__ = ["Wire"]
+
+# A space or a line break would end the target or the header early, and what follows would be read as something else.
+_TARGET = re.compile(r"/[!\"$-~]*").fullmatch
+_COMMON = {name.lower(): name for name in ("Host", "User-Agent", "Accept", "Accept-Encoding", "Content-Type")}
+_WITH_BODY = {"POST", "PUT", "PATCH"}
+_HEADER = re.compile(r"[\t -~]*").fullmatch
+
+
+class Wire:
+    """Makes exchanges over one transport.
+
+    Args:
+        transport: Called directly, without an `httpx.AsyncClient`. It is not closed here.
+        endpoint: The URL that calls go to, without a slash at its end; it may have a path.
+        timeouts: For calls that bring none of their own.
+        user_agent: The header of that name.
+        emit: Is told of every exchange of a call.
+        clock: Seconds, for how long exchanges took.
+
+    Raises:
+        ConfigError: The endpoint has characters that cannot be sent.
+    """
+
+    def __init__(
+        self,
+        transport: httpx.AsyncBaseTransport,
+        endpoint: str,
+        timeouts: Timeouts,
+        user_agent: str,
+        emit: Emit,
+        clock: Callable[[], float],
+    ) -> None:
+        self._transport = transport
+        self._reports = bool(getattr(transport, "reports_begin", isinstance(transport, httpx.AsyncHTTPTransport)))
+        self._origin, self._prefix = _split(endpoint)
+        self._timeouts = timeouts
+        self._user_agent = user_agent
+        self._emit = emit
+        self._clock = clock
+        self._fields: dict[tuple[str, str, str], Mapping[str, str]] = {}
+
+    async def exchange(self, call: Call) -> Reply:
+        """Send a call once and read the whole reply.
+
+        Returns:
+            The reply, with a status of 2xx.
+
+        Raises:
+            TransportError: There was no reply, and the request may be sent again.
+            OutcomeUnknownError: It may have been done: the request had begun and is not safe to repeat.
+            StatusError: Amazon answered with another status.
+            ArgumentError: The path, the query or a header has characters that cannot be sent.
+        """
+        operation = call.operation
+        target = self._prefix + call.target
+        if not _TARGET(target):
+            raise ArgumentError(operation.key, ["the path and the query must be percent-encoded"])
+        fields = {**self._common(self._origin, operation.accept, "application/json" if call.body else "")}
+        for name, value in call.headers.items():
+            if not _HEADER(value):
+                raise ArgumentError(operation.key, [f"the header {name} has characters other than printable ASCII"])
+            fields.pop(_COMMON.get(name.lower(), ""), None)  # the call's own goes before ours, however it is spelt
+            fields[name] = value
+        answer = _Answer()
+        request = self._request(answer, operation.method, self._origin, target, fields, call.body, call.timeout)
+        started = self._clock()
+        try:
+            await self._send(answer, request, call.timeout)
+        finally:
+            elapsed = self._clock() - started
+            self._emit(
+                Attempted(
+                    operation=operation.key,
+                    attempt=call.attempt,
+                    status=answer.status,
+                    elapsed=elapsed,
+                    request_id=answer.headers.get("x-amzn-requestid"),
+                )
+            )
+        status = answer.status
+        if status is not None and not 200 <= status < 300:
+            raise status_error(call, status, answer.headers, answer.body)
+        if answer.failure is not None:
+            error = no_reply(
+                answer.failure,
+                operation=operation.key,
+                attempt=call.attempt,
+                begun=answer.begun,
+                repeatable=is_repeatable(call),
+                host=_host(self._origin),
+                status=status,
+            )
+            raise (error if error.is_retry_safe else outcome_unknown(call, error))
+        assert status is not None
+        return Reply(status=status, headers=answer.headers, body=answer.body, elapsed=elapsed)
+
+    async def post_form(
+        self, url: str, form: Mapping[str, str], timeouts: Timeouts | None = None
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Post a form, as Login with Amazon takes it, and give back whatever it answers.
+
+        Args:
+            url: The full URL.
+            form: Names and values; they are in no error and no event.
+            timeouts: None for those of the calls.
+
+        Returns:
+            Status, headers with lower-case names, and body.
+
+        Raises:
+            TransportError: There was no whole reply. Its `operation` is `lwa`; repeating is always safe.
+        """
+        origin, target = _split(url)
+        answer = _Answer()
+        content_type = "application/x-www-form-urlencoded;charset=UTF-8"
+        body = urlencode(form).encode("ascii")
+        fields = {**self._common(origin, "application/json", content_type)}
+        request = self._request(answer, "POST", origin, target or "/", fields, body, timeouts)
+        await self._send(answer, request, timeouts)
+        if answer.failure is not None or answer.status is None:
+            raise no_reply(
+                answer.failure or EOFError(),
+                operation="lwa",
+                attempt=1,
+                begun=answer.begun,
+                repeatable=True,  # fetching a token twice changes nothing
+                host=_host(origin),
+                status=answer.status,
+            )
+        return answer.status, answer.headers, answer.body
+
+    def _common(self, origin: str, accept: str, content_type: str) -> Mapping[str, str]:
+        """Give the headers that all such requests have."""
+        key = (origin, accept, content_type)
+        fields = self._fields.get(key)
+        if fields is None:
+            fields = {
+                "Host": _host(origin),
+                "User-Agent": self._user_agent,
+                "Accept": accept,
+                "Accept-Encoding": "gzip, deflate",
+                "Content-Type": content_type,
+            }
+            self._fields[key] = fields = {name: value for name, value in fields.items() if value}
+        return fields
+
+    def _request(
+        self,
+        answer: _Answer,
+        method: str,
+        origin: str,
+        target: str,
+        fields: dict[str, str],
+        body: bytes,
+        timeouts: Timeouts | None,
+    ) -> OutgoingRequest:
+        timeouts = timeouts or self._timeouts
+        phases = {
+            "connect": timeouts.connect,
+            "read": timeouts.read,
+            "write": timeouts.read,
+            # Waiting for a free connection is no fault of the network; only the whole exchange bounds it.
+            "pool": timeouts.total,
+            "total": timeouts.total,
+        }
+        if body or method in _WITH_BODY:
+            fields["Content-Length"] = str(len(body))
+        return OutgoingRequest(method, origin, target, fields, body, {"timeout": phases, "trace": answer.trace})
+
+    async def _send(self, answer: _Answer, request: OutgoingRequest, timeouts: Timeouts | None) -> None:
+        """Make one exchange and note in the answer how far it came."""
+        total = (timeouts or self._timeouts).total
+        try:
+            if getattr(self._transport, "bounds_total", False):
+                await self._receive(answer, request)
+            else:
+                with anyio.fail_after(total):
+                    await self._receive(answer, request)
+        except TimeoutError:
+            answer.failure = TimeoutError(f"it took longer than {total:g} s")
+        except (httpx.RequestError, OSError, zlib.error, EOFError) as error:
+            answer.failure = error
+        if answer.failure is not None and not answer.begun:
+            # Where the engine does not tell, only an error of the time before is proof that nothing was sent.
+            answer.begun = not self._reports and not isinstance(answer.failure, BEFORE_BEGIN)
+
+    async def _receive(self, answer: _Answer, request: OutgoingRequest) -> None:
+        response = await self._transport.handle_async_request(request)
+        answer.status = response.status_code
+        answer.headers = _lower(response.pairs if isinstance(response, IncomingResponse) else response.headers.raw)
+        raw = await _read(response)
+        answer.body = _decode(raw, answer.headers.get("content-encoding", ""))
+
+
+class _Answer:
+    """What came of one exchange. All that is known of it is here even when it was cancelled in the middle."""
+
+    __slots__ = ("begun", "body", "failure", "headers", "status")
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.status: int | None = None
+        self.headers: Mapping[str, str] = {}
+        self.body = b""
+        self.failure: Exception | None = None
+
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Hear from the engine how far the request is (httpx's documentation: Extensions, "trace")."""
+        # "http11." or "http2."; a request with CONNECT only asks a proxy for a tunnel.
+        if event.endswith(".send_request_headers.started"):
+            request = info.get("request")
+            self.begun = self.begun or request is None or request.method != b"CONNECT"
+
+
+def _split(url: str) -> tuple[str, str]:
+    """Split a URL into scheme and host, and path and query.
+
+    Raises:
+        ConfigError: It cannot be sent as it is.
+    """
+    parts = urlsplit(url)
+    target = parts.path + (f"?{parts.query}" if parts.query else "")
+    if not url.isascii() or (target and not _TARGET(target)):
+        raise ConfigError(f"{url!r} has characters that must be encoded: percent-encode its path, its host by IDNA")
+    return f"{parts.scheme}://{parts.netloc}", target
+
+
+def _host(origin: str) -> str:
+    return origin.partition("://")[2]
+
+
+async def _read(response: httpx.Response) -> bytes:
+    """Read the body as it came on the wire: httpx's own decoding does not notice that a gzip stream was cut off."""
+    stream = response.stream
+    if isinstance(stream, httpx.ByteStream):  # nothing to wait for and nothing to close
+        return b"".join(stream)
+    assert isinstance(stream, AsyncIterable)
+    try:
+        return b"".join([piece async for piece in stream])
+    finally:
+        await response.aclose()
+
+
+def _lower(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Read headers into a dictionary with lower-case names; those that come more than once are joined by commas."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in raw:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+def _decode(body: bytes, encoding: str) -> bytes:
+    """Undo the content encoding.
+
+    Raises:
+        EOFError: The body ends too early.
+        zlib.error: It is not in that encoding.
+    """
+    encoding = encoding.strip().lower()
+    if not body or encoding not in {"gzip", "x-gzip", "deflate"}:
+        return body
+    # The format tells itself: 32 + 15 takes gzip and zlib. A first byte that can be neither is deflate without a
+    # header, which some servers send under that name.
+    wbits = 47 if body[0] in {0x1F, 0x78} else -15
+    parts = []
+    while body:
+        decoder = zlib.decompressobj(wbits)
+        parts.append(decoder.decompress(body))
+        if not decoder.eof:
+            raise EOFError("its compressed body ends too early")
+        body = decoder.unused_data
+    return b"".join(parts)
