@@ -1,0 +1,193 @@
+"""`client.py`: the class with a method per operation."""
+
+from __future__ import annotations
+
+import textwrap
+
+from ...operation import Parameter
+from ..ir import ApiSpec, OperationSpec, TypeSpec
+from ..source import RefusedError
+from .common import MARK, constant_name, title, type_text
+
+__all__ = ["write_client"]
+
+_WIDTH = 104  # of docstring lines, inside of a class and a method
+
+
+def write_client(api: ApiSpec) -> str:
+    """Return the text of the file."""
+    methods = "\n".join(_method(spec) for spec in api.operations)
+    pagings = "\n".join(_paging(spec) for spec in api.operations if spec.paging)
+    base = ["Api", "Paging"] if pagings else ["Api"]
+    return f'''"""{title(api)}: its methods.
+
+{MARK}
+"""
+
+from __future__ import annotations
+
+{"import datetime as dt" if " dt." in methods else ""}
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from ...paging import Pager
+from ..base import {", ".join(base)}
+from . import models as m, operations as op
+
+__all__ = ["{api.class_name}"]
+
+{pagings}
+
+
+class {api.class_name}(Api):
+    """{_class_doc(api)}"""
+
+{methods}
+'''
+
+
+def _class_doc(api: ApiSpec) -> str:
+    return f"The operations of `{api.module}`, version {api.version}."
+
+
+def _paging(spec: OperationSpec) -> str:
+    paging = spec.paging
+    assert paging is not None
+    facts = [repr(paging.argument), repr(paging.token)]
+    if paging.items:
+        facts.append(repr(paging.items))
+    if paging.token_only:
+        facts.append("token_only=True")
+    if paging.is_total:
+        facts.append("is_total=True")
+    if paging.follow:
+        facts.append(f"follow=op.{paging.follow.upper()}")
+    if paging.switch:
+        facts.append(f"switch={dict(paging.switch)!r}")
+    return f"_{constant_name(spec)}_PAGES = Paging({', '.join(facts)})"
+
+
+def _method(spec: OperationSpec) -> str:
+    operation = spec.operation
+    signature = "".join(f"{_argument(parameter, spec)}, " for parameter in operation.parameters)
+    signature = f"self, *, {signature}" if signature else "self"
+    given = "".join(f", {parameter.argument}={parameter.argument}" for parameter in operation.parameters)
+    result, way, first = _reply(spec)
+    head = f"async def {operation.name}({signature}) -> {result}"
+    body = f"return await self.{way}(op.{constant_name(spec)}{first}{given})"
+    if spec.paging is not None:
+        if way != "_call":
+            raise RefusedError(f"{operation.key}: pages of {result} have not been seen before")
+        # Where items lie in several lists side by side, a page is its own only item.
+        item = type_text(spec.paging.item, "m.") if spec.paging.item else result
+        head = f"def {operation.name}({signature}) -> Pager[{result}, {item}]"
+        body = f"return self._pages(op.{constant_name(spec)}{first}, {item}, _{constant_name(spec)}_PAGES{given})"
+    elif result == "None":
+        body = body.removeprefix("return ")
+    doc = textwrap.indent(_method_doc(spec), "        ").strip()
+    return f'''
+    {head}:
+        """{doc}
+        """
+        {body}
+'''
+
+
+def _reply(spec: OperationSpec) -> tuple[str, str, str]:
+    """Return the type of the reply, the method of `Api` that reads it, and what that is told."""
+    types = list(dict.fromkeys(type_ for _, type_ in spec.results if type_ is not None))
+    can_be_empty = any(type_ is None for _, type_ in spec.results)
+    texts = [type_text(type_, "m.") for type_ in types]
+    if not types:
+        return "None", "_call_without_reply", ""
+    if len(types) == 1 and types[0].kind == "model":
+        if can_be_empty:
+            return f"{texts[0]} | None", "_call_or_none", f", {texts[0]}"
+        return texts[0], "_call", f", {texts[0]}"
+    if len(types) == 1 and types[0].of is not None and types[0].kind == "list" and types[0].of.kind == "model":
+        return texts[0], "_call_list", f", {type_text(types[0].of, 'm.')}"
+    if types == [TypeSpec("map", of=TypeSpec("any"))] and not can_be_empty:
+        return texts[0], "_call_object", ""
+    if all(type_.kind == "model" for type_ in types) and not can_be_empty:
+        by_status = ", ".join(f"{status}: {type_text(type_, 'm.')}" for status, type_ in spec.results if type_)
+        return " | ".join(texts), "_call_by_status", f", {{{by_status}}}"
+    raise RefusedError(f"{spec.operation.key}: a reply of {' or '.join(texts)} has not been seen before")
+
+
+def _argument(parameter: Parameter, spec: OperationSpec) -> str:
+    if parameter.location == "body":
+        text = _body(spec.body)
+    elif parameter.format == "date-time":
+        text = "dt.datetime | str"
+    elif parameter.format == "date":
+        text = "dt.date | str"
+    else:
+        element = f"Literal[{', '.join(map(repr, parameter.values))}] | str" if parameter.values else "str"
+        plain = {"string": element, "integer": "int", "number": "float", "boolean": "bool"}
+        text = f"Sequence[{element}]" if parameter.type == "array" else plain[parameter.type]
+    return f"{parameter.argument}: {text}" if parameter.required else f"{parameter.argument}: {text} | None = None"
+
+
+def _body(type_: TypeSpec | None) -> str:
+    if type_ is not None and type_.kind == "list":
+        return f"Sequence[{_body(type_.of)}]"
+    # Plain data does as well as a model.
+    return (
+        f"{type_text(type_, 'm.')} | Mapping[str, Any]"
+        if type_ is not None and type_.kind == "model"
+        else "Mapping[str, Any]"
+    )
+
+
+def _method_doc(spec: OperationSpec) -> str:
+    operation, plan = spec.operation, spec.operation.plan
+    paragraphs = [f"Call `{operation.operation_id}`.", f"{operation.method} {operation.path}"]
+    paragraphs.append(f"Usage plan: {plan} ({plan.source}).")
+    if operation.application_rate:
+        paragraphs.append(
+            f"All selling partners of an application together: {operation.application_rate:g} requests/s."
+        )
+    if operation.grantless_scope:
+        paragraphs.append(f"Grantless: scope `{operation.grantless_scope}`.")
+    if operation.idempotency_header:
+        paragraphs.append("A key that makes a repeat harmless is made when none is given.")
+    if operation.restricted == "required":
+        paragraphs.append("Restricted: it travels with a restricted data token, fetched by itself.")
+    if operation.restricted == "optional":
+        paragraphs.append("Restricted: without a restricted data token, Amazon leaves some of the data out.")
+    if operation.deprecated:
+        paragraphs.append("Deprecated by Amazon.")
+    if operation.retired:
+        paragraphs.append(f"Retired: {operation.retired}.")
+    if operation.sandbox_only:
+        paragraphs.append("On Amazon's sandbox endpoint only.")
+    if operation.roles:
+        paragraphs.append(f"Role: {', '.join(operation.roles)}.")
+    paragraphs.append(operation.docs or "")
+    described = [(p.argument, _describe(p, spec)) for p in operation.parameters]
+    described = [(name, words) for name, words in described if words]
+    if described:
+        lines = []
+        for name, words in described:
+            lines += textwrap.wrap(f"{name}: {words}", _WIDTH, initial_indent="    ", subsequent_indent="        ")
+        paragraphs.append("Args:\n" + "\n".join(lines))
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def _describe(parameter: Parameter, spec: OperationSpec) -> str:
+    words = []
+    if parameter.format == "date-time":
+        words.append("with a time zone")
+    for low, high, unit in (
+        (parameter.minimum, parameter.maximum, ""),
+        (parameter.min_length, parameter.max_length, " characters"),
+        (parameter.min_items, parameter.max_items, " items"),
+    ):
+        if low is not None and high is not None:
+            words.append(f"{low:g} to {high:g}{unit}" if low != high else f"exactly {low:g}{unit}")
+        elif high is not None:
+            words.append(f"at most {high:g}{unit}")
+        elif low is not None:
+            words.append(f"at least {low:g}{unit}")
+    text = ", ".join(words)
+    return text[0].upper() + text[1:] + "." if text else ""
