@@ -1,0 +1,375 @@
+"""Arguments to a call: checked against the facts of the operation before anything is sent, and written as they travel.
+
+What can be known beforehand is worked out once per operation (`_Steps`), since calls are many: a call then costs a few
+microseconds. All that is wrong is named at once. Amazon's limits are facts for checking; its lists of values are not,
+since it adds some at any time.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import attrs
+
+from ..codec import encode, write_time
+from ..errors import ArgumentError
+from ..operation import Call, Operation, Parameter
+
+__all__ = ["make_call"]
+
+Problems = list[str]
+Write = Callable[[Any, Problems], str]  # Any: arguments may be anything until they are checked
+Limits = Sequence[tuple[str, Any]]
+"""Names of limits as in `Parameter`, each with its bound: a number or a pattern."""
+
+_LIMITS = ("minimum", "maximum", "min_length", "max_length", "min_items", "max_items", "pattern")
+_NUMBERS = (int, float, Decimal)
+
+
+def make_call(operation: Operation, arguments: Mapping[str, Any]) -> Call:
+    """Check the arguments of a call and make it.
+
+    Args:
+        operation: What is called.
+        arguments: By their names in Python, in the order in which they are to be sent; None is not sent.
+
+    Raises:
+        ArgumentError: Some break the operation's rules; it names all of them.
+    """
+    steps = _steps(operation)
+    draft = _Draft()
+    for name, value in arguments.items():
+        if value is not None:
+            steps.take[name](value, draft)
+    for name in steps.required:
+        if arguments.get(name) is None:
+            draft.problems.append(f"{name} is required")
+    if draft.problems:
+        raise ArgumentError(operation.key, draft.problems)
+    if operation.idempotency_header and operation.idempotency_header not in draft.headers:
+        # One key per call, not per attempt: it is what makes a second attempt harmless.
+        draft.headers[operation.idempotency_header] = str(uuid.uuid4())
+    try:
+        return operation.call(draft.path, draft.query, draft.headers, draft.body)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        raise ArgumentError(operation.key, ["an argument holds characters that UTF-8 cannot write"]) from None
+
+
+class _Draft:
+    """A call in the making."""
+
+    __slots__ = ("body", "headers", "path", "problems", "query")
+
+    def __init__(self) -> None:
+        self.path: dict[str, str] = {}
+        self.query: list[tuple[str, str]] = []
+        self.headers: dict[str, str] = {}
+        self.body = b""
+        self.problems: Problems = []
+
+
+class _Steps:
+    """What is done with each argument of one operation."""
+
+    __slots__ = ("required", "take")
+
+    def __init__(self, operation: Operation) -> None:
+        self.required = tuple(parameter.argument for parameter in operation.parameters if parameter.required)
+        self.take: dict[str, Callable[[Any, _Draft], None]] = {
+            parameter.argument: _step(operation, parameter) for parameter in operation.parameters
+        }
+
+
+@cache
+def _steps(operation: Operation) -> _Steps:
+    return _Steps(operation)
+
+
+def _step(operation: Operation, parameter: Parameter) -> Callable[[Any, _Draft], None]:
+    name, argument = parameter.name, parameter.argument
+    match parameter.location:
+        case "body":
+
+            def take(value: Any, draft: _Draft) -> None:
+                draft.body = _write_body(operation, parameter, value, draft.problems)
+
+        case "path":
+            write = _writer(parameter)
+
+            def take(value: Any, draft: _Draft) -> None:
+                draft.path[name] = text = write(value, draft.problems)
+                # Either would name another path than the operation's.
+                if value == "" or not {".", ".."}.isdisjoint(text.split("/")):
+                    draft.problems.append(f"{argument} is {value!r}, which is no part of a path")
+
+        case "header":
+            write = _writer(parameter)
+
+            def take(value: Any, draft: _Draft) -> None:
+                draft.headers[name] = text = write(value, draft.problems)
+                if not (text.isascii() and text.isprintable()):
+                    draft.problems.append(f"{argument} holds characters that a header cannot")
+
+        case "query" if parameter.collection == "multi":
+            items = _items_of(parameter)
+
+            def take(value: Any, draft: _Draft) -> None:
+                draft.query += [(name, item) for item in items(value, draft.problems)]
+
+        case "query":
+            write = _writer(parameter)
+
+            def take(value: Any, draft: _Draft) -> None:
+                draft.query.append((name, write(value, draft.problems)))
+
+    return take
+
+
+def _writer(parameter: Parameter) -> Write:
+    """Return the function that checks one argument and writes it as text."""
+    argument = parameter.argument
+    limits = [(name, bound) for name in _LIMITS if (bound := getattr(parameter, name)) is not None]
+    match parameter.type:
+        case "array":
+            items = _items_of(parameter)
+            return lambda value, problems: ",".join(items(value, problems))
+        case "string" if parameter.format in {"date-time", "date"}:
+            return _moment_writer(parameter)
+        case "string":
+
+            def write(value: Any, problems: Problems) -> str:
+                if not isinstance(value, str):
+                    return _wrong(argument, "a str", value, problems)
+                if limits:
+                    check_limits(argument, value, limits, problems)
+                return str.__str__(value)  # of a member of an enumeration, its value
+
+        case "boolean":
+
+            def write(value: Any, problems: Problems) -> str:
+                if value.__class__ is bool:
+                    return "true" if value else "false"
+                # Some are strings on the wire, with these two values.
+                return value if value in ("true", "false") else _wrong(argument, "a bool", value, problems)
+
+        case "integer" | "number":
+            types, words = ((int,), "an int") if parameter.type == "integer" else (_NUMBERS, "a number")
+
+            def write(value: Any, problems: Problems) -> str:
+                if not isinstance(value, types) or isinstance(value, bool):  # a bool is an int in Python, not in JSON
+                    return _wrong(argument, words, value, problems)
+                if limits:
+                    check_limits(argument, value, limits, problems)
+                return str(value)
+
+        case other:
+            raise ValueError(f"{argument}: no argument of type {other} is known")
+    return write
+
+
+def _moment_writer(parameter: Parameter) -> Write:
+    argument = parameter.argument
+    is_date = parameter.format == "date"
+    words = "a date or a str" if is_date else "a datetime or a str"
+
+    def write(value: Any, problems: Problems) -> str:
+        if isinstance(value, str):
+            return value
+        if not isinstance(value, date) or isinstance(value, datetime) == is_date:
+            return _wrong(argument, words, value, problems)
+        try:
+            return str(write_time(value))
+        except ValueError as error:
+            problems.append(f"{argument}: {error}")
+            return ""
+
+    return write
+
+
+def _items_of(parameter: Parameter) -> Callable[[Any, Problems], list[str]]:
+    """Return the function that checks an array and writes each of its items."""
+    argument, double = parameter.argument, parameter.double_encoded
+    limits = [(name, bound) for name in ("min_items", "max_items") if (bound := getattr(parameter, name)) is not None]
+
+    def items(value: Any, problems: Problems) -> list[str]:
+        if not isinstance(value, list | tuple):
+            # A str is a sequence of letters: taken for a list, it would ask for marketplaces "A", "T", "V" ...
+            _wrong(argument, "a list of str", value, problems)
+            return []
+        if not value:
+            problems.append(f"{argument} is empty: leave it out, or give at least one")
+        elif limits:
+            check_limits(argument, value, limits, problems)
+        for item in value:
+            if not isinstance(item, str):
+                _wrong(argument, "a list of str", item, problems, "holds")
+                return []
+        return [_encode_once_more(item) for item in value] if double else [str.__str__(item) for item in value]
+
+    return items
+
+
+def _encode_once_more(text: str) -> str:
+    """Encode what the two operations that name MSKUs in the query decode twice; the rest is encoded once, as always."""
+    return text.replace("%", "%25").replace("+", "%2B").replace(",", "%2C")
+
+
+def _wrong(argument: str, words: str, value: object, problems: Problems, verb: str = "is") -> str:
+    # The value itself stays out: it may be a secret or a buyer's.
+    problems.append(f"{argument} must be {words}, and {verb} {_a(type(value).__name__)}")
+    return ""
+
+
+def _a(name: str) -> str:
+    return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"
+
+
+def check_limits(label: str, value: Any, limits: Limits, problems: Problems) -> None:
+    """Note every limit that the value breaks.
+
+    Args:
+        label: What to call the value.
+        value: A string, a number or a list; for a limit that is none of its kind, that is what is noted.
+        limits: As in `Parameter`.
+        problems: Takes what is wrong.
+    """
+    for limit, bound in limits:
+        match limit:
+            case "min_length" | "max_length" | "pattern":
+                if not isinstance(value, str):
+                    return _note_type(label, "a str", value, problems)
+                if limit == "pattern":
+                    if not re.search(bound, value):
+                        problems.append(f"{label} does not match {bound}")
+                elif _breaks(limit, len(value), bound):
+                    problems.append(f"{label} has {len(value)} characters, and {_needs(limit, bound)}")
+            case "min_items" | "max_items":
+                if not isinstance(value, list | tuple):
+                    return _note_type(label, "a list", value, problems)
+                if _breaks(limit, len(value), bound):
+                    problems.append(f"{label} has {len(value)} items, and {_needs(limit, bound)}")
+            case _:
+                if not isinstance(value, _NUMBERS) or isinstance(value, bool):
+                    return _note_type(label, "a number", value, problems)
+                if _breaks(limit, value, bound):
+                    problems.append(f"{label} is {value}, and must be {_at(limit)} {bound:g}")
+    return None
+
+
+def _note_type(label: str, words: str, value: object, problems: Problems) -> None:
+    _wrong(label, words, value, problems)
+
+
+def _breaks(limit: str, value: Any, bound: Any) -> bool:
+    return bool(value < bound if limit.startswith("min") else value > bound)
+
+
+def _at(limit: str) -> str:
+    return "at least" if limit.startswith("min") else "at most"
+
+
+def _needs(limit: str, bound: Any) -> str:
+    return f"{'needs' if limit.startswith('min') else 'may have'} {_at(limit)} {bound}"
+
+
+def _write_body(operation: Operation, parameter: Parameter, value: Any, problems: Problems) -> bytes:
+    """Check a body, given as models or as plain data, and encode it."""
+    words = f"{_a(parameter.model)} or a dict" if parameter.model else "a dict"
+    values = [value]
+    if parameter.type == "array":
+        if not isinstance(value, list | tuple):
+            _wrong("body", f"a list, each item {words}", value, problems)
+            return b""
+        values = list(value)
+    model = _model(operation, parameter.model) if parameter.model else None
+    for index, item in enumerate(values):
+        label = f"body[{index}]" if parameter.type == "array" else "body"
+        if isinstance(item, Mapping) or (model is not None and isinstance(item, model)):
+            if model is not None:
+                _check_fields(model, item, label, problems)
+        else:
+            _wrong(label, words, item, problems)
+    if problems:
+        return b""
+    try:
+        return encode(value)
+    except (TypeError, ValueError) as error:  # orjson wraps what a function of ours raised
+        problems.append(f"body: {error.__cause__ or error}")
+        return b""
+
+
+def get(operation: Operation, body: Any, place: Sequence[str]) -> Any:  # Any: models or plain data, down to any value
+    """Return what stands at a place in a body, given as attributes; None where there is nothing."""
+    model = _body_model(operation)
+    for depth, name in enumerate(place):
+        if body is None:
+            return None
+        body = body.get(model.__wire__[name]) if isinstance(body, Mapping) else getattr(body, name)
+        if depth < len(place) - 1:
+            model = _part(model, name)
+    return body
+
+
+def put(operation: Operation, body: Any, place: Sequence[str], value: Any) -> Any:  # Any: as above
+    """Return a copy of a body with a value at a place, given as attributes."""
+    return _put(_body_model(operation), body, place, value)
+
+
+def _body_model(operation: Operation) -> Any:
+    [name] = [parameter.model for parameter in operation.parameters if parameter.location == "body"]
+    return _model(operation, name or "")
+
+
+def _put(model: Any, body: Any, place: Sequence[str], value: Any) -> Any:
+    name, *rest = place
+    wire = model.__wire__[name]
+    is_mapping = isinstance(body, Mapping)
+    if rest:
+        inner = body.get(wire) if is_mapping else getattr(body, name)
+        value = _put(_part(model, name), {} if inner is None else inner, rest, value)
+    return {**body, wire: value} if is_mapping else attrs.evolve(body, **{name: value})
+
+
+def _part(model: Any, name: str) -> Any:
+    return getattr(import_module(model.__module__), model.__parts__[name])
+
+
+def _model(operation: Operation, name: str) -> Any:  # Any: a generated class, with its facts in class variables
+    return getattr(import_module(f"{__package__}.{operation.module}.models"), name)
+
+
+def _check_fields(model: Any, value: Any, label: str, problems: Problems) -> None:
+    """Note fields that are required and missing, and limits that are broken, in all parts of a body."""
+    is_mapping = isinstance(value, Mapping)
+    required, limits = getattr(model, "__required__", ()), getattr(model, "__limits__", {})
+    parts = getattr(model, "__parts__", {})
+    for name, wire in model.__wire__.items():
+        field = value.get(wire) if is_mapping else getattr(value, name)
+        path = f"{label}.{wire if is_mapping else name}"
+        if field is None:
+            if name in required:
+                problems.append(f"{path} is required")
+            continue
+        if name in limits:
+            check_limits(path, field, limits[name], problems)
+        if name in parts:
+            part = _part(model, name)
+            if isinstance(field, list | tuple):
+                for index, item in enumerate(field):
+                    _check_part(part, item, f"{path}[{index}]", problems)
+            else:
+                _check_part(part, field, path, problems)
+
+
+def _check_part(part: Any, value: Any, label: str, problems: Problems) -> None:
+    if isinstance(value, Mapping | part):
+        _check_fields(part, value, label, problems)
+    else:
+        _wrong(label, f"{_a(part.__name__)} or a dict", value, problems)

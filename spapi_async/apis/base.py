@@ -1,0 +1,171 @@
+"""What every generated class builds on: making the call, reading the reply, following the pages."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cache, partial
+from typing import Any, TypeVar, cast
+
+import attrs
+
+from ..codec import decode, decode_list, decode_object, parse_errors
+from ..errors import StatusError
+from ..operation import Call, Operation, Reply
+from ..paging import Pager
+from .arguments import get, make_call, put
+
+__all__ = ["Api", "Paging"]
+
+T = TypeVar("T")
+Page = TypeVar("Page")
+Item = TypeVar("Item")
+
+
+@attrs.frozen
+class Paging:
+    """How the pages of an operation follow each other.
+
+    Args:
+        argument: The argument that takes the token, or attributes that lead to its place in the body.
+        token: Attributes that lead from a page to the token of the next one.
+        items: Attributes that lead from a page to its items; none where they lie in several lists side by side.
+        token_only: Whether the token must be sent alone.
+        is_total: Whether `token` leads to the number of all items, and the token is an offset.
+        switch: Arguments that have another value when a token is sent.
+        follow: The operation that gets the pages after the first, where it is another one.
+    """
+
+    argument: tuple[str, ...]
+    token: tuple[str, ...]
+    items: tuple[str, ...] = ()
+    token_only: bool = False
+    is_total: bool = False
+    switch: Mapping[str, str] = attrs.field(factory=dict)
+    follow: Operation | None = None
+
+    def arguments(self, operation: Operation, given: Mapping[str, Any], token: str) -> dict[str, Any]:
+        """Return the arguments of a page after the first."""
+        known = {parameter.argument for parameter in operation.parameters}
+        kept = {} if self.token_only else {name: value for name, value in given.items() if name in known}
+        name, *place = self.argument
+        value: Any = token if not place else put(operation, given[name], place, int(token) if self.is_total else token)
+        return {**kept, **self.switch, name: value}
+
+    def token_of(self, operation: Operation, given: Mapping[str, Any], page: Any, token: str | None) -> str | None:
+        """Return the token of the page after this one."""
+        found = _follow(self.token, page)
+        if not self.is_total:
+            return found if found is None else str(found)
+        name, *place = self.argument
+        here = int(token) if token is not None else get(operation, given[name], place) or 0
+        items = _follow(self.items, page)
+        if not isinstance(found, int) or not items or here + len(items) >= found:
+            return None
+        return str(here + len(items))
+
+
+class Api:
+    """One API version of Amazon's.
+
+    Args:
+        send: Sends a call through all stages.
+    """
+
+    def __init__(self, send: Callable[[Call], Awaitable[Reply]]) -> None:
+        self._send = send
+
+    # The arguments are Any here: the generated methods have typed them, and `make_call` checks what they really are.
+    # Some are called `operation` too, hence the slash.
+
+    async def _call(self, operation: Operation, result: type[T], /, **arguments: Any) -> T:
+        """Make a call whose reply is a model."""
+        return _read(operation, result, await self._exchange(operation, arguments))
+
+    async def _call_or_none(self, operation: Operation, result: type[T], /, **arguments: Any) -> T | None:
+        """Make a call whose reply is a model, or nothing (204)."""
+        reply = await self._exchange(operation, arguments)
+        return None if reply.status == 204 else _read(operation, result, reply)
+
+    async def _call_list(self, operation: Operation, item: type[T], /, **arguments: Any) -> list[T]:
+        """Make a call whose reply is a list of models."""
+        reply = await self._exchange(operation, arguments)
+        return decode_list(item, reply.body, operation=operation.key, request_id=reply.request_id)
+
+    async def _call_object(self, operation: Operation, /, **arguments: Any) -> dict[str, Any]:
+        """Make a call whose reply is an object without a model."""
+        reply = await self._exchange(operation, arguments)
+        return decode_object(reply.body, operation=operation.key, request_id=reply.request_id)
+
+    async def _call_by_status(self, operation: Operation, results: Mapping[int, type[T]], /, **arguments: Any) -> T:
+        """Make a call whose reply is another model for each status; an unknown status is read as the first."""
+        reply = await self._exchange(operation, arguments)
+        return _read(operation, results.get(reply.status) or next(iter(results.values())), reply)
+
+    async def _call_without_reply(self, operation: Operation, /, **arguments: Any) -> None:
+        """Make a call whose reply has no body, or none that its model tells of."""
+        await self._exchange(operation, arguments)
+
+    def _exchange(self, operation: Operation, arguments: Mapping[str, Any]) -> Awaitable[Reply]:
+        if operation.retired is not None:
+            # Up from here: the method below, the generated one, and who called that.
+            warnings.warn(f"{operation.key}: {operation.retired}", DeprecationWarning, stacklevel=4)
+        return self._send(make_call(operation, arguments))
+
+    def _pages(
+        self, operation: Operation, result: type[Page], item: type[Item], paging: Paging, /, **arguments: Any
+    ) -> Pager[Page, Item]:
+        """Make a pager; the first call is made when it is awaited or iterated."""
+
+        async def fetch(token: str | None) -> Page:
+            follow, given = operation, arguments
+            if token is not None:
+                follow = paging.follow or operation
+                given = paging.arguments(follow, arguments, token)
+            return _read(follow, result, await self._exchange(follow, given))
+
+        items_of = partial(_follow, paging.items) if paging.items else cast("Callable[[Page], list[Item]]", _alone)
+        return Pager(operation.key, fetch, partial(paging.token_of, operation, arguments), items_of)
+
+
+def _follow(path: tuple[str, ...], value: Any) -> Any:  # Any: a step may be missing in a reply
+    for name in path:
+        value = getattr(value, name, None)
+    return value
+
+
+def _alone(page: Page) -> list[Page]:
+    return [page]
+
+
+def _read(operation: Operation, result: type[T], reply: Reply) -> T:
+    """Read a reply into a model.
+
+    Raises:
+        DecodeError: It is no JSON object.
+        StatusError: It holds errors and nothing else: some older operations fail with a 2xx status.
+    """
+    model = decode(result, reply.body, operation=operation.key, request_id=reply.request_id)
+    others = _beside_errors(cast("Any", result))
+    # `errors` alone is a failure; beside a payload it is a part of the reply, and stays in the model.
+    if others is not None and all(getattr(model, name) is None for name in others):
+        problems = parse_errors(reply.body)
+        if problems:
+            raise StatusError(
+                operation=operation.key,
+                status=reply.status,
+                errors=problems,
+                headers=reply.headers,
+                body=reply.body,
+                is_retry_safe=operation.repeatable,
+            )
+    return model
+
+
+@cache
+def _beside_errors(result: Any) -> tuple[str, ...] | None:  # Any: a generated class, with its facts in class variables
+    """Name the attributes without which `errors` are all there is; None where errors are what was asked for."""
+    names = tuple(result.__wire__)
+    if "errors" not in names or "errors" in getattr(result, "__required__", ()):
+        return None
+    return ("payload",) if "payload" in names else tuple(name for name in names if name != "errors")
