@@ -1,0 +1,165 @@
+"""Login with Amazon as the sandbox plays it: the token endpoint, and which tokens it gave out.
+
+Grants, answers and error codes as Amazon documents them for Login with Amazon; statuses as clients see them
+(401 for `invalid_client`, 400 for the rest).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any, NoReturn
+from urllib.parse import parse_qsl
+
+import attrs
+import orjson
+
+__all__ = ["SCOPES", "TOKEN_PATH", "Grant", "Lwa", "LwaError", "Resource"]
+
+TOKEN_PATH = "/auth/o2/token"
+
+SCOPES = frozenset(
+    {
+        "sellingpartnerapi::notifications",
+        "sellingpartnerapi::client_credential:rotation",
+        "sellingpartnerapi::shipments:track",
+    }
+)
+"""The live scopes of Amazon's page “Grantless Operations”."""
+
+
+@attrs.frozen
+class Resource:
+    """One operation that a restricted data token opens; `path` is None when it opens it for all ids."""
+
+    operation: str
+    path: str | None
+
+
+@attrs.frozen(kw_only=True)
+class Grant:
+    """What a token stands for.
+
+    Args:
+        client_id: The application.
+        seller: The selling partner; "" for a grantless token.
+        scopes: The scopes of a grantless token.
+        resources: What a restricted data token opens; None for the other tokens.
+        expires_at: Seconds on the sandbox's clock.
+    """
+
+    client_id: str
+    seller: str
+    expires_at: float
+    scopes: frozenset[str] = frozenset()
+    resources: frozenset[Resource] | None = None
+
+
+class LwaError(Exception):
+    """The token endpoint refuses: LWA's error code, its description and the HTTP status."""
+
+    def __init__(self, code: str, description: str, status: int = 400) -> None:
+        super().__init__(description)
+        self.code = code
+        self.status = status
+
+
+class Lwa:
+    """The token endpoint and its memory.
+
+    Args:
+        applications: Client id -> client secret of those that may ask. None: any client id with any secret, except
+            a secret that contains `wrong` or `invalid`.
+        scopes: The scopes that exist.
+        lifetime: Seconds until an access token expires.
+    """
+
+    def __init__(self, applications: Mapping[str, str] | None, scopes: frozenset[str], lifetime: float) -> None:
+        self._applications = None if applications is None else dict(applications)
+        self._scopes = scopes
+        self._lifetime = lifetime
+        self._grants: dict[str, Grant] = {}
+
+    def find(self, token: str) -> Grant | None:
+        """Give what a token stands for, expired or not; None when it was never given out."""
+        return self._grants.get(token)
+
+    def issue(self, prefix: str, grant: Grant) -> str:
+        """Give out a new token for a grant."""
+        token = f"{prefix}|{secrets.token_urlsafe(48)}"
+        self._grants[token] = grant
+        return token
+
+    def rename(self, token: str, name: str) -> None:
+        """Let a token that was just given out be known by another string."""
+        self._grants[name] = self._grants.pop(token)
+
+    def exchange(self, body: bytes, content_type: str, now: float) -> dict[str, Any]:
+        """Answer one POST to the token endpoint.
+
+        Args:
+            body: Form or JSON, as `content_type` says.
+            content_type: The request's header.
+            now: Seconds on the sandbox's clock.
+
+        Raises:
+            LwaError: It is refused.
+        """
+        fields = _fields(body, content_type)
+        grant_type = fields.get("grant_type", "")
+        if not grant_type:
+            _missing("grant_type")
+        if grant_type not in ("refresh_token", "client_credentials"):
+            raise LwaError("unsupported_grant_type", "This token endpoint does not know the grant_type.")
+        client_id = self._client(fields)
+        expires_at = now + self._lifetime
+        answer: dict[str, Any]
+        if grant_type == "refresh_token":
+            refresh_token = fields.get("refresh_token") or _missing("refresh_token")
+            grant = Grant(client_id=client_id, seller=_seller(refresh_token), expires_at=expires_at)
+            # The same refresh token comes back: Amazon does not rotate it.
+            answer = {"refresh_token": refresh_token}
+        else:
+            scopes = frozenset((fields.get("scope") or _missing("scope")).split())
+            if not scopes <= self._scopes:
+                raise LwaError("invalid_scope", "A scope is unknown, or the application may not ask for it.")
+            grant = Grant(client_id=client_id, seller="", scopes=scopes, expires_at=expires_at)
+            answer = {"scope": " ".join(sorted(scopes))}
+        token = self.issue("Atza", grant)
+        seconds = int(self._lifetime) if self._lifetime == int(self._lifetime) else self._lifetime
+        return {"access_token": token, "token_type": "bearer", "expires_in": seconds, **answer}
+
+    def _client(self, fields: Mapping[str, str]) -> str:
+        client_id = fields.get("client_id") or _missing("client_id")
+        secret = fields.get("client_secret") or _missing("client_secret")
+        if self._applications is None:
+            is_known = "wrong" not in secret.lower() and "invalid" not in secret.lower()
+        else:
+            is_known = self._applications.get(client_id) == secret
+        if not is_known:
+            raise LwaError("invalid_client", "The client could not be authenticated.", 401)
+        return client_id
+
+
+def _missing(name: str) -> NoReturn:
+    raise LwaError("invalid_request", f"The request lacks the parameter {name}.")
+
+
+def _fields(body: bytes, content_type: str) -> dict[str, str]:
+    if "json" in content_type.lower():
+        try:
+            decoded = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            decoded = None
+        if not isinstance(decoded, dict):
+            raise LwaError("invalid_request", "The body is no JSON object.")
+        return {name: value for name, value in decoded.items() if isinstance(value, str)}
+    return dict(parse_qsl(body.decode("utf-8", "replace")))
+
+
+def _seller(refresh_token: str) -> str:
+    prefix, _, rest = refresh_token.partition("|")
+    seller = rest.split(".")[0].split("|")[0]
+    if prefix != "Atzr" or not seller or "revoked" in rest.lower() or "invalid" in rest.lower():
+        raise LwaError("invalid_grant", "The refresh token is invalid, expired, revoked or of another client.")
+    return seller

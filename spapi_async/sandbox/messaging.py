@@ -1,0 +1,172 @@
+"""Messaging and Solicitations: which messages an order offers, and sending them.
+
+Answers are HAL, as in Amazon's models `messaging` and `solicitations`. A refusal because of the order's state is a 403
+`Unauthorized`, as Amazon's users see it: a business answer, not one about the token.
+
+Every well-formed order id exists and offers everything, but for those that begin with `000` (Amazon gives out none):
+
+    000-0000404-*   does not exist: 404
+    000-0000403-*   offers nothing; sending is refused
+    000-0000405-*   offers confirmDeliveryDetails and unexpectedProblem only
+    000-0000409-*   takes each kind once
+    000-0000410-*   offers everything, but has changed by the time of sending: every send is refused
+    000-00005NN-*   answers with the status 5NN, and nothing is done (NN: 00, 02, 03, 04)
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from .exchange import Answer, Request, refuse, reply
+from .state import Message, State
+
+__all__ = [
+    "ERRORS",
+    "KINDS",
+    "SOLICITATION",
+    "actions",
+    "attributes",
+    "order_trouble",
+    "send",
+    "solicit",
+    "solicitations",
+]
+
+HAL = "application/hal+json"
+SOLICITATION = "productReviewAndSellerFeedback"
+
+KINDS: dict[str, tuple[int, tuple[int, int]]] = {
+    "confirmCustomizationDetails": (800, (0, 5)),
+    "confirmDeliveryDetails": (2000, (0, 0)),
+    "legalDisclosure": (0, (0, 5)),
+    "confirmOrderDetails": (2000, (0, 0)),
+    "confirmServiceDetails": (2000, (0, 0)),
+    "warranty": (0, (1, 5)),
+    "digitalAccessKey": (400, (0, 5)),
+    "unexpectedProblem": (2000, (0, 0)),
+    "invoice": (0, (1, 5)),
+}
+"""Longest text in characters (0: it takes none), and fewest and most attachments, by Amazon's model `messaging`."""
+
+ERRORS = {500: "InternalFailure", 502: "BadGateway", 503: "ServiceUnavailable", 504: "GatewayTimeout"}
+
+
+def _special(order_id: str) -> str:
+    return order_id[8:11] if order_id.startswith("000-0000") else ""
+
+
+def order_trouble(order_id: str) -> Answer | None:
+    """Give the answer of an order that does not exist or cannot be served; None for all others."""
+    special = _special(order_id)
+    if special == "404":
+        return refuse(404, "NotFound", "The order does not exist.")
+    if special.isdigit() and int(special) in ERRORS:
+        return refuse(int(special), ERRORS[int(special)], "The service failed.")
+    return None
+
+
+def actions(request: Request, state: State) -> Answer:
+    """Tell which kinds of message may go to an order now."""
+    offered = [kind for kind in KINDS if _is_offered(request, state, kind)]
+    return _hal(request, [(kind, "messages/" + kind) for kind in offered])
+
+
+def attributes(_request: Request, _state: State) -> Answer:
+    """Tell the buyer's language."""
+    return reply(200, {"buyer": {"locale": "en-US"}}, HAL)
+
+
+def send(request: Request, state: State) -> Answer:
+    """Deliver a message; its kind is the last segment of the path."""
+    kind = request.operation.path.rpartition("/")[2]
+    order_id = request.arguments["amazonOrderId"]
+    if not _is_offered(request, state, kind) or _special(order_id) == "410":
+        return refuse(
+            403, "Unauthorized", "The amazonOrderId and the template are not a valid combination for this order now."
+        )
+    body = request.json()
+    body = body if isinstance(body, dict) else {}  # anything may come with a request of Amazon's static sandbox
+    text = body.get("text", "")
+    attachments = body.get("attachments") or []
+    if not request.is_example and (problem := _problem(request, state, kind, text, attachments)):
+        return refuse(400, "InvalidInput", problem)
+    names = tuple(str(entry.get("fileName", "")) for entry in attachments if isinstance(entry, dict))
+    state.deliver(_message(request, kind, str(text), names))
+    return reply(201, {}, HAL)
+
+
+def solicitations(request: Request, state: State) -> Answer:
+    """Tell whether a review and seller feedback may be asked for now."""
+    offered = [(SOLICITATION, "solicitations/" + SOLICITATION)] if _may_solicit(request, state) else []
+    return _hal(request, offered)
+
+
+def solicit(request: Request, state: State) -> Answer:
+    """Ask for a review and seller feedback: once for an order, never again."""
+    if not _may_solicit(request, state) or _special(request.arguments["amazonOrderId"]) == "410":
+        return refuse(403, "Unauthorized", "The requested solicitation is not available for this amazonOrderId.")
+    state.deliver(_message(request, SOLICITATION, "", ()))
+    return reply(201, {}, HAL)
+
+
+def _is_offered(request: Request, state: State, kind: str) -> bool:
+    order_id = request.arguments["amazonOrderId"]
+    special = _special(order_id)
+    if special == "403" or kind not in KINDS:
+        return False
+    if special == "405":
+        return kind in ("confirmDeliveryDetails", "unexpectedProblem")
+    return special != "409" or not state.sent[request.grant.seller, order_id, kind]
+
+
+def _may_solicit(request: Request, state: State) -> bool:
+    order_id = request.arguments["amazonOrderId"]
+    return _special(order_id) != "403" and not state.sent[request.grant.seller, order_id, SOLICITATION]
+
+
+def _problem(request: Request, state: State, kind: str, text: Any, attachments: Any) -> str | None:
+    longest, (fewest, most) = KINDS[kind]
+    if longest and not (isinstance(text, str) and 1 <= len(text) <= longest):
+        return f"The text must have 1 to {longest} characters."
+    if text and not longest:
+        return f"A message of the kind {kind} takes no text."
+    if not isinstance(attachments, list) or not fewest <= len(attachments) <= most:
+        return f"A message of the kind {kind} takes {fewest} to {most} attachments."
+    resource = f"messaging/v1/orders/{request.arguments['amazonOrderId']}/messages/{kind}"
+    for entry in attachments:
+        upload_id = entry.get("uploadDestinationId") if isinstance(entry, dict) else None
+        upload = state.uploads.get(upload_id) if isinstance(upload_id, str) else None
+        if upload is None or not upload.is_done or (upload.seller, upload.resource) != (request.grant.seller, resource):
+            return f"The attachment with the ID {upload_id} does not exist."
+    return None
+
+
+def _message(request: Request, kind: str, text: str, attachments: tuple[str, ...]) -> Message:
+    return Message(
+        order_id=request.arguments["amazonOrderId"],
+        seller=request.grant.seller,
+        kind=kind,
+        marketplace_id=request.first("marketplaceIds"),
+        text=text,
+        attachments=attachments,
+        time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        request_id=request.request_id,
+    )
+
+
+def _hal(request: Request, offered: list[tuple[str, str]]) -> Answer:
+    query = "?marketplaceIds=" + request.first("marketplaceIds")
+    links = [{"href": f"{request.path}/{way}{query}", "name": name} for name, way in offered]
+    embedded = [
+        {
+            "_links": {"self": link, "schema": {"href": f"{request.path}/{way}/schema", "name": name}},
+            "payload": {"name": name},
+        }
+        for link, (name, way) in zip(links, offered, strict=True)
+    ]
+    value = {
+        "_links": {"self": {"href": request.path + query}, "actions": links},
+        "_embedded": {"actions": embedded},
+    }
+    return reply(200, value, HAL)
