@@ -1,0 +1,71 @@
+"""The command `spapi-async`. Each command is a module of this folder, imported when it is chosen.
+
+A command module has `add_arguments(parser)` and `run(arguments) -> int` (the exit status).
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import io
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from ..errors import SpapiError
+
+__all__ = ["main"]
+
+COMMANDS = {
+    "jobs": "send many buyer messages from a file, at most once each, resumably",
+    "sandbox": "run a local Selling Partner API that behaves as Amazon's does",
+    "bench": "measure throughput against a sandbox on this machine",
+}
+"""Module of this folder, and what it does in a line."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: Arguments without the program's name; None takes those of the process.
+
+    Returns:
+        The exit status: 2 for wrong usage or configuration, 130 when interrupted; else the command's own.
+    """
+    _prepare_output()
+    # Without any handler Python would print each retry; what became of the calls is told by the command itself.
+    logging.getLogger("spapi_async").addHandler(logging.NullHandler())
+    try:
+        return _run(sys.argv[1:] if argv is None else argv)
+    except (SpapiError, OSError) as error:
+        print(f"spapi-async: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("spapi-async: interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(argv: Sequence[str]) -> int:
+    # httpx loads its own command line, with click and rich, where those are installed: a tenth of our start.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+    # Only the chosen command is imported: `spapi-async jobs` must not pay for the sandbox.
+    chosen = next((word for word in argv if word in COMMANDS), None)
+    parser = argparse.ArgumentParser(prog="spapi-async", description="A client for Amazon's Selling Partner API.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        subparser = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if name == chosen:
+            importlib.import_module(f".{name}", __name__).add_arguments(subparser)
+    arguments = parser.parse_args(argv)
+    status: int = importlib.import_module(f".{arguments.command}", __name__).run(arguments)
+    return status
+
+
+def _prepare_output() -> None:
+    """See that no line can end a job: standard output may be closed, or know neither “→” nor a buyer's letters."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    elif isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

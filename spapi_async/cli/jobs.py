@@ -1,0 +1,296 @@
+"""`spapi-async jobs run`: send the messages of a CSV file, at most once each; the same command again goes on."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+
+from ..auth import Credentials
+from ..client import SellingPartner
+from ..config import Options
+from ..errors import ConfigError, SpapiError
+from ..events import Event, RateLearned
+from ..jobs.journal import Identity
+from ..jobs.kinds.messaging import KINDS, Kind, find_kind
+from ..jobs.row import Row, State
+from ..jobs.runner import Job
+from ..jobs.source import read_columns, read_csv
+from ..jobs.sqlite import SqliteJournal
+from ..marketplaces import Region
+from ..operation import UsagePlan
+from .job_report import JobReport
+from .progress import Progress, progress_on
+
+if TYPE_CHECKING:
+    from ..sandbox import SandboxProcess
+
+__all__ = ["add_arguments", "run"]
+
+ALL_SENT, SOME_REFUSED, NOT_DONE, SOME_IN_DOUBT, INTERRUPTED = 0, 1, 2, 3, 130
+"""The exit statuses; the one that asks most of the user wins."""
+
+_MOST_IN_HAND = 10_000
+"""Each row in hand is a task; many more would only fill the memory."""
+
+_SANDBOX_CREDENTIALS = {
+    "client_id": "amzn1.application-oa2-client.sandbox",
+    "client_secret": "sandbox",
+    "refresh_token": "Atzr|SANDBOX",
+}
+"""The sandbox takes any; a refresh token in this form says whose it is."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    commands = parser.add_subparsers(dest="job_command", metavar="COMMAND", required=True)
+    run = commands.add_parser(
+        "run",
+        help="send the messages of a CSV file",
+        description="Send the messages of a CSV file, at most one for each order. The same command again goes on.",
+        epilog="Exit status: 0 all sent, 1 rows refused, 2 usage, configuration or not done, 3 rows in doubt, "
+        "130 interrupted. Credentials come from SPAPI_CLIENT_ID, SPAPI_CLIENT_SECRET and SPAPI_REFRESH_TOKEN.",
+    )
+    run.add_argument("csv", type=Path, metavar="FILE.csv", help="columns order_id, marketplace_id, text, perhaps key")
+    run.add_argument("--kind", required=True, help=f"kind of message: {', '.join(KINDS)}")
+    run.add_argument("--journal", type=Path, required=True, metavar="FILE.db", help="remembers what was sent")
+    where = run.add_argument_group("where to")
+    where.add_argument("--sandbox", action="store_true", help="to a sandbox that runs on this machine for this job")
+    where.add_argument(
+        "--region", choices=[region.value for region in Region], help="na, eu or fe; default $SPAPI_REGION"
+    )
+    where.add_argument("--endpoint", metavar="URL", help="instead of Amazon's; default $SPAPI_ENDPOINT")
+    where.add_argument("--lwa-endpoint", metavar="URL", help="of the token; default $SPAPI_LWA_ENDPOINT")
+    who = run.add_argument_group("who sells")
+    who.add_argument(
+        "--selling-partner-id",
+        metavar="ID",
+        help="so that a new refresh token is not taken for somebody else; default $SPAPI_SELLING_PARTNER_ID",
+    )
+    who.add_argument(
+        "--same-selling-partner",
+        action="store_true",
+        help="the journal was begun with an earlier refresh token of the same selling partner",
+    )
+    how = run.add_argument_group("how")
+    how.add_argument("--retry-refused", action="store_true", help="try rows again that Amazon refused before")
+    how.add_argument("--concurrency", type=_positive, default=16, metavar="N", help="rows in hand at once (default 16)")
+    how.add_argument(
+        "--plan",
+        type=_plan,
+        action="append",
+        default=[],
+        metavar="NAME=RATE/BURST",
+        help="another usage plan, as in messaging_v1.create_confirm_order_details=5/10",
+    )
+    how.add_argument(
+        "--sandbox-plan",
+        type=_plan,
+        action="append",
+        default=[],
+        metavar="NAME=RATE/BURST",
+        help="a usage plan that the sandbox of --sandbox keeps",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the job and return the exit status.
+
+    Raises:
+        ConfigError: A credential, an option or the file is wrong. Nothing was sent.
+        JobError: The journal cannot be used. Nothing was sent.
+    """
+    kind = find_kind(arguments.kind)
+    columns = read_columns(arguments.csv, kind)
+    if arguments.sandbox and (arguments.endpoint or arguments.lwa_endpoint):
+        raise ConfigError("--sandbox brings its own endpoints; leave out --endpoint and --lwa-endpoint")
+    if arguments.sandbox_plan and not arguments.sandbox:
+        raise ConfigError("--sandbox-plan needs --sandbox; --plan is for the client")
+    with ExitStack() as stack:
+        sandbox = stack.enter_context(_start_sandbox(arguments)) if arguments.sandbox else None
+        return anyio.run(_Program(arguments, kind, columns, sandbox).run)
+
+
+def _start_sandbox(arguments: argparse.Namespace) -> SandboxProcess:
+    from ..sandbox import start_process  # most jobs have no use for it
+
+    return start_process(plans=dict(arguments.sandbox_plan))
+
+
+class _Program:
+    """One run of the command."""
+
+    def __init__(
+        self, arguments: argparse.Namespace, kind: Kind, columns: Sequence[str], sandbox: SandboxProcess | None
+    ) -> None:
+        self._arguments = arguments
+        self._kind = kind
+        self._sandbox = sandbox
+        self._path: Path = arguments.csv
+        self._progress: Progress = progress_on(sys.stdout, time.monotonic)
+        self._report = JobReport(self._path, columns, self._progress.say)
+        self._is_loaded = False
+        self._is_interrupted = False
+        plans: Mapping[str, UsagePlan] = dict(arguments.plan)
+        self._rates = {
+            operation.key: plans.get(operation.key, operation.plan).rate for operation in (kind.check, kind.operation)
+        }
+
+    async def run(self) -> int:
+        arguments = self._arguments
+        started = time.monotonic()
+        try:
+            self._report.check()
+            client, identity = self._client()
+            async with client, SqliteJournal(arguments.journal) as journal:
+                run = await journal.start(
+                    identity, self._kind.name, same_selling_partner=arguments.same_selling_partner
+                )
+                job = Job(
+                    client.send,
+                    self._kind,
+                    journal,
+                    run,
+                    concurrency=arguments.concurrency,
+                    on_refused=self._report.refused,
+                )
+                with self._progress:
+                    await self._run(job)
+                in_doubt = await journal.rows(run, State.IN_DOUBT)
+            self._report.tell(job.tally, in_doubt, time.monotonic() - started)
+            if self._is_loaded:  # else it would replace a whole file by a part
+                self._report.write()
+            return self._status(job)
+        finally:
+            self._report.close()
+
+    def _client(self) -> tuple[SellingPartner, Identity]:
+        arguments = self._arguments
+        options: Options = {"plans": dict(arguments.plan), "on_event": self._on_event}
+        if self._sandbox is not None:
+            options["endpoint"] = self._sandbox.endpoint
+            options["lwa_endpoint"] = self._sandbox.lwa_endpoint
+            # Never under a real selling partner's name: what only the sandbox got would count as sent.
+            identity = Identity(
+                refresh_token=_SANDBOX_CREDENTIALS["refresh_token"], selling_partner_id="sandbox of --sandbox"
+            )
+            return SellingPartner(**_SANDBOX_CREDENTIALS, **options), identity
+        if arguments.region:
+            options["region"] = arguments.region
+        if arguments.endpoint:
+            options["endpoint"] = arguments.endpoint
+        if arguments.lwa_endpoint:
+            options["lwa_endpoint"] = arguments.lwa_endpoint
+        client = SellingPartner.from_env(**options)
+        name = arguments.selling_partner_id or os.environ.get("SPAPI_SELLING_PARTNER_ID") or None
+        token = Credentials.from_env(os.environ).refresh_token or ""
+        return client, Identity(refresh_token=token, selling_partner_id=name)
+
+    async def _run(self, job: Job) -> None:
+        loading = anyio.CancelScope()
+        failure: SpapiError | None = None
+        async with anyio.create_task_group() as group:
+            if sys.platform != "win32":  # there, Ctrl-C ends the program as a cancellation
+                group.start_soon(self._heed_signals, job, loading)
+            try:
+                with loading:
+                    retry_refused = self._arguments.retry_refused
+                    await job.add(self._rows(job), self._report.admitted, retry_refused=retry_refused)
+                    self._is_loaded = True
+                group.start_soon(self._show, job)
+                await job.run()
+            except SpapiError as error:  # kept out of the group, which would wrap it up
+                failure = error
+            group.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        self._progress.show(job.tally, min(self._rates.values()))
+
+    def _rows(self, job: Job) -> Iterator[Row]:
+        for entry in read_csv(self._path, self._kind, self._region()):
+            if entry.row is not None:
+                yield entry.row
+                continue
+            job.tally.invalid += 1
+            self._report.invalid(entry)
+
+    def _region(self) -> Region | None:
+        """Return the region whose marketplaces alone can be right; None when an endpoint was given."""
+        arguments = self._arguments
+        if arguments.region:
+            return Region(arguments.region)
+        if self._sandbox or arguments.endpoint or os.environ.get("SPAPI_ENDPOINT"):
+            return None
+        return Region(os.environ["SPAPI_REGION"].strip().lower())
+
+    async def _show(self, job: Job) -> None:
+        while True:
+            self._progress.show(job.tally, min(self._rates.values()))
+            await anyio.sleep(0.2)
+
+    async def _heed_signals(self, job: Job, loading: anyio.CancelScope) -> None:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for _ in signals:
+                if not self._is_interrupted:
+                    self._is_interrupted = True
+                    self._progress.say(
+                        "Interrupted: no further rows are taken, and messages under way get up to 10 s. Press Ctrl-C "
+                        "again to end those too, as in doubt. The same command goes on where this run ends."
+                    )
+                    loading.cancel()
+                    job.drain()
+                else:
+                    self._progress.say(
+                        "Interrupted again: messages still under way are in doubt now. The same command sends the rest."
+                    )
+                    job.abort()
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, RateLearned) and event.operation in self._rates:
+            self._rates[event.operation] = event.new
+
+    def _status(self, job: Job) -> int:
+        tally = job.tally
+        waiting = tally.waiting + tally.unsent
+        if self._is_interrupted:
+            print("spapi-async: interrupted; run the same command again to go on", file=sys.stderr)
+            return INTERRUPTED
+        if job.stopped_by:
+            print(f"spapi-async: stopped: {job.stopped_by}; {_how_to_go_on(waiting)}", file=sys.stderr)
+            return NOT_DONE
+        if waiting:
+            print(f"spapi-async: not every row got an answer; {_how_to_go_on(waiting)}", file=sys.stderr)
+            return NOT_DONE
+        if tally.in_doubt:
+            return SOME_IN_DOUBT
+        return SOME_REFUSED if tally.refused + tally.invalid + tally.duplicates else ALL_SENT
+
+
+def _how_to_go_on(waiting: int) -> str:
+    rows = "1 row waits" if waiting == 1 else f"{waiting} rows wait"
+    return f"{rows}; when that is mended, run the same command again"
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= _MOST_IN_HAND:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {_MOST_IN_HAND}")
+    return int(text)
+
+
+def _plan(text: str) -> tuple[str, UsagePlan]:
+    name, _, figures = text.partition("=")
+    rate, _, burst = figures.partition("/")
+    try:
+        return name, UsagePlan(rate=float(rate), burst=float(burst))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no plan as in messaging_v1.create_confirm_order_details=5/10: requests/s and burst"
+        ) from None

@@ -1,0 +1,129 @@
+"""Shows how far a job is: a live line on a terminal, plain lines now and then elsewhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self, TextIO
+
+from ..jobs.summary import Tally
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
+__all__ = ["Progress", "duration", "progress_on"]
+
+_EVERY = 5.0
+"""Seconds between plain lines."""
+
+
+class Progress(Protocol):
+    """Shows how far a job is."""
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the last state standing."""
+
+    def say(self, line: str) -> None:
+        """Print a line that stays."""
+
+    def show(self, tally: Tally, rate: float) -> None:
+        """Show the counts; call it several times a second.
+
+        Args:
+            tally: The counts.
+            rate: The usage plan's rate, in requests/s.
+        """
+
+
+def progress_on(stream: TextIO, clock: Callable[[], float]) -> Progress:
+    """Make what fits the stream: a live line if it is a terminal and rich is installed, else plain lines."""
+    if stream.isatty():
+        try:
+            return _LiveLine(stream, clock)
+        except ImportError:
+            pass
+    return _PlainLines(stream, clock)
+
+
+def duration(seconds: float) -> str:
+    """Write a duration as in 4:05 or 27:46:40."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _counts(tally: Tally) -> str:
+    return f"{tally.sent} sent, {tally.refused} refused, {tally.in_doubt} in doubt"
+
+
+class _PlainLines:
+    def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._next = clock() + _EVERY
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def say(self, line: str) -> None:
+        try:
+            print(line, file=self._stream, flush=True)
+        except OSError:
+            # As with `| head`, or a log on a full disk: a job must not die of that. What is buffered has to go
+            # somewhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+    def show(self, tally: Tally, rate: float) -> None:
+        now = self._clock()
+        if now < self._next:
+            return
+        self._next = now + _EVERY
+        left = duration(tally.seconds_left(rate))
+        done = tally.total - tally.waiting
+        self.say(f"{done} of {tally.total} lines: {_counts(tally)}; {tally.pace(now):.1f}/s, {left} left")
+
+
+class _LiveLine:
+    def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self._clock = clock
+        # Refreshed by us: rich's own thread would draw in the middle of a line that is being printed.
+        self._rich: RichProgress = Progress(
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.description}", markup=False),
+            console=Console(file=stream),
+            auto_refresh=False,
+        )
+        self._task = self._rich.add_task("", total=None)
+
+    def __enter__(self) -> Self:
+        self._rich.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._rich.stop()
+
+    def say(self, line: str) -> None:
+        self._rich.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def show(self, tally: Tally, rate: float) -> None:
+        pace = tally.pace(self._clock())
+        words = f"{_counts(tally)} · {pace:.1f}/s · ETA {duration(tally.seconds_left(rate))}"
+        done = tally.total - tally.waiting
+        self._rich.update(self._task, total=tally.total, completed=done, description=words, refresh=True)

@@ -1,0 +1,90 @@
+"""The file of refused rows: what came in, with the line, the reason and the cure, fit to be mended and run again."""
+
+from __future__ import annotations
+
+import csv
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import orjson
+
+from ..errors import JobError
+from .source import REPORT_COLUMNS
+
+__all__ = ["RefusedRows"]
+
+
+class RefusedRows:
+    """Collects refused rows as they come up and writes them in the order of their lines.
+
+    They wait in a temporary database that SQLite moves to the disk when it grows, so their number does not matter.
+
+    Args:
+        path: The file to write. One that an earlier run left is replaced, or removed when nothing was refused.
+        columns: The columns of a row, without the three that this file adds.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self.path = path
+        self._columns = columns
+        self._waiting = sqlite3.connect("", isolation_level=None)
+        self._waiting.execute("CREATE TABLE refused (line INTEGER, fields TEXT, reason TEXT, cure TEXT)")
+        self.count = 0
+
+    def check(self) -> None:
+        """See that the file can be written, before anything is sent.
+
+        Raises:
+            JobError: Its folder is not writable.
+        """
+        try:
+            self._partial.touch()
+            self._partial.unlink()
+        except OSError as error:
+            raise JobError(
+                f"{self.path}, the file for refused rows, cannot be written: {error.strerror or error}; "
+                "copy the CSV to a folder that is writable"
+            ) from error
+
+    def add(self, line: int, fields: Mapping[str, str], reason: str, cure: str) -> None:
+        """Add a row.
+
+        Raises:
+            JobError: The folder for temporary files is full.
+        """
+        values = (line, orjson.dumps(dict(fields)).decode(), reason, cure)
+        try:
+            self._waiting.execute("INSERT INTO refused VALUES (?, ?, ?, ?)", values)
+        except sqlite3.Error as error:
+            raise JobError(f"refused rows cannot be kept in the folder for temporary files: {error}") from error
+        self.count += 1
+
+    def write(self) -> None:
+        """Write the file at once as a whole; with no rows, remove an old one.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        if not self.count:
+            self.path.unlink(missing_ok=True)
+            return
+        with self._partial.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow([*self._columns, *REPORT_COLUMNS])
+            writer.writerows(self._records())
+        os.replace(self._partial, self.path)
+
+    def close(self) -> None:
+        """Drop what was collected."""
+        self._waiting.close()
+
+    def _records(self) -> Iterable[Sequence[object]]:
+        for line, fields, reason, cure in self._waiting.execute("SELECT * FROM refused ORDER BY line, rowid"):
+            values = orjson.loads(fields)
+            yield [*(values.get(column, "") for column in self._columns), line, reason, cure]
+
+    @property
+    def _partial(self) -> Path:
+        return self.path.with_name(f".{self.path.name}.partial")

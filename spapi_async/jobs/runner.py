@@ -1,0 +1,317 @@
+"""Sends the rows of a job: claim, check, send, settle; with a stop that leaves nothing open.
+
+Every message goes through the client like any other call; the one thing added is a stage right before the wire that
+writes to the journal. It decides nothing about pace: the check and the send each wait for their own usage plan inside
+the client, and so many rows are in hand as calls may wait there at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import Protocol
+
+import anyio
+from anyio import lowlevel
+
+from ..codec import parse_errors
+from ..errors import (
+    AuthError,
+    CallError,
+    ClientClosedError,
+    ConfigError,
+    JobError,
+    ServerError,
+    SpapiError,
+    StatusError,
+)
+from ..events import Emit, RowSettled
+from ..middleware import Middleware, Next
+from ..operation import Call, Reply
+from .journal import Admitted, Journal, Run
+from .kinds.messaging import Kind
+from .row import Move, Row, State
+from .summary import Tally
+from .verdict import Verdict, cure_of, judge, reason_of, words_of
+
+__all__ = ["Job", "Refused", "Send"]
+
+MOST_FAILURES = 5
+"""Failures one after the other, each after the client's own retries, until the job stops by itself."""
+
+_CHUNK = 500
+"""Rows that are added in one transaction."""
+
+
+class Send(Protocol):
+    """`SellingPartner.send`."""
+
+    def __call__(self, call: Call, inner: Iterable[Middleware] = ()) -> Awaitable[Reply]:
+        """Send a call through all stages, with further ones right before the wire."""
+
+
+Refused = Callable[[Row, str, str], None]
+"""Takes a row that Amazon refused, as it was before, with the reason and the cure."""
+
+
+class _Active:
+    """A row in hand."""
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        self.scope = anyio.CancelScope()
+        self.is_on_wire = False
+
+
+class Job:
+    """Sends the rows of one run, at most once each.
+
+    Args:
+        send: `SellingPartner.send`.
+        kind: The kind of the rows.
+        journal: Remembers them.
+        run: From `Journal.start`.
+        concurrency: Rows in hand at once. It should be somewhat above the burst of the usage plan. Default 16.
+        grace: Seconds that exchanges under way get after `drain`. Default 10.
+        on_refused: Is called with each row that Amazon refuses.
+        emit: Takes a `RowSettled` for each row that gets its outcome.
+
+    Attributes:
+        tally: The counts so far.
+        stopped_by: Why the job stopped by itself, in words; "" while it did not.
+        is_draining: Whether it takes no further rows.
+    """
+
+    def __init__(
+        self,
+        send: Send,
+        kind: Kind,
+        journal: Journal,
+        run: Run,
+        *,
+        concurrency: int = 16,
+        grace: float = 10.0,
+        on_refused: Refused | None = None,
+        emit: Emit | None = None,
+    ) -> None:
+        self.tally = Tally()
+        self.stopped_by = ""
+        self.is_draining = False
+        self._send = send
+        self._kind = kind
+        self._journal = journal
+        self._run = run
+        self._concurrency = concurrency
+        self._grace = grace
+        self._on_refused = on_refused
+        self._emit = emit
+        self._claimed: list[Row] = []
+        self._last_line = 0
+        self._claiming = anyio.Lock()
+        self._drained = anyio.Event()
+        self._active: set[_Active] = set()
+        self._failures = {"check": 0, "send": 0}
+        self._has_worked = False
+
+    async def add(
+        self, rows: Iterable[Row], admitted: Callable[[Row, Admitted], None], *, retry_refused: bool = False
+    ) -> None:
+        """Add the rows of the source. All of them, before the first is sent.
+
+        Args:
+            rows: In the order of their lines.
+            admitted: Is called with each row and what became of it.
+            retry_refused: Try rows again that Amazon refused in an earlier run.
+
+        Raises:
+            JobError: The journal cannot be written.
+        """
+        chunk: list[Row] = []
+        for row in rows:
+            chunk.append(row)
+            if len(chunk) == _CHUNK:
+                await self._add(chunk, admitted, retry_refused)
+                chunk = []
+        await self._add(chunk, admitted, retry_refused)
+
+    async def run(self) -> None:
+        """Send all rows that wait. Returns when they are settled, or after `drain`, `abort` or a stop by itself."""
+        try:
+            async with anyio.create_task_group() as watch:
+                watch.start_soon(self._end_drain)
+                async with anyio.create_task_group() as workers:
+                    for _ in range(self._concurrency):
+                        workers.start_soon(self._work)
+                watch.cancel_scope.cancel()
+        finally:
+            try:
+                await self._journal.release(self._run)
+            except JobError as error:  # they stay CLAIMED until the next run finds that this one is gone
+                self._stop(error)
+
+    def drain(self) -> None:
+        """Take no further rows. Rows that wait for their turn stay READY; exchanges under way get the grace."""
+        self.is_draining = True
+        self._drained.set()
+        for active in self._active:
+            if not active.is_on_wire:
+                active.scope.cancel()
+
+    def abort(self) -> None:
+        """End the exchanges under way too; their rows are IN_DOUBT then."""
+        self.drain()
+        for active in self._active:
+            active.scope.cancel()
+
+    async def _add(self, rows: Sequence[Row], admitted: Callable[[Row, Admitted], None], retry_refused: bool) -> None:
+        outcomes = await self._journal.add(self._run, rows, retry_refused=retry_refused)
+        for row, outcome in zip(rows, outcomes, strict=True):
+            self.tally.admit(outcome.admission)
+            admitted(row, outcome)
+
+    async def _end_drain(self) -> None:
+        await self._drained.wait()
+        await anyio.sleep(self._grace)
+        self.abort()
+
+    async def _work(self) -> None:
+        try:
+            while (row := await self._next()) is not None:
+                active = _Active(row)
+                self._active.add(active)
+                try:
+                    with active.scope:
+                        await self._process(active)
+                finally:
+                    self._active.discard(active)
+        except JobError as error:  # the journal: nothing may be sent without it
+            self._stop(error)
+
+    async def _next(self) -> Row | None:
+        async with self._claiming:
+            if not self._claimed and not self.is_draining:
+                self._claimed = list(await self._journal.claim(self._run, self._last_line, self._concurrency))
+                self._claimed.reverse()
+            if not self._claimed or self.is_draining:
+                return None
+            row = self._claimed.pop()
+            # Lines are claimed in order and each once, so a row that comes back READY is left for the next run.
+            self._last_line = max(self._last_line, row.number)
+            return row
+
+    async def _process(self, active: _Active) -> None:
+        row = active.row
+        try:
+            reply = await self._send(self._kind.check_call(row))
+            is_offered = self._kind.is_offered(reply)
+        except (SpapiError, ValueError) as error:
+            await self._check_failed(active, error)
+            return
+        self._worked("check")
+        if not is_offered:
+            reason = f"Amazon does not offer {self._kind.name} for this order now"
+            await self._settle(active, Move.REFUSE, reason, reply.request_id)
+            return
+        try:
+            await self._send(self._kind.call(row), inner=[partial(self._journalled, active)])
+        except SpapiError as error:
+            if isinstance(error, JobError):
+                raise
+            if active.row.state is State.CLAIMED:
+                await self._unsent(active, "send", error)
+            elif active.row.state is State.IN_DOUBT:
+                self._failed("send", error)
+            else:
+                self._worked("send")
+        else:
+            self._worked("send")
+
+    async def _journalled(self, active: _Active, call: Call, next_: Next) -> Reply:
+        """Write the intent before the wire is touched, and the outcome of the exchange after it: the inner stage."""
+        active.row = await self._journal.move(active.row, Move.BEGIN)
+        active.is_on_wire = True
+        try:
+            if self.is_draining:
+                active.scope.cancel()
+            try:
+                await lowlevel.checkpoint_if_cancelled()
+            except BaseException:
+                active.row = await self._journal.move(active.row, Move.UNSENT)
+                raise
+            try:
+                reply = await next_(call)
+            except BaseException as error:
+                await self._exchange_failed(active, error)
+                raise
+            if problems := parse_errors(reply.body):
+                # Amazon's models allow errors in a 2xx reply, and do not say whether the message went out then.
+                reason = f"Amazon answered {reply.status}, but with errors: {words_of(problems)}"
+                await self._settle(active, Move.LOSE, reason[:500], reply.request_id)
+            else:
+                await self._settle(active, Move.ACCEPT, "", reply.request_id)
+            return reply
+        finally:
+            active.is_on_wire = False
+
+    async def _exchange_failed(self, active: _Active, error: BaseException) -> None:
+        request_id = error.request_id if isinstance(error, CallError) else None
+        match judge(error):
+            case Verdict.UNSENT:
+                active.row = await self._journal.move(active.row, Move.UNSENT, request_id=request_id)
+                if self.is_draining:
+                    active.scope.cancel()  # it is about to wait for its next turn
+            case Verdict.REFUSED:
+                await self._settle(active, Move.REFUSE, reason_of(error), request_id)
+            case Verdict.IN_DOUBT:
+                await self._settle(active, Move.LOSE, reason_of(error), request_id)
+
+    async def _check_failed(self, active: _Active, error: SpapiError | ValueError) -> None:
+        if isinstance(error, StatusError) and judge(error) is Verdict.REFUSED:
+            self._worked("check")
+            await self._settle(active, Move.REFUSE, reason_of(error), error.request_id)
+        else:
+            await self._unsent(active, "check", error)
+
+    async def _unsent(self, active: _Active, stage: str, error: SpapiError | ValueError) -> None:
+        active.row = await self._journal.move(active.row, Move.RELEASE)
+        self.tally.waiting -= 1
+        self.tally.unsent += 1
+        self._failed(stage, error)
+
+    async def _settle(self, active: _Active, move: Move, reason: str, request_id: str | None) -> None:
+        before = active.row
+        active.row = row = await self._journal.move(before, move, reason=reason, request_id=request_id)
+        self.tally.settle(anyio.current_time())
+        match row.state:
+            case State.SENT:
+                self.tally.sent += 1
+            case State.REFUSED:
+                self.tally.refused += 1
+                if self._on_refused:
+                    self._on_refused(before, reason, cure_of(reason))
+            case _:
+                self.tally.in_doubt += 1
+        if self._emit:
+            self._emit(
+                RowSettled(kind=row.kind, number=row.number, state=row.state, reason=reason, request_id=row.request_id)
+            )
+
+    def _worked(self, stage: str) -> None:
+        self._failures[stage] = 0
+        self._has_worked = True
+
+    def _failed(self, stage: str, error: SpapiError | ValueError) -> None:
+        """Count a failure that says nothing about its row; stop when the next rows would meet the same."""
+        self._failures[stage] += 1
+        is_permanent = isinstance(error, ConfigError | ClientClosedError) or (
+            isinstance(error, AuthError) and error.is_permanent
+        )
+        # A 5xx may be about one order: taken for everybody's, one at the top of the file would stop every run there.
+        is_everybodys = not self._has_worked and not isinstance(error, ServerError)
+        if is_permanent or is_everybodys or self._failures[stage] >= MOST_FAILURES:
+            self._stop(error)
+
+    def _stop(self, error: SpapiError | ValueError) -> None:
+        if not self.is_draining:
+            self.stopped_by = str(error)
+        self.drain()

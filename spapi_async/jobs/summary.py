@@ -1,0 +1,89 @@
+"""The counts of a run, and how long the rest will take."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import attrs
+
+from .row import Admission
+
+__all__ = ["Tally"]
+
+_WINDOW = 10.0
+"""Seconds over which the pace is measured."""
+
+
+@attrs.define
+class Tally:
+    """What became of the rows of one run. Plain counts; a program that shows them looks whenever it likes.
+
+    Args:
+        sent: By this run.
+        already_sent: By an earlier one.
+        invalid: Lines that broke a rule, so nothing was asked of Amazon.
+        duplicates: Lines whose row stands in an earlier line, or was sent with another text.
+        refused: By Amazon, in this run or an earlier one.
+        in_doubt: May have been sent, in this run or an earlier one.
+        unsent: Tried without an answer and ready for the next run.
+        waiting: Neither settled nor tried yet.
+    """
+
+    sent: int = 0
+    already_sent: int = 0
+    invalid: int = 0
+    duplicates: int = 0
+    refused: int = 0
+    in_doubt: int = 0
+    unsent: int = 0
+    waiting: int = 0
+    _settled: deque[float] = attrs.field(factory=deque, repr=False)
+
+    @property
+    def total(self) -> int:
+        """All lines of the source."""
+        return (
+            self.sent
+            + self.already_sent
+            + self.invalid
+            + self.duplicates
+            + self.refused
+            + self.in_doubt
+            + self.unsent
+            + self.waiting
+        )
+
+    def admit(self, admission: Admission) -> None:
+        """Count a row that a source brought."""
+        match admission:
+            case Admission.ALREADY_SENT:
+                self.already_sent += 1
+            case Admission.ALREADY_REFUSED:
+                self.refused += 1
+            case Admission.IN_DOUBT:
+                self.in_doubt += 1
+            case Admission.REPEATED | Admission.CHANGED:
+                self.duplicates += 1
+            case _:
+                self.waiting += 1
+
+    def settle(self, now: float) -> None:
+        """Take one row from those that wait; the caller counts what it became."""
+        self.waiting -= 1
+        self._settled.append(now)
+        self._forget(now)
+
+    def pace(self, now: float) -> float:
+        """Return the rows settled per second over the last seconds."""
+        self._forget(now)
+        if len(self._settled) < 2:
+            return 0.0
+        return len(self._settled) / max(now - self._settled[0], 1.0)
+
+    def _forget(self, now: float) -> None:
+        while self._settled and self._settled[0] < now - _WINDOW:
+            self._settled.popleft()
+
+    def seconds_left(self, rate: float) -> float:
+        """Return how long the waiting rows take at a usage plan's rate, in requests/s."""
+        return self.waiting / rate
