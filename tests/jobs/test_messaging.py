@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import pytest
+
+from spapi_async.errors import ConfigError
+from spapi_async.jobs.kinds.messaging import KINDS, Kind, find_kind
+from spapi_async.marketplaces import Region
+from spapi_async.operation import Priority, Reply
+
+ORDER = "902-1845936-5435065"
+GOOD = {"order_id": ORDER, "marketplace_id": "A1PA6795UKMFR9", "text": "Which size?"}
+KIND = KINDS["confirmOrderDetails"]
+
+
+@pytest.mark.parametrize(
+    ("name", "longest"),
+    [
+        ("confirmCustomizationDetails", 800),
+        ("confirmDeliveryDetails", 2000),
+        ("confirmOrderDetails", 2000),
+        ("confirmServiceDetails", 2000),
+        ("digitalAccessKey", 400),
+        ("unexpectedProblem", 2000),
+    ],
+)
+def test_each_kind_takes_a_text_of_its_own_length(name: str, longest: int) -> None:
+    """A text may have as many characters as Amazon takes for its kind, and not one more."""
+    kind = find_kind(name)
+    assert not kind.mistakes({**GOOD, "text": "ä" * longest})
+    [mistake] = kind.mistakes({**GOOD, "text": "ä" * (longest + 1)})
+    assert (mistake.field, mistake.cure) == ("text", "cut 1 characters")
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=str)
+def test_a_row_becomes_the_call_of_its_kind(kind: Kind) -> None:
+    """A row becomes one POST of its own operation, with the order in the path and exactly one marketplace."""
+    call = kind.call(kind.row(2, {**GOOD, "text": "Größe „M“?"}))
+    assert call.operation.method == "POST"
+    expected = f"/messaging/v1/orders/{ORDER}/messages/{kind.name}?marketplaceIds=A1PA6795UKMFR9"
+    assert expected == call.target
+    assert '{"text":"Größe „M“?"}'.encode() == call.body
+    assert not call.operation.repeatable
+    assert call.priority is Priority.BULK
+
+
+def test_the_check_is_a_call_of_its_own() -> None:
+    """What may be sent is asked by another operation, with a usage plan of its own."""
+    call = KIND.check_call(KIND.row(2, GOOD))
+    assert ("GET", f"/messaging/v1/orders/{ORDER}?marketplaceIds=A1PA6795UKMFR9") == (
+        call.operation.method,
+        call.target,
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"_links": {"actions": [{"href": "x", "name": "warranty"}, {"name": "confirmOrderDetails"}]}}', True),
+        (b'{"_links": {"actions": [{"name": "warranty"}]}}', False),
+        (b'{"_links": {"actions": []}}', False),
+        (b'{"_links": {}}', False),
+    ],
+)
+def test_an_order_offers_what_its_actions_name(body: bytes, expected: bool) -> None:
+    """A kind may be sent if and only if the answer to the check lists it."""
+    assert expected is KIND.is_offered(Reply(status=200, headers={}, body=body))
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"_embedded": {}}', b'{"_links": {"actions": [1]}}'])
+def test_an_answer_that_cannot_be_read_is_no_yes_and_no_no(body: bytes) -> None:
+    """An answer to the check that cannot be read is an error, not a refusal."""
+    with pytest.raises(ValueError, match="answer to getMessagingActionsForOrder cannot be read"):
+        KIND.is_offered(Reply(status=200, headers={}, body=body))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("order_id", "", "is missing"),
+        ("order_id", "  ", "is missing"),
+        ("order_id", "902 1845936", "is no order id"),
+        ("order_id", "902/../x", "is no order id"),
+        ("marketplace_id", "", "is missing"),
+        ("marketplace_id", "A1PA6795UKMFR8", "is no marketplace id"),
+        ("marketplace_id", "DE", "the id of DE is A1PA6795UKMFR9"),
+        ("text", "", "is empty"),
+        ("text", " \n\t", "is empty"),
+        ("text", "Hello<br>world", "HTML"),
+        ("text", "Hello <b>you</b>", "HTML"),
+        ("text", 'see <a href="https://x">this</a>', "HTML"),
+        ("text", "see <a href='https://x", "HTML"),
+        ("text", "a <!-- b", "HTML"),
+        ("text", "Tom &amp; Jerry", "HTML"),
+        ("text", "it&#39;s", "HTML"),
+        ("text", "write to me@example.com please", "e-mail"),
+        ("text", "first.last+tag@mail.example.co.uk", "e-mail"),
+        ("text", "jürgen@müller.de", "e-mail"),
+        ("text", "nul\x00", "control"),
+        ("key", "x" * 101, "100 characters"),
+    ],
+)
+def test_each_rule_names_the_field(field: str, value: str, words: str) -> None:
+    """A field that breaks a rule is named, with what is wrong and what helps."""
+    [mistake] = KIND.mistakes({**GOOD, field: value})
+    assert field == mistake.field
+    assert words in str(mistake)
+    assert mistake.cure
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a < b and c > d", "I <3 it", "AT&T; R&D", "x<y and y>z", "at 5 @ noon.", "@home", "1\r\n2\t3", "👍" * 2000],
+)
+def test_plain_text_is_left_alone(text: str) -> None:
+    """What only resembles HTML or an e-mail address is no mistake."""
+    assert not KIND.mistakes({**GOOD, "text": text})
+
+
+def test_every_mistake_of_a_row_is_told_at_once() -> None:
+    """A row with several mistakes has to be mended once."""
+    assert len(KIND.mistakes({"order_id": "", "marketplace_id": "x", "text": "<b>a@b.de</b>"})) == 4
+
+
+def test_a_mistake_does_not_repeat_the_text() -> None:
+    """What is said about a text does not show it: the lines of a log live long."""
+    mistakes = KIND.mistakes({**GOOD, "text": "<b>secret</b> a@b.de" + "x" * 3000})
+    assert "secret" not in str(mistakes)
+
+
+def test_a_marketplace_of_another_region_is_a_mistake() -> None:
+    """When the region is known, a row of another one is refused before Amazon would answer 403."""
+    assert not KIND.mistakes(GOOD, Region.EU)
+    [mistake] = KIND.mistakes(GOOD, Region.NA)
+    assert "--region eu" in mistake.cure
+
+
+def test_the_text_is_sent_as_it_is() -> None:
+    """Blanks around an order id go; those of a text stay."""
+    row = KIND.row(2, {"order_id": f" {ORDER} ", "marketplace_id": " A1PA6795UKMFR9", "text": " hi ", "key": " 2 "})
+    assert (
+        row.order_id,
+        row.key,
+        row.body["marketplace_id"],
+        row.body["text"],
+    ) == (ORDER, "2", "A1PA6795UKMFR9", " hi ")
+
+
+def test_an_unknown_kind_is_told_with_the_nearest() -> None:
+    """A kind that does not exist is refused with the list of those that do, and a guess."""
+    with pytest.raises(ConfigError, match=r"no kind is called 'confirmorderdetail'. Did you mean confirmOrderDetails"):
+        find_kind("confirmorderdetail")
+    with pytest.raises(ConfigError, match="unexpectedProblem"):
+        find_kind("xyz")

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spapi_async.errors import JobError
+from spapi_async.jobs.kinds.messaging import KINDS
+from spapi_async.jobs.refused import RefusedRows
+from spapi_async.jobs.source import read_csv
+
+COLUMNS = ["text", "order_id", "marketplace_id"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "messages.refused.csv"
+
+
+def test_rows_stand_in_the_order_of_their_lines(path: Path) -> None:
+    """The columns are those of the source in their order, then line, reason and cure."""
+    rows = RefusedRows(path, COLUMNS)
+    rows.add(9, {"order_id": "902-9", "text": "b, c"}, "why", "how")
+    rows.add(4, {"order_id": "902-4", "marketplace_id": "M", "text": "a\nb"}, "why", "how")
+    rows.write()
+    rows.close()
+    expected = (
+        'text,order_id,marketplace_id,line,reason,cure\r\n"a\nb",902-4,M,4,why,how\r\n"b, c",902-9,,9,why,how\r\n'
+    )
+    assert path.read_bytes().decode() == expected
+
+
+def test_the_file_can_be_run_again(path: Path) -> None:
+    """When the mistake is mended, the file is a source like any other."""
+    rows = RefusedRows(path, COLUMNS)
+    rows.add(4, {"order_id": "902-4", "marketplace_id": "A1PA6795UKMFR9", "text": "mended"}, "why", "how")
+    rows.write()
+    rows.close()
+    [entry] = read_csv(path, KINDS["confirmOrderDetails"])
+    assert entry.row
+    assert (entry.row.number, entry.row.order_id) == (2, "902-4")
+
+
+def test_an_old_file_does_not_outlive_its_rows(path: Path) -> None:
+    """When nothing is refused any more, the file of an earlier run goes."""
+    path.write_text("old")
+    rows = RefusedRows(path, COLUMNS)
+    rows.check()
+    rows.write()
+    rows.close()
+    assert not list(path.parent.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_shows_before_anything_is_sent(tmp_path: Path) -> None:
+    """Whether the report can be written is known at the start."""
+    rows = RefusedRows(tmp_path / "nowhere" / "x.refused.csv", COLUMNS)
+    with pytest.raises(JobError, match=r"x\.refused\.csv, the file for refused rows, cannot be written"):
+        rows.check()
+    rows.close()

@@ -1,0 +1,352 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import attrs
+import pytest
+
+from spapi_async.errors import (
+    AuthError,
+    ClientClosedError,
+    ConnectError,
+    JobError,
+    OutcomeUnknownError,
+    Problem,
+    ReadTimeoutError,
+    SpapiError,
+    StatusError,
+)
+from spapi_async.events import Event, RowSettled
+from spapi_async.jobs.journal import Identity, MemoryJournal, Run
+from spapi_async.jobs.kinds.messaging import KINDS
+from spapi_async.jobs.row import Row, State
+from spapi_async.jobs.runner import Job
+from spapi_async.middleware import Middleware, compose
+from spapi_async.operation import Call, Reply
+
+pytestmark = pytest.mark.anyio
+
+KIND = KINDS["confirmOrderDetails"]
+OFFER = Reply(status=200, headers={}, body=b'{"_links": {"actions": [{"name": "confirmOrderDetails"}]}}')
+NO_OFFER = Reply(status=200, headers={}, body=b'{"_links": {"actions": [{"name": "warranty"}]}}')
+CREATED = Reply(status=201, headers={"x-amzn-requestid": "id-1"}, body=b"{}")
+
+Answer = Reply | BaseException | Callable[[], Awaitable[Reply]]
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+def status(code: int, message: str = "") -> StatusError:
+    return StatusError.of(code)(
+        operation="messaging_v1.create_confirm_order_details", status=code, errors=[Problem("X", message, "")]
+    )
+
+
+@attrs.define
+class Amazon:
+    """Stands for client and Amazon: answers as told, repeats a 429 as the client does, remembers what it took."""
+
+    checks: dict[str, list[Answer]] = attrs.field(factory=dict)
+    sends: dict[str, list[Answer]] = attrs.field(factory=dict)
+    taken: Counter[str] = attrs.field(factory=Counter)
+    journal: MemoryJournal | None = None
+    run: Run | None = None
+    most_at_once: int = 0
+    _at_once: int = 0
+
+    async def send(self, call: Call, inner: Iterable[Middleware] = ()) -> Reply:
+        order_id = call.path.split("/")[4]
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            await anyio.lowlevel.checkpoint()
+            if call.operation.method == "GET":
+                return await self._answer(self.checks.get(order_id, []), OFFER)
+            pipeline = compose(inner, self._wire)
+            while True:
+                try:
+                    return await pipeline(call)
+                except StatusError as error:
+                    if error.status >= 500:
+                        raise OutcomeUnknownError("5xx", operation=call.operation.key) from error
+                    if error.status != 429:
+                        raise
+                    await anyio.lowlevel.checkpoint()
+                except ReadTimeoutError as error:
+                    raise OutcomeUnknownError("timeout", operation=call.operation.key) from error
+        finally:
+            self._at_once -= 1
+
+    async def _wire(self, call: Call) -> Reply:
+        order_id = call.path.split("/")[4]
+        if self.journal and self.run:
+            sending = await self.journal.rows(self.run, State.SENDING)
+            assert order_id in [row.order_id for row in sending], (
+                "the intent must be written before the wire is touched"
+            )
+        reply = await self._answer(self.sends.get(order_id, []), CREATED)
+        self.taken[order_id] += 1
+        return reply
+
+    @staticmethod
+    async def _answer(script: list[Answer], default: Reply) -> Reply:
+        answer = script.pop(0) if script else default
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer if isinstance(answer, Reply) else await answer()
+
+
+@pytest.fixture
+def journal() -> MemoryJournal:
+    return MemoryJournal()
+
+
+def rows(count: int) -> Sequence[Row]:
+    return [
+        KIND.row(n + 1, {"order_id": f"902-{n}", "marketplace_id": "A1PA6795UKMFR9", "text": "hi"})
+        for n in range(1, count + 1)
+    ]
+
+
+async def job_of(journal: MemoryJournal, amazon: Amazon, count: int, **options: Any) -> tuple[Job, Run]:
+    run = await journal.start(Identity(refresh_token="Atzr|x"), KIND.name)
+    amazon.journal, amazon.run = journal, run
+    job = Job(amazon.send, KIND, journal, run, **options)
+    await job.add(rows(count), lambda row, admitted: None)
+    return job, run
+
+
+async def numbers(journal: MemoryJournal, run: Run, state: State) -> list[str]:
+    return [row.order_id for row in await journal.rows(run, state)]
+
+
+async def test_every_row_is_checked_and_sent_once(journal: MemoryJournal) -> None:
+    """Each row gets one message, and each is told as an event with its line and Amazon's request id."""
+    events: list[Event] = []
+    amazon = Amazon()
+    job, run = await job_of(journal, amazon, 40, emit=events.append)
+    await job.run()
+    assert amazon.taken == {f"902-{n}": 1 for n in range(1, 41)}
+    assert dict(await journal.count(run)) == {State.SENT: 40}
+    assert (job.tally.sent, job.tally.waiting, job.tally.total) == (40, 0, 40)
+    assert events[0] == RowSettled(kind=KIND.name, number=2, state="SENT", reason="", request_id="id-1")
+
+
+async def test_no_more_rows_are_in_hand_than_told(journal: MemoryJournal) -> None:
+    """However many rows there are, only so many wait in the client at once."""
+    amazon = Amazon()
+    job, _ = await job_of(journal, amazon, 50, concurrency=3)
+    await job.run()
+    assert amazon.most_at_once == 3
+
+
+async def test_a_message_that_is_not_offered_is_not_sent(journal: MemoryJournal) -> None:
+    """When the order does not offer the kind, the row is refused without being sent."""
+    refused: list[tuple[str, str, str]] = []
+    amazon = Amazon(checks={"902-2": [NO_OFFER], "902-3": [status(404, "no such order")]})
+    job, run = await job_of(
+        journal, amazon, 3, on_refused=lambda row, why, cure: refused.append((row.order_id, why, cure))
+    )
+    await job.run()
+    assert set(amazon.taken) == {"902-1"}
+    assert await numbers(journal, run, State.REFUSED) == ["902-2", "902-3"]
+    assert refused[0][:2] == ("902-2", "Amazon does not offer confirmOrderDetails for this order now")
+    assert refused[1][1] == "Amazon answered 404: no such order"
+
+
+@pytest.mark.parametrize(
+    ("answers", "state", "taken"),
+    [
+        ([status(429), status(429)], State.SENT, 1),
+        ([status(400, "bad")], State.REFUSED, 0),
+        ([status(403, "Invalid amazonOrderId and template combination")], State.REFUSED, 0),
+        ([status(500)], State.IN_DOUBT, 0),
+        ([status(429), status(503)], State.IN_DOUBT, 0),
+        ([ReadTimeoutError("silence", operation="x", had_begun=True)], State.IN_DOUBT, 0),
+        ([Reply(status=201, headers={}, body=b'{"errors": [{"code": "X", "message": "no"}]}')], State.IN_DOUBT, 1),
+    ],
+    ids=str,
+)
+async def test_what_becomes_of_a_row(journal: MemoryJournal, answers: list[Answer], state: State, taken: int) -> None:
+    """A 429 is waited out; Amazon's no settles the row; an answer that never came leaves it in doubt."""
+    amazon = Amazon(sends={"902-2": [*answers]})
+    job, run = await job_of(journal, amazon, 3)
+    await job.run()
+    assert "902-2" in await numbers(journal, run, state)
+    assert amazon.taken["902-2"] == taken
+    assert amazon.taken["902-1"] == amazon.taken["902-3"] == 1
+    assert not job.stopped_by
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AuthError("gone", code="invalid_grant", is_permanent=True),
+        ConnectError("refused", operation="x", had_begun=False),
+        status(403, "Access to requested resource is denied."),
+        ClientClosedError("closed", operation="x"),
+        status(500),
+    ],
+    ids=str,
+)
+async def test_a_fault_of_all_rows_stops_the_job(journal: MemoryJournal, error: SpapiError) -> None:
+    """What every row would meet stops the job when nothing has worked yet; all rows wait for the next run."""
+    amazon = Amazon(checks={f"902-{n}": [error] for n in range(1, 31)})
+    job, run = await job_of(journal, amazon, 30)
+    await job.run()
+    assert job.stopped_by == str(error)
+    assert dict(await journal.count(run)) == {State.READY: 30}
+    assert not amazon.taken
+
+
+@pytest.mark.parametrize("unlucky", ["902-1", "902-5"])
+async def test_one_unlucky_row_does_not_stop_the_job(journal: MemoryJournal, unlucky: str) -> None:
+    """A row whose check Amazon answers with 5xx is left for the next run and the rest is sent, the first one too."""
+    amazon = Amazon(checks={unlucky: [status(500)]})
+    job, run = await job_of(journal, amazon, 9, concurrency=1)
+    await job.run()
+    assert await numbers(journal, run, State.READY) == [unlucky]
+    assert (job.tally.sent, job.tally.unsent, job.stopped_by) == (8, 1, "")
+
+
+async def test_the_job_stops_before_every_row_is_in_doubt(journal: MemoryJournal) -> None:
+    """When Amazon fails message after message, the job stops after a few, though the checks go well."""
+    amazon = Amazon(sends={f"902-{n}": [status(500)] for n in range(4, 31)})
+    job, run = await job_of(journal, amazon, 30, concurrency=1)
+    await job.run()
+    assert dict(await journal.count(run)) == {State.SENT: 3, State.IN_DOUBT: 5, State.READY: 22}
+    assert job.stopped_by
+
+
+async def test_a_fault_of_the_send_that_is_not_the_rows_leaves_it_ready(journal: MemoryJournal) -> None:
+    """A row whose send met a lost role was not sent, and is ready for the next run."""
+    denied = status(403, "Access to requested resource is denied.")
+    amazon = Amazon(sends={f"902-{n}": [denied] for n in range(1, 31)})
+    job, run = await job_of(journal, amazon, 30, concurrency=1)
+    await job.run()
+    assert dict(await journal.count(run)) == {State.READY: 30}
+    assert job.tally.unsent == 5
+
+
+class Gate:
+    """An exchange that takes until it is let go."""
+
+    def __init__(self) -> None:
+        self.entered = anyio.Event()
+        self.release = anyio.Event()
+
+    async def __call__(self) -> Reply:
+        self.entered.set()
+        await self.release.wait()
+        return CREATED
+
+
+async def test_drain_lets_exchanges_end(journal: MemoryJournal) -> None:
+    """After a drain nothing new begins; the message under way may arrive, and all other rows are ready."""
+    gate, waiting = Gate(), Gate()
+    amazon = Amazon(sends={"902-1": [gate]}, checks={"902-2": [waiting]})
+    job, run = await job_of(journal, amazon, 9, concurrency=2)
+    async with anyio.create_task_group() as group:
+        group.start_soon(job.run)
+        await gate.entered.wait()
+        await waiting.entered.wait()
+        job.drain()
+        gate.release.set()
+    assert dict(await journal.count(run)) == {State.SENT: 1, State.READY: 8}
+    assert amazon.taken == {"902-1": 1}
+
+
+async def test_the_grace_has_an_end(journal: MemoryJournal) -> None:
+    """An exchange that does not end within the grace is ended, and its row is in doubt."""
+    gate = Gate()
+    amazon = Amazon(sends={"902-1": [gate]})
+    job, run = await job_of(journal, amazon, 3, concurrency=1, grace=0.0)
+    async with anyio.create_task_group() as group:
+        group.start_soon(job.run)
+        await gate.entered.wait()
+        job.drain()
+    [doubtful] = await journal.rows(run, State.IN_DOUBT)
+    assert doubtful.reason == "the job was interrupted while the message was under way"
+    assert dict(await journal.count(run)) == {State.IN_DOUBT: 1, State.READY: 2}
+
+
+async def test_abort_ends_exchanges_at_once(journal: MemoryJournal) -> None:
+    """An abort waits for nobody: what was under way is in doubt."""
+    gate = Gate()
+    amazon = Amazon(sends={"902-1": [gate]})
+    job, run = await job_of(journal, amazon, 3, concurrency=1, grace=3600.0)
+    async with anyio.create_task_group() as group:
+        group.start_soon(job.run)
+        await gate.entered.wait()
+        job.drain()
+        job.abort()
+    assert dict(await journal.count(run)) == {State.IN_DOUBT: 1, State.READY: 2}
+
+
+async def test_a_throttled_row_is_ready_after_a_drain(journal: MemoryJournal) -> None:
+    """A message that Amazon answered with 429 during a drain was not taken: it does not wait, and is not in doubt."""
+    gate = Gate()
+
+    async def throttled() -> Reply:
+        await gate()
+        raise status(429)
+
+    amazon = Amazon(sends={"902-1": [throttled]})
+    job, run = await job_of(journal, amazon, 2, concurrency=1)
+    async with anyio.create_task_group() as group:
+        group.start_soon(job.run)
+        await gate.entered.wait()
+        job.drain()
+        gate.release.set()
+    assert dict(await journal.count(run)) == {State.READY: 2}
+    assert not amazon.taken
+
+
+async def test_being_cancelled_leaves_nothing_open(journal: MemoryJournal) -> None:
+    """A job whose task is cancelled from outside writes what became of its rows all the same."""
+    gate = Gate()
+    amazon = Amazon(sends={"902-1": [gate]})
+    job, run = await job_of(journal, amazon, 5, concurrency=2)
+    async with anyio.create_task_group() as group:
+        group.start_soon(job.run)
+        await gate.entered.wait()
+        await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
+    counts = await journal.count(run)
+    assert set(counts) <= {State.IN_DOUBT, State.READY, State.SENT}
+    assert counts[State.IN_DOUBT] == 1
+    assert amazon.taken["902-1"] == 0
+
+
+async def test_a_journal_that_fails_stops_the_job_before_the_wire(
+    journal: MemoryJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the intent cannot be written, nothing is sent."""
+    amazon = Amazon()
+    job, _ = await job_of(journal, amazon, 9)
+
+    class Full(MemoryJournal):
+        async def move(self, *args: Any, **kwargs: Any) -> Row:
+            raise JobError("the disk is full")
+
+    monkeypatch.setattr(journal, "move", Full().move)
+    await job.run()
+    assert job.stopped_by == "the disk is full"
+    assert not amazon.taken
+
+
+async def test_the_same_rows_again_send_nothing(journal: MemoryJournal) -> None:
+    """A second run of the same rows sends nothing and counts them as sent before."""
+    amazon = Amazon()
+    for _ in range(2):
+        job, _ = await job_of(journal, amazon, 5)
+        await job.run()
+    assert sum(amazon.taken.values()) == 5
+    assert (job.tally.sent, job.tally.already_sent) == (0, 5)

@@ -1,0 +1,168 @@
+"""The arithmetic of one usage plan."""
+
+import random
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from spapi_async.operation import UsagePlan
+from spapi_async.scheduler import Bucket
+
+
+def run(bucket: Bucket, calls: int, now: float = 0.0) -> list[float]:
+    """Take so many tokens one after the other, each at the earliest moment; the moments."""
+    moments = []
+    while len(moments) < calls:
+        wait = bucket.take(now)
+        if wait == 0.0:
+            moments.append(now)
+        now += wait
+    return moments
+
+
+def test_starts_full() -> None:
+    """A new bucket holds its whole burst, as Amazon's do."""
+    assert Bucket(UsagePlan(5, 10)).tokens(100.0) == 10
+
+
+def test_burst_goes_at_once_but_for_the_headroom() -> None:
+    """A full bucket lets burst - rate * jitter calls leave at once, and the others at the full rate after that."""
+    bucket = Bucket(UsagePlan(5, 10))
+    moments = run(bucket, 60)
+    assert sum(moment == 0.0 for moment in moments) == 9
+    assert moments[-1] == pytest.approx((60 - 10) / 5 + bucket.headroom)
+
+
+def test_a_wait_reserves_nothing() -> None:
+    """Asking twice gives the same wait: only a granted token counts."""
+    bucket = Bucket(UsagePlan(1, 1))
+    run(bucket, 1)
+    assert bucket.take(0.5) == bucket.take(0.5) > 0
+
+
+def test_an_earlier_time_takes_nothing_back() -> None:
+    """A clock that steps back counts as no time passed."""
+    bucket = Bucket(UsagePlan(1, 5))
+    run(bucket, 2, now=100.0)
+    assert bucket.tokens(99.0) <= bucket.tokens(100.0) == pytest.approx(3)
+
+
+@pytest.mark.parametrize(("rate", "burst"), [(5, 10), (0.5, 1), (1, 1.5)])
+def test_a_clock_that_begins_anew(rate: float, burst: float) -> None:
+    """In another event loop the clock may show a much earlier time: then the bucket counts as empty, and goes on."""
+    bucket = Bucket(UsagePlan(rate, burst))
+    run(bucket, 20, now=1e6)
+    moments = run(bucket, 5, now=7.0)
+    assert moments[0] < 7.0 + (burst + 1) / rate
+    assert moments[-1] - moments[0] < 5 * 1.25 / rate + 0.1
+    bucket.learn(rate / 2, moments[-1])
+    assert 0 <= bucket.tokens(moments[-1]) <= burst
+
+
+def test_put_back_undoes_take() -> None:
+    """A token whose request never left is there for the next call."""
+    bucket = Bucket(UsagePlan(0.0056, 1))
+    run(bucket, 1)
+    bucket.put_back()
+    assert bucket.tokens(0.0) == 1
+
+
+def test_drain_empties() -> None:
+    """After a 429 the bucket is empty, and the next call waits for one whole token."""
+    bucket = Bucket(UsagePlan(2, 10))
+    bucket.drain(7.0)
+    assert bucket.tokens(7.0) == pytest.approx(0)
+    assert bucket.take(7.0) == pytest.approx(1 / 2 + bucket.headroom)
+
+
+def test_a_retry_after_is_waited_for() -> None:
+    """When Amazon tells with a 429 how long to wait, the next call leaves no earlier."""
+    bucket = Bucket(UsagePlan(2, 10))
+    bucket.drain(7.0, wait=5.0)
+    assert bucket.take(7.0) == pytest.approx(5.0)
+    assert run(bucket, 1, now=7.0) == pytest.approx([12.0])
+
+
+def test_a_new_rate_keeps_the_tokens() -> None:
+    """A lower rate moves the waits, not the tokens: nobody goes out early."""
+    bucket = Bucket(UsagePlan(5, 10))
+    run(bucket, 9)
+    before = bucket.tokens(0.0)
+    bucket.learn(2.0, now=0.0)
+    assert bucket.tokens(0.0) == pytest.approx(before)
+    assert bucket.burst == 10
+    assert run(bucket, 3)[-1] == pytest.approx(1.0 + bucket.headroom)
+
+
+def test_a_lower_rate_takes_off_what_was_never_there() -> None:
+    """Tokens that only the old, higher rate would have added since Amazon last confirmed it are not counted."""
+    bucket = Bucket(UsagePlan(5, 10))
+    run(bucket, 9, now=0.0)
+    bucket.learn(5.0, now=0.2)
+    assert bucket.tokens(0.6) == pytest.approx(4.0)
+    bucket.learn(2.0, now=0.6)
+    assert bucket.tokens(0.6) == pytest.approx(4.0 - (5 - 2) * (0.6 - 0.2))
+
+
+def test_jitter_is_the_spread_of_round_trips() -> None:
+    """Once enough round trips were seen, the headroom is their spread, not an assumption."""
+    bucket = Bucket(UsagePlan(5, 10))
+    assumed = bucket.jitter
+    for _ in range(4):
+        bucket.observe(0.08)
+        bucket.observe(0.10)
+    assert bucket.jitter == pytest.approx(0.02) != assumed
+
+
+def test_one_slow_reply_does_not_lower_the_pace() -> None:
+    """With room in the burst, even a reply of half a minute leaves the sustained rate at 100 %."""
+    bucket = Bucket(UsagePlan(5, 10))
+    for _ in range(8):
+        bucket.observe(0.05)
+    bucket.observe(30.0)
+    moments = run(bucket, 200)
+    assert moments[-1] - moments[-101] == pytest.approx(100 / 5)
+
+
+@pytest.mark.parametrize(("rate", "burst"), [(5, 10), (1, 1), (0.0167, 20), (0.5, 2), (25, 30), (1, 1.5)])
+def test_predicted_waits_come_true(rate: float, burst: float) -> None:
+    """`wait(now, ahead)` tells when the call behind `ahead` others will leave."""
+    bucket = Bucket(UsagePlan(rate, burst))
+    predicted = [bucket.wait(0.0, ahead) for ahead in range(40)]
+    assert run(bucket, 40) == pytest.approx(predicted)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    rate=st.floats(0.005, 50),
+    burst=st.integers(1, 40),
+    jitter=st.floats(0, 0.5),
+    seed=st.integers(0, 2**32),
+    gaps=st.lists(st.floats(0, 5), max_size=4),
+)
+def test_no_429_when_the_jitter_is_known(
+    server_bucket: type, rate: float, burst: int, jitter: float, seed: int, gaps: list[float]
+) -> None:
+    """With the jitter known and headroom for it, Amazon's bucket never refuses, whatever the delays and the pauses."""
+    jitter = min(jitter, max((burst - 1.03), 0.25) / rate)
+    bucket, server = Bucket(UsagePlan(rate, burst)), server_bucket(rate, burst)
+    for _ in range(4):
+        bucket.observe(0.1)
+        bucket.observe(0.1 + jitter)
+    draw = random.Random(seed)
+    now, arrivals = 0.0, []
+    for gap in [*gaps, 0.0]:
+        now += gap / rate
+        for _ in range(burst + 20):
+            while wait := bucket.take(now):
+                now += wait
+            arrivals.append(now + draw.uniform(0, jitter))
+    assert all(server.arrive(arrival) for arrival in sorted(arrivals))
+
+
+@settings(max_examples=100, deadline=None)
+@given(rate=st.floats(0.005, 50), burst=st.integers(2, 40))
+def test_the_sustained_rate_is_the_plan(rate: float, burst: int) -> None:
+    """Headroom delays a line of calls once; it never lowers the rate while the burst has room for it."""
+    moments = run(Bucket(UsagePlan(rate, burst)), burst + 100)
+    assert moments[-1] - moments[-51] == pytest.approx(50 / rate)

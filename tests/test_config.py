@@ -1,0 +1,83 @@
+"""What a client is set up with."""
+
+import httpx
+import pytest
+
+from spapi_async import ConfigError, Marketplace, Region, UsagePlan
+from spapi_async.config import ClientConfig
+
+
+@pytest.mark.parametrize(
+    ("options", "url"),
+    [
+        ({"region": Region.EU}, "https://sellingpartnerapi-eu.amazon.com"),
+        ({"region": "NA"}, "https://sellingpartnerapi-na.amazon.com"),
+        ({"marketplace": Marketplace.JP}, "https://sellingpartnerapi-fe.amazon.com"),
+        ({"marketplace": "A1PA6795UKMFR9"}, "https://sellingpartnerapi-eu.amazon.com"),
+        ({"marketplace": Marketplace.DE, "region": Region.EU}, "https://sellingpartnerapi-eu.amazon.com"),
+        ({"region": Region.NA, "sandbox": True}, "https://sandbox.sellingpartnerapi-na.amazon.com"),
+        ({"endpoint": "http://127.0.0.1:8900/"}, "http://127.0.0.1:8900"),
+        ({"endpoint": "https://proxy.example/spapi", "region": Region.EU}, "https://proxy.example/spapi"),
+    ],
+)
+def test_where_calls_go(options: dict[str, object], url: str) -> None:
+    """The region, the marketplace that implies it, or an endpoint of your own says where calls go."""
+    assert ClientConfig(**options).url == url
+
+
+@pytest.mark.parametrize(
+    ("options", "cure"),
+    [
+        ({}, "one of region=, marketplace= or endpoint= is needed"),
+        ({"region": "emea"}, "must be one of na, eu, fe"),
+        ({"marketplace": "XX"}, "not known; give region="),
+        ({"marketplace": Marketplace.US, "region": Region.EU}, "in region na, but region is eu"),
+        ({"endpoint": "127.0.0.1:8900"}, "endpoint must be a URL"),
+        ({"endpoint": "http://user:hunter2@proxy"}, "endpoint must be a URL"),
+        ({"endpoint": "http://:hunter2@proxy"}, "endpoint must be a URL"),
+        ({"endpoint": "http://[proxy"}, "endpoint must be a URL"),
+        ({"endpoint": "http://proxy:eighty"}, "endpoint must be a URL"),
+        ({"endpoint": "http://proxy:80 "}, "endpoint must be a URL"),
+        ({"region": Region.EU, "lwa_endpoint": "auth/o2/token"}, "lwa_endpoint must be a URL"),
+        ({"endpoint": "http://localhost", "sandbox": True}, "Amazon's own sandbox"),
+    ],
+)
+def test_mistakes_show_before_the_first_call(options: dict[str, object], cure: str) -> None:
+    """A missing, unknown or contradicting option is one clear error; it shows no password."""
+    with pytest.raises(ConfigError, match=cure) as caught:
+        ClientConfig(**options)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("region", 1),
+        ("marketplace", 1),
+        ("sandbox", "no"),
+        ("endpoint", b"http://localhost"),
+        ("lwa_endpoint", 1),
+        ("transport", httpx.AsyncClient),
+        ("timeout", 5.0),
+        ("timeout", None),
+        ("retry", 3),
+        ("middleware", None),
+        ("middleware", ["stage"]),
+        ("on_event", "print"),
+        ("plans", [UsagePlan(1, 1)]),
+        ("plans", {"orders_v0.get_orders": 0.5}),
+        ("application_name", 1),
+        ("application_version", 2.1),
+    ],
+)
+def test_a_wrong_type_is_told_at_once(option: str, value: object) -> None:
+    """An option of a wrong type is an error that names it, when the client is made and not in the middle of a call."""
+    with pytest.raises(ConfigError, match=option):
+        ClientConfig(**{"region": Region.EU, option: value})
+
+
+def test_a_misspelt_plan_is_refused() -> None:
+    """A plan for an operation that does not exist would silently change nothing, so it is an error with a hint."""
+    config = ClientConfig(region="eu", plans={"orders_v0.get_order": UsagePlan(1, 1)})
+    with pytest.raises(ConfigError, match=r"did you mean 'orders_v0\.get_orders'\?"):
+        config.check_plans(["orders_v0.get_orders", "orders_v0.get_order_items"])

@@ -1,0 +1,33 @@
+"""Marketplaces and regions."""
+
+import pytest
+
+from spapi_async import Marketplace, Region
+
+
+def test_there_are_23_marketplaces() -> None:
+    """Every marketplace of Amazon's page is there, once; GB is another name of UK."""
+    assert len(Marketplace) == 23
+    assert Marketplace["GB"] is Marketplace.UK
+
+
+@pytest.mark.parametrize(
+    ("country", "region"),
+    [("US", Region.NA), ("BR", Region.NA), ("DE", Region.EU), ("IN", Region.EU), ("ZA", Region.EU), ("JP", Region.FE)],
+)
+def test_a_marketplace_implies_its_region(country: str, region: Region) -> None:
+    """Brazil is served by North America, India and South Africa by Europe, Japan by the Far East."""
+    assert Marketplace[country].region is region
+
+
+def test_a_marketplace_stands_for_its_id() -> None:
+    """A member can stand wherever an id can."""
+    assert Marketplace.US == "ATVPDKIKX0DER"
+    assert f"{Marketplace.US}" == ",".join([Marketplace.US]) == "ATVPDKIKX0DER"
+
+
+def test_endpoints() -> None:
+    """Each region has an endpoint for production and one for Amazon's sandbox."""
+    assert Region.EU.endpoint == "https://sellingpartnerapi-eu.amazon.com"
+    assert Region.FE.sandbox_endpoint == "https://sandbox.sellingpartnerapi-fe.amazon.com"
+    assert [region.aws_region for region in Region] == ["us-east-1", "eu-west-1", "us-west-2"]

@@ -1,0 +1,103 @@
+"""The public API as a user writes it: read by the type-checker only (`nox -s types`), never run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import assert_type
+
+import httpx
+
+from spapi_async import (
+    Application,
+    AuthError,
+    CallError,
+    Marketplace,
+    Region,
+    RetryPolicy,
+    SellingPartner,
+    StatusError,
+    Timeouts,
+    UsagePlan,
+)
+from spapi_async.apis.messaging_v1 import CreateConfirmOrderDetailsRequest, CreateConfirmOrderDetailsResponse
+from spapi_async.apis.orders_v0 import GetOrderResponse, GetOrdersResponse, Order
+from spapi_async.errors import Problem
+from spapi_async.events import Event
+from spapi_async.middleware import Next
+from spapi_async.operation import Call, Reply
+from spapi_async.sandbox import Sandbox, start_process
+
+
+async def stage(call: Call, next_: Next) -> Reply:
+    return await next_(call)
+
+
+def listen(event: Event) -> None:
+    assert_type(event, Event)
+
+
+async def one_selling_partner() -> None:
+    async with SellingPartner(
+        client_id="",
+        client_secret="",
+        refresh_token="",
+        region=Region.NA,
+        marketplace=Marketplace.US,
+        sandbox=False,
+        endpoint=None,
+        lwa_endpoint=None,
+        transport=httpx.AsyncHTTPTransport(),
+        timeout=Timeouts(connect=5, read=60),
+        retry=RetryPolicy(max_attempts=2),
+        middleware=(stage,),
+        on_event=listen,
+        plans={"orders_v0.get_orders": UsagePlan(rate=0.5, burst=30)},
+        application_name="",
+        application_version="",
+    ) as sp:
+        assert_type(sp, SellingPartner)
+        reply = await sp.orders_v0.get_orders(
+            marketplace_ids=[Marketplace.US, "A1PA6795UKMFR9"], created_after=datetime(2026, 1, 1, tzinfo=UTC)
+        )
+        assert_type(reply, GetOrdersResponse)
+        assert_type(reply.payload.orders[0], Order)
+        assert_type(reply.payload.orders[0].amazon_order_id, str)
+        async for order in sp.orders_v0.get_orders(marketplace_ids=[Marketplace.US]):
+            assert_type(order, Order)
+        async for page in sp.orders_v0.get_orders(marketplace_ids=[Marketplace.US]).pages():
+            assert_type(page, GetOrdersResponse)
+        assert_type(await sp.orders_v0.get_order(order_id=""), GetOrderResponse)
+
+        await sp.orders_v0.get_order("positional")  # type: ignore[call-arg]
+        await sp.orders_v0.get_order(order_id=1)  # type: ignore[arg-type]
+        await sp.orders_v0.get_order(order_id="", unknown="")  # type: ignore[call-arg]
+
+
+async def many_selling_partners() -> None:
+    async with Application(client_id="", client_secret="", region="eu") as app:
+        sp = app.selling_partner(refresh_token="", selling_partner_id="")
+        assert_type(sp, SellingPartner)
+        sent = await sp.messaging_v1.create_confirm_order_details(
+            amazon_order_id="", marketplace_ids=[""], body=CreateConfirmOrderDetailsRequest(text="")
+        )
+        assert_type(sent, CreateConfirmOrderDetailsResponse)
+    Application(client_id="", client_secret="", regoin="eu")  # type: ignore[call-arg]
+
+
+async def errors(sp: SellingPartner) -> None:
+    try:
+        await sp.orders_v0.get_order(order_id="")
+    except AuthError as error:
+        assert_type(error.is_permanent, bool)
+    except StatusError as error:
+        assert_type(error.status, int)
+        assert_type(error.errors, tuple[Problem, ...])
+    except CallError as error:
+        assert_type(error.is_retry_safe, bool | None)
+        assert_type(error.retry_after, float | None)
+
+
+def sandbox() -> None:
+    httpx.ASGITransport(app=Sandbox())
+    with start_process(plans={"*": UsagePlan(rate=5, burst=10)}) as running:
+        SellingPartner.from_env(endpoint=running.endpoint, lwa_endpoint=running.lwa_endpoint)
