@@ -1,0 +1,57 @@
+"""Writes docs/reference/operations.md from the operations of the package: `python docs/operations.py`."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+
+from spapi_async.apis import catalog
+from spapi_async.operation import Operation
+
+PAGE = Path(__file__).parent / "reference" / "operations.md"
+
+HEAD = """\
+# Operations
+
+Written by `docs/operations.py` from the generated code; do not edit.
+
+A method carries Amazon's operationId in snake_case.
+
+- *rate, burst*: the usage plan that the scheduler begins with. A rate that Amazon's replies name takes its place, and
+  `plans=` overrides it.
+- *source*: where these figures come from: Amazon's documentation page, its model, its SDK, or `default` where none of
+  them has any.
+- *repeatable*: whether sending it twice does no more than sending it once, so that it is retried when its fate is
+  open. “By key” means that an idempotency header makes it so.
+- *token*: `access` for a selling partner's own, a scope for a grantless operation, `restricted` where a restricted
+  data token is fetched.
+"""
+
+
+def page() -> str:
+    """Return the page's text."""
+    parts = [HEAD]
+    for module, operations in groupby(sorted(catalog(), key=lambda each: each.module), lambda each: each.module):
+        parts.append(f"\n## {module}\n\n")
+        parts.append("| method | HTTP | rate, burst | source | repeatable | token |\n|---|---|---|---|---|---|\n")
+        parts.extend(_row(operation) for operation in operations)
+    return "".join(parts)
+
+
+def _row(operation: Operation) -> str:
+    name = f"`{operation.name}`"
+    if operation.docs:
+        name = f"[{name}]({operation.docs})"
+    if operation.deprecated:
+        name += " (deprecated)"
+    if operation.sandbox_only:
+        name += " (Amazon's sandbox only)"
+    repeatable = "by key" if operation.idempotency_header else "yes" if operation.repeatable else "no"
+    token = operation.grantless_scope or ("restricted" if operation.restricted == "required" else "access")
+    plan = f"{operation.plan.rate:g}/s, {operation.plan.burst:g}"
+    http = f"`{operation.method} {operation.path}`"
+    return f"| {name} | {http} | {plan} | {operation.plan.source} | {repeatable} | {token} |\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
