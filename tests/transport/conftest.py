@@ -70,7 +70,7 @@ class Line:
         """Say nothing until the client gives up or the test ends."""
         with contextlib.suppress(OSError):
             while self.sock.recv(65536):
-                pass
+                self.server.heard.set()
 
 
 Script = Callable[[Line], None]
@@ -89,7 +89,8 @@ class Server:
     def __init__(self, script: Script = serve, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[tuple[bytes, bytes]] = []
         self.lines: list[Line] = []
-        self.connected = threading.Event()
+        self.heard = threading.Event()
+        """Bytes of a request came in and a script hangs: the client has its connection, which `accept` cannot tell."""
         self.over = threading.Event()
         self._script = script
         self._tls = tls
@@ -123,7 +124,6 @@ class Server:
                     raise
             line = Line(self, sock)
             self.lines.append(line)
-            self.connected.set()
             with sock:
                 self._script(line)
 

@@ -243,7 +243,7 @@ async def test_errors_before_the_request(transport, client, server):
         )
     where = server(hang)
     first = asyncio.create_task(client.get(where.url))
-    await asyncio.to_thread(where.connected.wait, 5)
+    await asyncio.to_thread(where.heard.wait, 5)
     with pytest.raises(httpx.PoolTimeout):
         await client.get(where.url, extensions={"timeout": {"connect": 0.03, "pool": 0.03}})
     first.cancel()
@@ -257,7 +257,7 @@ async def test_cancelled_before_the_request(moment, client, server, monkeypatch)
     where = server(hang)
     over = threading.Event()
     first = asyncio.create_task(client.get(where.url))
-    await asyncio.to_thread(where.connected.wait, 5)
+    await asyncio.to_thread(where.heard.wait, 5)
     if moment == "looking up":
         first.cancel()
         await asyncio.wait([first])
@@ -281,7 +281,7 @@ async def test_closing_ends_what_is_under_way(transport, client, server):
     """Whoever waits for a place or a reply when the transport is closed gets an error, and is not cancelled."""
     where = server(hang)
     first = asyncio.create_task(client.get(where.url))
-    await asyncio.to_thread(where.connected.wait, 5)
+    await asyncio.to_thread(where.heard.wait, 5)
     second = asyncio.create_task(client.get(where.url))
     await asyncio.sleep(0)
     await asyncio.sleep(0)

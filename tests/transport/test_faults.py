@@ -363,7 +363,7 @@ async def test_a_busy_pool_within_the_total_time(tools, transport, server, anyio
     call = attrs.evolve(tools.write.call(body=b"{}"), timeout=Timeouts(connect=5, read=5, total=0.1))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(wire.exchange, tools.read.call())
-        await anyio.to_thread.run_sync(where.connected.wait, 5)
+        await anyio.to_thread.run_sync(where.heard.wait, 5)
         error = await failure(tools, wire, call)
         tasks.cancel_scope.cancel()
     assert ConnectTimeoutError is type(error)
