@@ -147,6 +147,8 @@ def _simplify(value: Any) -> Any:  # Any: whatever orjson does not know
 
 # What the generated functions call for values that are not plain.
 
+_from_iso = datetime.fromisoformat
+
 
 def read_number(value: Any) -> Any:  # Any: numbers also come as strings
     """Read a number; what is none stays what it is."""
@@ -161,15 +163,15 @@ def read_number(value: Any) -> Any:  # Any: numbers also come as strings
 
 def read_datetime(value: Any) -> Any:  # Any: odd dates stay strings
     """Read a point in time; one without a zone is UTC, a mere date is one, and what cannot be read stays what it is."""
-    if value.__class__ is not str:
+    try:
+        moment = _from_iso(value)
+    except (ValueError, TypeError):
         return value
+    if moment.tzinfo is not None:
+        return moment
     if len(value) < len("2026-01-02T03:04"):
         return read_date(value)  # midnight would be invented, and written when the model is
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        return value
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return moment.replace(tzinfo=UTC)
 
 
 def read_date(value: Any) -> Any:  # Any: odd dates stay strings
