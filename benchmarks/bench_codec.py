@@ -468,7 +468,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the comparison and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"rounds per body (default {ROUNDS})")
-    rounds = parser.parse_args(argv).rounds
+    parser.add_argument("--no-gc", action="store_true", help="without the garbage collector, for all of them")
+    arguments = parser.parse_args(argv)
+    rounds = arguments.rounds
     chance = random.Random(2026)
     bodies: dict[str, tuple[type, Json]] = {
         "orders page": (GetOrdersResponse, orders_page(chance)),
@@ -482,6 +484,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     del bodies
     gc.collect()
     gc.freeze()
+    if arguments.no_gc:
+        gc.disable()
     print(machine())
     print(f"CPU per body, medians of {rounds} rounds; in brackets how many times as fast as pydantic:")
     ratios = []

@@ -1,8 +1,8 @@
 """Models to JSON and back, and Amazon's errors in all the shapes they come in.
 
-Models are filled by functions that the generator emits (`apis/<module>/decode.py`): 1.6 to 2.2 times as fast as pydantic
-(see `benchmarks/`), where cattrs by itself is slower than it. The same functions are hooks of `converter`, so that
-cattrs can be used on every model.
+Models are filled by functions that the generator emits (`apis/<module>/decode.py`). They are 1.6 to 2.2 times as fast
+as pydantic (see `benchmarks/`), where cattrs by itself is slower than it. The same functions are hooks of `converter`,
+so that cattrs can be used on every model.
 
 Nothing that Amazon sends inside a reply fails: an unknown field is skipped, a missing one is None, an unlisted value
 of an enumeration stays a string, and a value of another type than the model's stays what it is.
@@ -111,6 +111,7 @@ class _Uncollected:
 
     None can be found in what is being built, and many new objects make Python look again and again: that took 5 to 20 %
     of the time. What has then come together is looked through right afterwards, when half of it is gone already.
+    Threads that read at the same time may end the pause early for each other, but none leaves it on.
     """
 
     __slots__ = ("was_enabled",)
