@@ -129,7 +129,7 @@ def _read(type_: TypeSpec, name: str) -> str:
             return f"{name} if {name} is None else {_reader(type_.name)}({name})"
         case "list" | "map" if type_.of is not None:
             inner = "i" if name in {"v", "w"} else name + "i"
-            # None is too rare within a list or a map to be asked for, where it is not a wrong value anyway.
+            # None is rare among parts, and the function of a class gives it back by itself.
             part = f"{_reader(type_.of.name)}({inner})" if type_.of.kind == "model" else _read(type_.of, inner)
             parts = f"[{part} for {inner} in {name}]"
             if type_.kind == "map":
