@@ -34,6 +34,8 @@ class AplusContent20201101(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: any of Brand Analytics, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/searchcontentdocuments
 
         Args:
@@ -61,6 +63,8 @@ class AplusContent20201101(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: any of Brand Analytics, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/createcontentdocument
 
         Args:
@@ -82,6 +86,8 @@ class AplusContent20201101(Api):
         GET /aplus/2020-11-01/contentDocuments/{contentReferenceKey}
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: any of Brand Analytics, Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/getcontentdocument
 
@@ -111,6 +117,8 @@ class AplusContent20201101(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: any of Brand Analytics, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/updatecontentdocument
 
         Args:
@@ -139,6 +147,8 @@ class AplusContent20201101(Api):
         GET /aplus/2020-11-01/contentDocuments/{contentReferenceKey}/asins
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: any of Brand Analytics, Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/listcontentdocumentasinrelations
 
@@ -173,6 +183,8 @@ class AplusContent20201101(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: any of Brand Analytics, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/postcontentdocumentasinrelations
 
         Args:
@@ -200,6 +212,8 @@ class AplusContent20201101(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Brand Analytics.
+
         https://developer-docs.amazon.com/sp-api/reference/validatecontentdocumentasinrelations
 
         Args:
@@ -225,6 +239,8 @@ class AplusContent20201101(Api):
         GET /aplus/2020-11-01/contentPublishRecords
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: any of Brand Analytics, Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/searchcontentpublishrecords
 
@@ -255,6 +271,8 @@ class AplusContent20201101(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: any of Brand Analytics, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/postcontentdocumentapprovalsubmission
 
         Args:
@@ -279,6 +297,8 @@ class AplusContent20201101(Api):
         POST /aplus/2020-11-01/contentDocuments/{contentReferenceKey}/suspendSubmissions
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: Brand Analytics.
 
         https://developer-docs.amazon.com/sp-api/reference/postcontentdocumentsuspendsubmission
 

@@ -112,6 +112,8 @@ class Awd20240509(Api):
 
         Usage plan: 2 requests/s, burst 2 (model).
 
+        Role: Amazon Warehousing and Distribution.
+
         https://developer-docs.amazon.com/sp-api/reference/getinboundshipment
 
         Args:
@@ -218,6 +220,8 @@ class Awd20240509(Api):
 
         Usage plan: 1 requests/s, burst 1 (model).
 
+        Role: Amazon Warehousing and Distribution.
+
         https://developer-docs.amazon.com/sp-api/reference/listinboundshipments
 
         Args:
@@ -253,6 +257,8 @@ class Awd20240509(Api):
         GET /awd/2024-05-09/inventory
 
         Usage plan: 2 requests/s, burst 2 (model).
+
+        Role: Amazon Warehousing and Distribution.
 
         https://developer-docs.amazon.com/sp-api/reference/listinventory
 

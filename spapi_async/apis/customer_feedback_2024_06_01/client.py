@@ -29,6 +29,8 @@ class CustomerFeedback20240601(Api):
 
         Usage plan: 1 requests/s, burst 10 (sdk).
 
+        Role: any of Brand Analytics, Selling Partner Insights.
+
         https://developer-docs.amazon.com/sp-api/reference/getitemreviewtopics
         """
         return await self._call_or_none(
@@ -51,6 +53,8 @@ class CustomerFeedback20240601(Api):
 
         Usage plan: 1 requests/s, burst 10 (sdk).
 
+        Role: any of Brand Analytics, Selling Partner Insights.
+
         https://developer-docs.amazon.com/sp-api/reference/getitembrowsenode
         """
         return await self._call_or_none(
@@ -69,6 +73,8 @@ class CustomerFeedback20240601(Api):
         GET /customerFeedback/2024-06-01/browseNodes/{browseNodeId}/reviews/topics
 
         Usage plan: 1 requests/s, burst 10 (sdk).
+
+        Role: any of Brand Analytics, Selling Partner Insights.
 
         https://developer-docs.amazon.com/sp-api/reference/getbrowsenodereviewtopics
         """
@@ -92,6 +98,8 @@ class CustomerFeedback20240601(Api):
 
         Usage plan: 1 requests/s, burst 10 (sdk).
 
+        Role: any of Brand Analytics, Selling Partner Insights.
+
         https://developer-docs.amazon.com/sp-api/reference/getitemreviewtrends
         """
         return await self._call_or_none(
@@ -109,6 +117,8 @@ class CustomerFeedback20240601(Api):
         GET /customerFeedback/2024-06-01/browseNodes/{browseNodeId}/reviews/trends
 
         Usage plan: 1 requests/s, burst 10 (sdk).
+
+        Role: any of Brand Analytics, Selling Partner Insights.
 
         https://developer-docs.amazon.com/sp-api/reference/getbrowsenodereviewtrends
         """
@@ -131,6 +141,8 @@ class CustomerFeedback20240601(Api):
 
         Usage plan: 1 requests/s, burst 10 (sdk).
 
+        Role: any of Brand Analytics, Selling Partner Insights.
+
         https://developer-docs.amazon.com/sp-api/reference/getbrowsenodereturntopics
         """
         return await self._call_or_none(
@@ -151,6 +163,8 @@ class CustomerFeedback20240601(Api):
         GET /customerFeedback/2024-06-01/browseNodes/{browseNodeId}/returns/trends
 
         Usage plan: 1 requests/s, burst 10 (sdk).
+
+        Role: any of Brand Analytics, Selling Partner Insights.
 
         https://developer-docs.amazon.com/sp-api/reference/getbrowsenodereturntrends
         """

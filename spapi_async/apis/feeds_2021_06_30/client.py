@@ -39,6 +39,9 @@ class Feeds20210630(Api):
 
         Usage plan: 0.0222 requests/s, burst 10 (model).
 
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Inventory
+        and Order Tracking, Pricing, Product Listing, Tax Invoicing (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getfeeds
 
         Args:
@@ -74,6 +77,9 @@ class Feeds20210630(Api):
 
         Usage plan: 0.0083 requests/s, burst 15 (model).
 
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Inventory
+        and Order Tracking, Pricing, Product Listing, Tax Invoicing (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/createfeed
         """
         return await self._call(op.CREATE_FEED, m.CreateFeedResponse, body=body)
@@ -88,6 +94,9 @@ class Feeds20210630(Api):
         GET /feeds/2021-06-30/feeds/{feedId}
 
         Usage plan: 2 requests/s, burst 15 (model).
+
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Inventory
+        and Order Tracking, Pricing, Product Listing, Tax Invoicing (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getfeed
         """
@@ -104,6 +113,9 @@ class Feeds20210630(Api):
 
         Usage plan: 2 requests/s, burst 15 (model).
 
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Inventory
+        and Order Tracking, Pricing, Product Listing, Tax Invoicing (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/cancelfeed
         """
         await self._call_without_reply(op.CANCEL_FEED, feed_id=feed_id)
@@ -118,6 +130,9 @@ class Feeds20210630(Api):
         POST /feeds/2021-06-30/documents
 
         Usage plan: 0.5 requests/s, burst 15 (model).
+
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Inventory
+        and Order Tracking, Pricing, Product Listing, Tax Invoicing (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/createfeeddocument
         """
@@ -134,6 +149,9 @@ class Feeds20210630(Api):
         GET /feeds/2021-06-30/documents/{feedDocumentId}
 
         Usage plan: 0.0222 requests/s, burst 10 (model).
+
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Inventory
+        and Order Tracking, Pricing, Product Listing, Tax Invoicing (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getfeeddocument
         """

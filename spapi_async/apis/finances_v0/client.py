@@ -38,6 +38,8 @@ class FinancesV0(Api):
 
         Usage plan: 0.5 requests/s, burst 30 (model).
 
+        Role: Finance and Accounting.
+
         https://developer-docs.amazon.com/sp-api/reference/listfinancialeventgroups
 
         Args:
@@ -71,6 +73,8 @@ class FinancesV0(Api):
 
         Usage plan: 0.5 requests/s, burst 30 (model).
 
+        Role: Finance and Accounting.
+
         https://developer-docs.amazon.com/sp-api/reference/listfinancialeventsbygroupid
 
         Args:
@@ -103,6 +107,8 @@ class FinancesV0(Api):
 
         Usage plan: 0.5 requests/s, burst 30 (model).
 
+        Role: Finance and Accounting.
+
         https://developer-docs.amazon.com/sp-api/reference/listfinancialeventsbyorderid
 
         Args:
@@ -131,6 +137,8 @@ class FinancesV0(Api):
         GET /finances/v0/financialEvents
 
         Usage plan: 0.5 requests/s, burst 30 (model).
+
+        Role: Finance and Accounting.
 
         https://developer-docs.amazon.com/sp-api/reference/listfinancialevents
 

@@ -46,6 +46,8 @@ class FulfillmentInboundV0(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/getprepinstructions
 
         Args:
@@ -92,6 +94,8 @@ class FulfillmentInboundV0(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/getlabels
         """
         return await self._call(
@@ -117,6 +121,8 @@ class FulfillmentInboundV0(Api):
         GET /fba/inbound/v0/shipments/{shipmentId}/billOfLading
 
         Usage plan: 2 requests/s, burst 30 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/getbilloflading
         """
@@ -155,6 +161,8 @@ class FulfillmentInboundV0(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/getshipments
 
         Args:
@@ -188,6 +196,8 @@ class FulfillmentInboundV0(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/getshipmentitemsbyshipmentid
         """
         return self._pages(
@@ -213,6 +223,8 @@ class FulfillmentInboundV0(Api):
         GET /fba/inbound/v0/shipmentItems
 
         Usage plan: 2 requests/s, burst 30 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/getshipmentitems
 

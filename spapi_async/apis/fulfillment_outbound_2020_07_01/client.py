@@ -35,6 +35,8 @@ class FulfillmentOutbound20200701(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/getfulfillmentpreview
         """
         return await self._call(op.GET_FULFILLMENT_PREVIEW, m.GetFulfillmentPreviewResponse, body=body)
@@ -66,6 +68,8 @@ class FulfillmentOutbound20200701(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/listallfulfillmentorders
 
         Args:
@@ -91,6 +95,8 @@ class FulfillmentOutbound20200701(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/createfulfillmentorder
         """
         return await self._call(op.CREATE_FULFILLMENT_ORDER, m.CreateFulfillmentOrderResponse, body=body)
@@ -105,6 +111,8 @@ class FulfillmentOutbound20200701(Api):
         GET /fba/outbound/2020-07-01/tracking
 
         Usage plan: 2 requests/s, burst 30 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/getpackagetrackingdetails
         """
@@ -125,6 +133,8 @@ class FulfillmentOutbound20200701(Api):
         GET /fba/outbound/2020-07-01/returnReasonCodes
 
         Usage plan: 2 requests/s, burst 30 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/listreturnreasoncodes
         """
@@ -149,6 +159,8 @@ class FulfillmentOutbound20200701(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/createfulfillmentreturn
         """
         return await self._call(
@@ -168,6 +180,8 @@ class FulfillmentOutbound20200701(Api):
         GET /fba/outbound/2020-07-01/fulfillmentOrders/{sellerFulfillmentOrderId}
 
         Usage plan: 2 requests/s, burst 30 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/getfulfillmentorder
 
@@ -192,6 +206,8 @@ class FulfillmentOutbound20200701(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/updatefulfillmentorder
 
         Args:
@@ -214,6 +230,8 @@ class FulfillmentOutbound20200701(Api):
         PUT /fba/outbound/2020-07-01/fulfillmentOrders/{sellerFulfillmentOrderId}/cancel
 
         Usage plan: 2 requests/s, burst 30 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/cancelfulfillmentorder
 
@@ -263,6 +281,8 @@ class FulfillmentOutbound20200701(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/getfeatures
         """
         return await self._call(op.GET_FEATURES, m.GetFeaturesResponse, marketplace_id=marketplace_id)
@@ -280,6 +300,8 @@ class FulfillmentOutbound20200701(Api):
         GET /fba/outbound/2020-07-01/features/inventory/{featureName}
 
         Usage plan: 2 requests/s, burst 30 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/getfeatureinventory
 
@@ -309,6 +331,8 @@ class FulfillmentOutbound20200701(Api):
         GET /fba/outbound/2020-07-01/features/inventory/{featureName}/{sellerSku}
 
         Usage plan: 2 requests/s, burst 30 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/getfeaturesku
         """

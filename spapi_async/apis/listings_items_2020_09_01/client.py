@@ -32,6 +32,8 @@ class ListingsItems20200901(Api):
 
         Usage plan: 5 requests/s, burst 10 (model).
 
+        Role: Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/putlistingsitem
         """
         return await self._call(
@@ -59,6 +61,8 @@ class ListingsItems20200901(Api):
 
         Usage plan: 5 requests/s, burst 10 (model).
 
+        Role: Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/patchlistingsitem
         """
         return await self._call(
@@ -84,6 +88,8 @@ class ListingsItems20200901(Api):
         DELETE /listings/2020-09-01/items/{sellerId}/{sku}
 
         Usage plan: 5 requests/s, burst 10 (model).
+
+        Role: Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/deletelistingsitem
         """

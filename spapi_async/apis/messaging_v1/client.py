@@ -29,6 +29,8 @@ class MessagingV1(Api):
 
         Usage plan: 1 requests/s, burst 5 (model).
 
+        Role: Buyer Communication.
+
         https://developer-docs.amazon.com/sp-api/reference/getmessagingactionsfororder
 
         Args:
@@ -53,6 +55,8 @@ class MessagingV1(Api):
         POST /messaging/v1/orders/{amazonOrderId}/messages/confirmCustomizationDetails
 
         Usage plan: 1 requests/s, burst 5 (model).
+
+        Role: Buyer Communication.
 
         https://developer-docs.amazon.com/sp-api/reference/confirmcustomizationdetails
 
@@ -80,6 +84,8 @@ class MessagingV1(Api):
 
         Usage plan: 1 requests/s, burst 5 (model).
 
+        Role: Buyer Communication.
+
         https://developer-docs.amazon.com/sp-api/reference/createconfirmdeliverydetails
 
         Args:
@@ -105,6 +111,8 @@ class MessagingV1(Api):
         POST /messaging/v1/orders/{amazonOrderId}/messages/legalDisclosure
 
         Usage plan: 1 requests/s, burst 5 (model).
+
+        Role: Buyer Communication.
 
         https://developer-docs.amazon.com/sp-api/reference/createlegaldisclosure
 
@@ -132,6 +140,8 @@ class MessagingV1(Api):
 
         Usage plan: 1 requests/s, burst 5 (model).
 
+        Role: Buyer Communication.
+
         https://developer-docs.amazon.com/sp-api/reference/createconfirmorderdetails
 
         Args:
@@ -157,6 +167,8 @@ class MessagingV1(Api):
         POST /messaging/v1/orders/{amazonOrderId}/messages/confirmServiceDetails
 
         Usage plan: 1 requests/s, burst 5 (model).
+
+        Role: Buyer Communication.
 
         https://developer-docs.amazon.com/sp-api/reference/createconfirmservicedetails
 
@@ -184,6 +196,8 @@ class MessagingV1(Api):
 
         Usage plan: 1 requests/s, burst 5 (model).
 
+        Role: Buyer Communication.
+
         https://developer-docs.amazon.com/sp-api/reference/createwarranty
 
         Args:
@@ -209,6 +223,8 @@ class MessagingV1(Api):
 
         Usage plan: 1 requests/s, burst 5 (model).
 
+        Role: Buyer Communication.
+
         https://developer-docs.amazon.com/sp-api/reference/getattributes
 
         Args:
@@ -230,6 +246,8 @@ class MessagingV1(Api):
         POST /messaging/v1/orders/{amazonOrderId}/messages/digitalAccessKey
 
         Usage plan: 1 requests/s, burst 5 (model).
+
+        Role: Buyer Communication.
 
         https://developer-docs.amazon.com/sp-api/reference/createdigitalaccesskey
 
@@ -257,6 +275,8 @@ class MessagingV1(Api):
 
         Usage plan: 1 requests/s, burst 5 (model).
 
+        Role: Buyer Communication.
+
         https://developer-docs.amazon.com/sp-api/reference/createunexpectedproblem
 
         Args:
@@ -282,6 +302,8 @@ class MessagingV1(Api):
         POST /messaging/v1/orders/{amazonOrderId}/messages/invoice
 
         Usage plan: 1 requests/s, burst 5 (sdk).
+
+        Role: Buyer Communication.
 
         https://developer-docs.amazon.com/sp-api/reference/sendinvoice
 
@@ -312,6 +334,8 @@ class MessagingV1(Api):
 
         Retired: withdrawn by Amazon 2025-08-04.
 
+        Role: Buyer Communication.
+
         https://developer-docs.amazon.com/sp-api/reference/createnegativefeedbackremoval
 
         Args:
@@ -340,6 +364,8 @@ class MessagingV1(Api):
         Deprecated by Amazon.
 
         Retired: withdrawn by Amazon 2026-01-30.
+
+        Role: any of Amazon Fulfillment, Buyer Communication.
 
         https://developer-docs.amazon.com/sp-api/reference/createamazonmotors
 

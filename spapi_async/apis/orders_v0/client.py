@@ -59,6 +59,10 @@ class OrdersV0(Api):
 
         Deprecated by Amazon.
 
+        Role: any of Amazon Fulfillment, Buyer Communication, Buyer Solicitation, Direct to Consumer Shipping
+        (Restricted), Finance and Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling
+        Partner Insights, Tax Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getorders
 
         Args:
@@ -117,6 +121,10 @@ class OrdersV0(Api):
 
         Deprecated by Amazon.
 
+        Role: any of Amazon Fulfillment, Buyer Communication, Buyer Solicitation, Direct to Consumer Shipping
+        (Restricted), Finance and Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling
+        Partner Insights, Tax Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getorder
         """
         return await self._call(op.GET_ORDER, m.GetOrderResponse, order_id=order_id)
@@ -135,6 +143,10 @@ class OrdersV0(Api):
         Restricted: it travels with a restricted data token, fetched by itself.
 
         Deprecated by Amazon.
+
+        Role: any of Amazon Fulfillment, Buyer Communication, Buyer Solicitation, Direct to Consumer Shipping
+        (Restricted), Finance and Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling
+        Partner Insights, Tax Invoicing (Restricted), Tax Remittance (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getorderbuyerinfo
         """
@@ -155,6 +167,10 @@ class OrdersV0(Api):
 
         Deprecated by Amazon.
 
+        Role: any of Amazon Fulfillment, Buyer Communication, Buyer Solicitation, Direct to Consumer Shipping
+        (Restricted), Finance and Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling
+        Partner Insights, Tax Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getorderaddress
         """
         return await self._call(op.GET_ORDER_ADDRESS, m.GetOrderAddressResponse, order_id=order_id)
@@ -174,6 +190,10 @@ class OrdersV0(Api):
         Restricted: without a restricted data token, Amazon leaves some of the data out.
 
         Deprecated by Amazon.
+
+        Role: any of Amazon Fulfillment, Buyer Communication, Buyer Solicitation, Direct to Consumer Shipping
+        (Restricted), Finance and Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling
+        Partner Insights, Tax Invoicing (Restricted), Tax Remittance (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getorderitems
         """
@@ -202,6 +222,10 @@ class OrdersV0(Api):
 
         Deprecated by Amazon.
 
+        Role: any of Amazon Fulfillment, Buyer Communication, Buyer Solicitation, Direct to Consumer Shipping
+        (Restricted), Finance and Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling
+        Partner Insights, Tax Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getorderitemsbuyerinfo
         """
         return self._pages(
@@ -224,6 +248,8 @@ class OrdersV0(Api):
         POST /orders/v0/orders/{orderId}/shipment
 
         Usage plan: 5 requests/s, burst 15 (model).
+
+        Role: Inventory and Order Tracking.
 
         https://developer-docs.amazon.com/sp-api/reference/updateshipmentstatus
         """

@@ -39,6 +39,10 @@ class Reports20210630(Api):
 
         Usage plan: 0.0222 requests/s, burst 10 (model).
 
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getreports
 
         Args:
@@ -74,6 +78,10 @@ class Reports20210630(Api):
 
         Usage plan: 0.0167 requests/s, burst 15 (model).
 
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/createreport
         """
         return await self._call(op.CREATE_REPORT, m.CreateReportResponse, body=body)
@@ -88,6 +96,10 @@ class Reports20210630(Api):
         GET /reports/2021-06-30/reports/{reportId}
 
         Usage plan: 2 requests/s, burst 15 (model).
+
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getreport
         """
@@ -104,6 +116,10 @@ class Reports20210630(Api):
 
         Usage plan: 0.0222 requests/s, burst 10 (model).
 
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/cancelreport
         """
         await self._call_without_reply(op.CANCEL_REPORT, report_id=report_id)
@@ -118,6 +134,10 @@ class Reports20210630(Api):
         GET /reports/2021-06-30/schedules
 
         Usage plan: 0.0222 requests/s, burst 10 (model).
+
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getreportschedules
 
@@ -137,6 +157,10 @@ class Reports20210630(Api):
 
         Usage plan: 0.0222 requests/s, burst 10 (model).
 
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/createreportschedule
         """
         return await self._call(op.CREATE_REPORT_SCHEDULE, m.CreateReportScheduleResponse, body=body)
@@ -152,6 +176,10 @@ class Reports20210630(Api):
 
         Usage plan: 0.0222 requests/s, burst 10 (model).
 
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getreportschedule
         """
         return await self._call(op.GET_REPORT_SCHEDULE, m.ReportSchedule, report_schedule_id=report_schedule_id)
@@ -166,6 +194,10 @@ class Reports20210630(Api):
         DELETE /reports/2021-06-30/schedules/{reportScheduleId}
 
         Usage plan: 0.0222 requests/s, burst 10 (model).
+
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/cancelreportschedule
         """
@@ -184,6 +216,10 @@ class Reports20210630(Api):
         Usage plan: 0.0167 requests/s, burst 15 (model).
 
         Restricted: without a restricted data token, Amazon leaves some of the data out.
+
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getreportdocument
         """

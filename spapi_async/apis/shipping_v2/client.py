@@ -42,6 +42,8 @@ class ShippingV2(Api):
 
         Usage plan: 80 requests/s, burst 100 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getrates
         """
         return await self._call(op.GET_RATES, m.GetRatesResponse, body=body, shipping_business_id=shipping_business_id)
@@ -74,6 +76,8 @@ class ShippingV2(Api):
         Usage plan: 80 requests/s, burst 100 (model).
 
         A key that makes a repeat harmless is made when none is given.
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/directpurchaseshipment
         """
@@ -113,6 +117,8 @@ class ShippingV2(Api):
         Usage plan: 80 requests/s, burst 100 (model).
 
         A key that makes a repeat harmless is made when none is given.
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/purchaseshipment
         """
@@ -181,6 +187,8 @@ class ShippingV2(Api):
 
         Usage plan: 80 requests/s, burst 100 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/gettracking
         """
         return await self._call(
@@ -219,6 +227,8 @@ class ShippingV2(Api):
 
         Usage plan: 80 requests/s, burst 100 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getshipmentdocuments
         """
         return await self._call(
@@ -256,6 +266,8 @@ class ShippingV2(Api):
 
         Usage plan: 80 requests/s, burst 100 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/cancelshipment
         """
         return await self._call(
@@ -290,6 +302,8 @@ class ShippingV2(Api):
         GET /shipping/v2/shipments/additionalInputs/schema
 
         Usage plan: 80 requests/s, burst 100 (model).
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getadditionalinputs
         """

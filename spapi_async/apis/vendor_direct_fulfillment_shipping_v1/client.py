@@ -47,6 +47,8 @@ class VendorDirectFulfillmentShippingV1(Api):
 
         Restricted: it travels with a restricted data token, fetched by itself.
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getshippinglabels
 
         Args:
@@ -78,6 +80,8 @@ class VendorDirectFulfillmentShippingV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/submitshippinglabelrequest
         """
         return await self._call(op.SUBMIT_SHIPPING_LABEL_REQUEST, m.SubmitShippingLabelsResponse, body=body)
@@ -94,6 +98,8 @@ class VendorDirectFulfillmentShippingV1(Api):
         Usage plan: 10 requests/s, burst 10 (model).
 
         Restricted: it travels with a restricted data token, fetched by itself.
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getshippinglabel
         """
@@ -112,6 +118,8 @@ class VendorDirectFulfillmentShippingV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/submitshipmentconfirmations
         """
         return await self._call(op.SUBMIT_SHIPMENT_CONFIRMATIONS, m.SubmitShipmentConfirmationsResponse, body=body)
@@ -126,6 +134,8 @@ class VendorDirectFulfillmentShippingV1(Api):
         POST /vendor/directFulfillment/shipping/v1/shipmentStatusUpdates
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/submitshipmentstatusupdates
         """
@@ -148,6 +158,8 @@ class VendorDirectFulfillmentShippingV1(Api):
         Usage plan: 10 requests/s, burst 10 (model).
 
         Restricted: it travels with a restricted data token, fetched by itself.
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getcustomerinvoices
 
@@ -182,6 +194,8 @@ class VendorDirectFulfillmentShippingV1(Api):
 
         Restricted: it travels with a restricted data token, fetched by itself.
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getcustomerinvoice
         """
         return await self._call(
@@ -205,6 +219,8 @@ class VendorDirectFulfillmentShippingV1(Api):
         Usage plan: 10 requests/s, burst 10 (model).
 
         Restricted: it travels with a restricted data token, fetched by itself.
+
+        Role: any of Amazon Fulfillment, Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getpackingslips
 
@@ -238,6 +254,8 @@ class VendorDirectFulfillmentShippingV1(Api):
         Usage plan: 10 requests/s, burst 10 (model).
 
         Restricted: it travels with a restricted data token, fetched by itself.
+
+        Role: any of Amazon Fulfillment, Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getpackingslip
         """

@@ -46,6 +46,8 @@ class VendorOrdersV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: any of Amazon Fulfillment, Inventory and Order Tracking.
+
         https://developer-docs.amazon.com/sp-api/reference/getpurchaseorders
 
         Args:
@@ -85,6 +87,8 @@ class VendorOrdersV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: any of Amazon Fulfillment, Inventory and Order Tracking.
+
         https://developer-docs.amazon.com/sp-api/reference/getpurchaseorder
         """
         return await self._call(
@@ -101,6 +105,8 @@ class VendorOrdersV1(Api):
         POST /vendor/orders/v1/acknowledgements
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/submitacknowledgement
         """
@@ -130,6 +136,8 @@ class VendorOrdersV1(Api):
         GET /vendor/orders/v1/purchaseOrdersStatus
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: any of Amazon Fulfillment, Inventory and Order Tracking.
 
         https://developer-docs.amazon.com/sp-api/reference/getpurchaseordersstatus
 

@@ -35,6 +35,8 @@ class VendorShipmentsV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/submitshipmentconfirmations
         """
         return await self._call(op.SUBMIT_SHIPMENT_CONFIRMATIONS, m.SubmitShipmentConfirmationsResponse, body=body)
@@ -72,6 +74,8 @@ class VendorShipmentsV1(Api):
         GET /vendor/shipping/v1/shipments
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/getshipmentdetails
 
@@ -136,6 +140,8 @@ class VendorShipmentsV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/submitshipments
         """
         return await self._call(op.SUBMIT_SHIPMENTS, m.SubmitShipmentConfirmationsResponse, body=body)
@@ -157,6 +163,8 @@ class VendorShipmentsV1(Api):
         GET /vendor/shipping/v1/transportLabels
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/getshipmentlabels
 
