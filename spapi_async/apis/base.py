@@ -9,8 +9,8 @@ from typing import Any, TypeVar, cast
 
 import attrs
 
-from ..codec import decode, decode_list, decode_object, parse_errors
-from ..errors import StatusError
+from ..codec import decode, decode_list, decode_object, parse_errors, read_number
+from ..errors import DecodeError, StatusError
 from ..operation import Call, Operation, Reply
 from ..paging import Pager
 from .arguments import get, make_call, put
@@ -53,16 +53,37 @@ class Paging:
         return {**kept, **self.switch, name: value}
 
     def token_of(self, operation: Operation, given: Mapping[str, Any], page: Any, token: str | None) -> str | None:
-        """Return the token of the page after this one."""
+        """Return the token of the page after this one.
+
+        Raises:
+            ValueError: It, or what it is counted from, is of another type than the model's.
+        """
         found = _follow(self.token, page)
         if not self.is_total:
+            if found is not None and not isinstance(found, str | int):
+                raise ValueError(f"the token of its next page is no text, but of the type {type(found).__name__}")
             return found if found is None else str(found)
         name, *place = self.argument
         here = int(token) if token is not None else get(operation, given[name], place) or 0
-        items = _follow(self.items, page)
-        if not isinstance(found, int) or not items or here + len(items) >= found:
+        items = self.items_of(page)
+        total = read_number(found)
+        if total is not None and not isinstance(total, int | float):
+            raise ValueError(f"the number of all items is no number, but of the type {type(found).__name__}")
+        if not total or not items or here + len(items) >= total:
             return None
         return str(here + len(items))
+
+    def items_of(self, page: Any) -> list[Any] | None:
+        """Return the items of a page.
+
+        Raises:
+            ValueError: They are no list.
+        """
+        items = _follow(self.items, page)
+        if items is not None and not isinstance(items, list):
+            # A model keeps a value of another type as it is, and some of these can be iterated: a text by its letters.
+            raise ValueError(f"the items of its page are no list, but of the type {type(items).__name__}")
+        return items
 
 
 class Api:
@@ -89,13 +110,11 @@ class Api:
 
     async def _call_list(self, operation: Operation, item: type[T], /, **arguments: Any) -> list[T]:
         """Make a call whose reply is a list of models."""
-        reply = await self._exchange(operation, arguments)
-        return decode_list(item, reply.body, operation=operation.key, request_id=reply.request_id)
+        return _decoded(partial(decode_list, item), operation, await self._exchange(operation, arguments))
 
     async def _call_object(self, operation: Operation, /, **arguments: Any) -> dict[str, Any]:
         """Make a call whose reply is an object without a model."""
-        reply = await self._exchange(operation, arguments)
-        return decode_object(reply.body, operation=operation.key, request_id=reply.request_id)
+        return _decoded(decode_object, operation, await self._exchange(operation, arguments))
 
     async def _call_by_status(self, operation: Operation, results: Mapping[int, type[T]], /, **arguments: Any) -> T:
         """Make a call whose reply is another model for each status; an unknown status is read as the first."""
@@ -117,14 +136,15 @@ class Api:
     ) -> Pager[Page, Item]:
         """Make a pager; the first call is made when it is awaited or iterated."""
 
-        async def fetch(token: str | None) -> Page:
+        async def fetch(token: str | None) -> tuple[Page, Reply]:
             follow, given = operation, arguments
             if token is not None:
                 follow = paging.follow or operation
                 given = paging.arguments(follow, arguments, token)
-            return _read(follow, result, await self._exchange(follow, given))
+            reply = await self._exchange(follow, given)
+            return _read(follow, result, reply), reply
 
-        items_of = partial(_follow, paging.items) if paging.items else cast("Callable[[Page], list[Item]]", _alone)
+        items_of = paging.items_of if paging.items else cast("Callable[[Page], list[Item]]", _alone)
         return Pager(operation.key, fetch, partial(paging.token_of, operation, arguments), items_of)
 
 
@@ -145,7 +165,7 @@ def _read(operation: Operation, result: type[T], reply: Reply) -> T:
         DecodeError: It is no JSON object.
         StatusError: It holds errors and nothing else: some older operations fail with a 2xx status.
     """
-    model = decode(result, reply.body, operation=operation.key, request_id=reply.request_id)
+    model = _decoded(partial(decode, result), operation, reply)
     others = _beside_errors(cast("Any", result))
     # `errors` alone is a failure; beside a payload it is a part of the reply, and stays in the model.
     if others is not None and all(getattr(model, name) is None for name in others):
@@ -160,6 +180,14 @@ def _read(operation: Operation, result: type[T], reply: Reply) -> T:
                 is_retry_safe=operation.repeatable,
             )
     return model
+
+
+def _decoded(read: Callable[..., T], operation: Operation, reply: Reply) -> T:
+    try:
+        return read(reply.body, operation=operation.key, request_id=reply.request_id)
+    except DecodeError as error:
+        error.is_retry_safe = operation.repeatable  # the codec knows operations by their names only
+        raise
 
 
 @cache
