@@ -76,8 +76,11 @@ _MOST_PROBLEMS = 10
 
 def _one_line(text: str, longest: int) -> str:
     """Fit a text of others into a line: nothing that breaks it, hides in it or cannot be written; cut if it is long."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return line if len(line) <= longest else line[: longest - 1] + "…"
+    if len(text) <= longest and text.isprintable():
+        return text
+    start = text[: 2 * longest]  # of megabytes, no more is looked at
+    line = " ".join("".join(char if char.isprintable() else " " for char in start).split())
+    return line if len(line) <= longest and start == text else line[: longest - 1] + "…"
 
 
 def _with_facts(text: str, facts: Sequence[str], is_retry_safe: bool | None) -> str:
@@ -420,8 +423,10 @@ class StatusError(CallError):
 
         That is neither about the token, which was renewed before this error came up, nor about what the call asks for.
         """
-        words = " ".join(f"{problem.message} {problem.details}" for problem in self.errors)
-        return self.status == 403 and bool(_ACCESS.search(words)) and not _CREDENTIAL.search(words)
+        if self.status != 403:
+            return False
+        words = " ".join(f"{problem.message[:_LONGEST]} {problem.details[:_LONGEST]}" for problem in self.errors)
+        return bool(_ACCESS.search(words)) and not _CREDENTIAL.search(words)
 
     @classmethod
     def of(cls, status: int) -> type[Self]:
