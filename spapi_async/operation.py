@@ -136,7 +136,7 @@ class Operation:
         deprecated: Amazon's model marks it as deprecated.
         retired: When it was withdrawn, or that it was, in words; None while it is live.
         sandbox_only: It exists on Amazon's sandbox endpoint only.
-        roles: Roles the application needs, where there is a source for them.
+        roles: Roles any one of which lets an application call it, where there is a source for them.
         docs: A link to Amazon's reference page.
     """
 

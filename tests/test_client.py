@@ -513,7 +513,10 @@ async def test_a_wrong_secret_is_one_clear_error(make: Callable[..., SellingPart
     async with make(transport=httpx.MockTransport(refuse)) as sp:
         with pytest.raises(AuthError) as caught:
             await sp.orders_v0.get_orders(marketplace_ids=[Marketplace.US], created_after=AFTER)
-    assert str(caught.value) == ("orders_v0.get_orders: no access token: invalid_client: Client authentication failed")
+    assert str(caught.value) == (
+        "orders_v0.get_orders: no access token: invalid_client: Client authentication failed "
+        "(status 401, safe to repeat: no)"
+    )
     assert caught.value.is_permanent
 
 
