@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from spapi_async.codegen.__main__ import compare, generate, main
+from spapi_async.codegen.__main__ import main
+from spapi_async.codegen.run import compare, generate
 from spapi_async.codegen.source import Overrides
 
 ROOT = Path(__file__).parents[2]
