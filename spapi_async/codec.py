@@ -22,7 +22,7 @@ import orjson
 
 from .errors import DecodeError, Problem
 
-__all__ = ["decode", "decode_list", "decode_object", "encode", "parse_errors"]
+__all__ = ["decode", "decode_list", "decode_object", "encode", "load", "parse_errors"]
 
 T = TypeVar("T")
 
@@ -101,6 +101,11 @@ def decode_list(type_: type[T], body: bytes, *, operation: str, request_id: str 
         return [decoder(item) for item in content]
     except RecursionError:
         raise _too_deep(operation, request_id, body) from None
+
+
+def load(body: bytes, *, operation: str, request_id: str | None = None) -> Any:  # Any: what JSON may hold
+    """Read a reply's body as plain data; an empty one is None. Raises as `decode`, but any JSON will do."""
+    return None if not body or body.isspace() else _load(body, operation, request_id)
 
 
 def _load(body: bytes, operation: str, request_id: str | None) -> Any:  # Any: what JSON may hold

@@ -286,6 +286,22 @@ class Reply:
         return self.headers.get("x-amzn-requestid")
 
     @property
-    def rate_limit(self) -> str | None:
-        """The value of `x-amzn-RateLimit-Limit` as it came: the rate in requests/s, never the burst."""
-        return self.headers.get("x-amzn-ratelimit-limit")
+    def rate_limit(self) -> float | None:
+        """As `read_rate_limit`."""
+        return read_rate_limit(self.headers)
+
+
+def read_rate_limit(headers: Mapping[str, str]) -> float | None:
+    """Read `x-amzn-RateLimit-Limit`: requests/s, never the burst.
+
+    Args:
+        headers: Of a reply or an error, with lower-case names.
+
+    Returns:
+        None unless it is there, which it need not be, and a finite number above 0.
+    """
+    try:
+        rate = float(headers["x-amzn-ratelimit-limit"])
+    except (KeyError, ValueError):
+        return None
+    return rate if rate > 0 and math.isfinite(rate) else None

@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["AplusContent20201101"]
+__all__ = ["AplusContent20201101", "AplusContent20201101WithRawResponse"]
 
 _SEARCH_CONTENT_DOCUMENTS_PAGES = Paging(("page_token",), ("next_page_token",), ("content_metadata_records",))
 _LIST_CONTENT_DOCUMENT_ASIN_RELATIONS_PAGES = Paging(("page_token",), ("next_page_token",), ("asin_metadata_set",))
@@ -348,3 +349,23 @@ class AplusContent20201101(Api):
             body=body,
             associated_media_id=associated_media_id,
         )
+
+
+class AplusContent20201101WithRawResponse:
+    """The methods of `AplusContent20201101`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: AplusContent20201101) -> None:
+        api = api.as_raw()
+        self.search_content_documents = raw(api.search_content_documents)
+        self.create_content_document = raw(api.create_content_document)
+        self.get_content_document = raw(api.get_content_document)
+        self.update_content_document = raw(api.update_content_document)
+        self.list_content_document_asin_relations = raw(api.list_content_document_asin_relations)
+        self.post_content_document_asin_relations = raw(api.post_content_document_asin_relations)
+        self.validate_content_document_asin_relations = raw(api.validate_content_document_asin_relations)
+        self.search_content_publish_records = raw(api.search_content_publish_records)
+        self.post_content_document_approval_submission = raw(api.post_content_document_approval_submission)
+        self.post_content_document_suspend_submission = raw(api.post_content_document_suspend_submission)
+        self.create_media = raw(api.create_media)
+        self.get_media = raw(api.get_media)
+        self.update_media = raw(api.update_media)

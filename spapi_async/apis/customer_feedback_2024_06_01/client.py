@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Literal
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["CustomerFeedback20240601"]
+__all__ = ["CustomerFeedback20240601", "CustomerFeedback20240601WithRawResponse"]
 
 
 class CustomerFeedback20240601(Api):
@@ -160,3 +161,17 @@ class CustomerFeedback20240601(Api):
             browse_node_id=browse_node_id,
             marketplace_id=marketplace_id,
         )
+
+
+class CustomerFeedback20240601WithRawResponse:
+    """The methods of `CustomerFeedback20240601`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: CustomerFeedback20240601) -> None:
+        api = api.as_raw()
+        self.get_item_review_topics = raw(api.get_item_review_topics)
+        self.get_item_browse_node = raw(api.get_item_browse_node)
+        self.get_browse_node_review_topics = raw(api.get_browse_node_review_topics)
+        self.get_item_review_trends = raw(api.get_item_review_trends)
+        self.get_browse_node_review_trends = raw(api.get_browse_node_review_trends)
+        self.get_browse_node_return_topics = raw(api.get_browse_node_return_topics)
+        self.get_browse_node_return_trends = raw(api.get_browse_node_return_trends)

@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["Feeds20210630"]
+__all__ = ["Feeds20210630", "Feeds20210630WithRawResponse"]
 
 _GET_FEEDS_PAGES = Paging(("next_token",), ("next_token",), ("feeds",), token_only=True)
 
@@ -106,7 +107,7 @@ class Feeds20210630(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/cancelfeed
         """
-        await self._call_without_reply(op.CANCEL_FEED, feed_id=feed_id)
+        return await self._call_without_reply(op.CANCEL_FEED, feed_id=feed_id)
 
     async def create_feed_document(
         self,
@@ -143,3 +144,16 @@ class Feeds20210630(Api):
             feed_document_id=feed_document_id,
             enable_content_encoding_url_header=enable_content_encoding_url_header,
         )
+
+
+class Feeds20210630WithRawResponse:
+    """The methods of `Feeds20210630`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: Feeds20210630) -> None:
+        api = api.as_raw()
+        self.get_feeds = raw(api.get_feeds)
+        self.create_feed = raw(api.create_feed)
+        self.get_feed = raw(api.get_feed)
+        self.cancel_feed = raw(api.cancel_feed)
+        self.create_feed_document = raw(api.create_feed_document)
+        self.get_feed_document = raw(api.get_feed_document)

@@ -11,9 +11,10 @@ from typing import Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["FulfillmentInboundV0"]
+__all__ = ["FulfillmentInboundV0", "FulfillmentInboundV0WithRawResponse"]
 
 _GET_SHIPMENTS_PAGES = Paging(
     ("next_token",), ("payload", "next_token"), ("payload", "shipment_data"), switch={"query_type": "NEXT_TOKEN"}
@@ -231,3 +232,16 @@ class FulfillmentInboundV0(Api):
             last_updated_before=last_updated_before,
             next_token=next_token,
         )
+
+
+class FulfillmentInboundV0WithRawResponse:
+    """The methods of `FulfillmentInboundV0`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: FulfillmentInboundV0) -> None:
+        api = api.as_raw()
+        self.get_prep_instructions = raw(api.get_prep_instructions)
+        self.get_labels = raw(api.get_labels)
+        self.get_bill_of_lading = raw(api.get_bill_of_lading)
+        self.get_shipments = raw(api.get_shipments)
+        self.get_shipment_items_by_shipment_id = raw(api.get_shipment_items_by_shipment_id)
+        self.get_shipment_items = raw(api.get_shipment_items)

@@ -11,9 +11,10 @@ from typing import Any
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["FulfillmentOutbound20200701"]
+__all__ = ["FulfillmentOutbound20200701", "FulfillmentOutbound20200701WithRawResponse"]
 
 _LIST_ALL_FULFILLMENT_ORDERS_PAGES = Paging(
     ("next_token",), ("payload", "next_token"), ("payload", "fulfillment_orders")
@@ -319,3 +320,24 @@ class FulfillmentOutbound20200701(Api):
             feature_name=feature_name,
             seller_sku=seller_sku,
         )
+
+
+class FulfillmentOutbound20200701WithRawResponse:
+    """The methods of `FulfillmentOutbound20200701`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: FulfillmentOutbound20200701) -> None:
+        api = api.as_raw()
+        self.get_fulfillment_preview = raw(api.get_fulfillment_preview)
+        self.delivery_offers = raw(api.delivery_offers)
+        self.list_all_fulfillment_orders = raw(api.list_all_fulfillment_orders)
+        self.create_fulfillment_order = raw(api.create_fulfillment_order)
+        self.get_package_tracking_details = raw(api.get_package_tracking_details)
+        self.list_return_reason_codes = raw(api.list_return_reason_codes)
+        self.create_fulfillment_return = raw(api.create_fulfillment_return)
+        self.get_fulfillment_order = raw(api.get_fulfillment_order)
+        self.update_fulfillment_order = raw(api.update_fulfillment_order)
+        self.cancel_fulfillment_order = raw(api.cancel_fulfillment_order)
+        self.submit_fulfillment_order_status_update = raw(api.submit_fulfillment_order_status_update)
+        self.get_features = raw(api.get_features)
+        self.get_feature_inventory = raw(api.get_feature_inventory)
+        self.get_feature_sku = raw(api.get_feature_sku)

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["MerchantFulfillmentV0"]
+__all__ = ["MerchantFulfillmentV0", "MerchantFulfillmentV0WithRawResponse"]
 
 
 class MerchantFulfillmentV0(Api):
@@ -97,3 +98,15 @@ class MerchantFulfillmentV0(Api):
         https://developer-docs.amazon.com/sp-api/reference/getadditionalsellerinputs
         """
         return await self._call(op.GET_ADDITIONAL_SELLER_INPUTS, m.GetAdditionalSellerInputsResponse, body=body)
+
+
+class MerchantFulfillmentV0WithRawResponse:
+    """The methods of `MerchantFulfillmentV0`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: MerchantFulfillmentV0) -> None:
+        api = api.as_raw()
+        self.get_eligible_shipment_services = raw(api.get_eligible_shipment_services)
+        self.get_shipment = raw(api.get_shipment)
+        self.cancel_shipment = raw(api.cancel_shipment)
+        self.create_shipment = raw(api.create_shipment)
+        self.get_additional_seller_inputs = raw(api.get_additional_seller_inputs)

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["MessagingV1"]
+__all__ = ["MessagingV1", "MessagingV1WithRawResponse"]
 
 
 class MessagingV1(Api):
@@ -353,3 +354,23 @@ class MessagingV1(Api):
             marketplace_ids=marketplace_ids,
             body=body,
         )
+
+
+class MessagingV1WithRawResponse:
+    """The methods of `MessagingV1`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: MessagingV1) -> None:
+        api = api.as_raw()
+        self.get_messaging_actions_for_order = raw(api.get_messaging_actions_for_order)
+        self.confirm_customization_details = raw(api.confirm_customization_details)
+        self.create_confirm_delivery_details = raw(api.create_confirm_delivery_details)
+        self.create_legal_disclosure = raw(api.create_legal_disclosure)
+        self.create_confirm_order_details = raw(api.create_confirm_order_details)
+        self.create_confirm_service_details = raw(api.create_confirm_service_details)
+        self.create_warranty = raw(api.create_warranty)
+        self.get_attributes = raw(api.get_attributes)
+        self.create_digital_access_key = raw(api.create_digital_access_key)
+        self.create_unexpected_problem = raw(api.create_unexpected_problem)
+        self.send_invoice = raw(api.send_invoice)
+        self.create_negative_feedback_removal = raw(api.create_negative_feedback_removal)
+        self.create_amazon_motors = raw(api.create_amazon_motors)

@@ -11,9 +11,10 @@ from typing import Any
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["OrdersV0"]
+__all__ = ["OrdersV0", "OrdersV0WithRawResponse"]
 
 _GET_ORDERS_PAGES = Paging(("next_token",), ("payload", "next_token"), ("payload", "orders"))
 _GET_ORDER_ITEMS_PAGES = Paging(("next_token",), ("payload", "next_token"), ("payload", "order_items"))
@@ -227,7 +228,7 @@ class OrdersV0(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/updateshipmentstatus
         """
-        await self._call_without_reply(op.UPDATE_SHIPMENT_STATUS, order_id=order_id, body=body)
+        return await self._call_without_reply(op.UPDATE_SHIPMENT_STATUS, order_id=order_id, body=body)
 
     async def get_order_regulated_info(
         self,
@@ -260,7 +261,7 @@ class OrdersV0(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/updateverificationstatus
         """
-        await self._call_without_reply(op.UPDATE_VERIFICATION_STATUS, order_id=order_id, body=body)
+        return await self._call_without_reply(op.UPDATE_VERIFICATION_STATUS, order_id=order_id, body=body)
 
     async def confirm_shipment(
         self,
@@ -276,4 +277,21 @@ class OrdersV0(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/confirmshipment
         """
-        await self._call_without_reply(op.CONFIRM_SHIPMENT, order_id=order_id, body=body)
+        return await self._call_without_reply(op.CONFIRM_SHIPMENT, order_id=order_id, body=body)
+
+
+class OrdersV0WithRawResponse:
+    """The methods of `OrdersV0`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: OrdersV0) -> None:
+        api = api.as_raw()
+        self.get_orders = raw(api.get_orders)
+        self.get_order = raw(api.get_order)
+        self.get_order_buyer_info = raw(api.get_order_buyer_info)
+        self.get_order_address = raw(api.get_order_address)
+        self.get_order_items = raw(api.get_order_items)
+        self.get_order_items_buyer_info = raw(api.get_order_items_buyer_info)
+        self.update_shipment_status = raw(api.update_shipment_status)
+        self.get_order_regulated_info = raw(api.get_order_regulated_info)
+        self.update_verification_status = raw(api.update_verification_status)
+        self.confirm_shipment = raw(api.confirm_shipment)

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["ProductFeesV0"]
+__all__ = ["ProductFeesV0", "ProductFeesV0WithRawResponse"]
 
 
 class ProductFeesV0(Api):
@@ -65,3 +66,13 @@ class ProductFeesV0(Api):
         https://developer-docs.amazon.com/sp-api/reference/getmyfeesestimates
         """
         return await self._call_list(op.GET_MY_FEES_ESTIMATES, m.FeesEstimateResult, body=body)
+
+
+class ProductFeesV0WithRawResponse:
+    """The methods of `ProductFeesV0`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: ProductFeesV0) -> None:
+        api = api.as_raw()
+        self.get_my_fees_estimate_for_sku = raw(api.get_my_fees_estimate_for_sku)
+        self.get_my_fees_estimate_for_asin = raw(api.get_my_fees_estimate_for_asin)
+        self.get_my_fees_estimates = raw(api.get_my_fees_estimates)

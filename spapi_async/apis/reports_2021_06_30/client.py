@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["Reports20210630"]
+__all__ = ["Reports20210630", "Reports20210630WithRawResponse"]
 
 _GET_REPORTS_PAGES = Paging(("next_token",), ("next_token",), ("reports",), token_only=True)
 
@@ -106,7 +107,7 @@ class Reports20210630(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/cancelreport
         """
-        await self._call_without_reply(op.CANCEL_REPORT, report_id=report_id)
+        return await self._call_without_reply(op.CANCEL_REPORT, report_id=report_id)
 
     async def get_report_schedules(
         self,
@@ -169,7 +170,7 @@ class Reports20210630(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/cancelreportschedule
         """
-        await self._call_without_reply(op.CANCEL_REPORT_SCHEDULE, report_schedule_id=report_schedule_id)
+        return await self._call_without_reply(op.CANCEL_REPORT_SCHEDULE, report_schedule_id=report_schedule_id)
 
     async def get_report_document(
         self,
@@ -193,3 +194,19 @@ class Reports20210630(Api):
             report_document_id=report_document_id,
             enable_content_encoding_url_header=enable_content_encoding_url_header,
         )
+
+
+class Reports20210630WithRawResponse:
+    """The methods of `Reports20210630`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: Reports20210630) -> None:
+        api = api.as_raw()
+        self.get_reports = raw(api.get_reports)
+        self.create_report = raw(api.create_report)
+        self.get_report = raw(api.get_report)
+        self.cancel_report = raw(api.cancel_report)
+        self.get_report_schedules = raw(api.get_report_schedules)
+        self.create_report_schedule = raw(api.create_report_schedule)
+        self.get_report_schedule = raw(api.get_report_schedule)
+        self.cancel_report_schedule = raw(api.cancel_report_schedule)
+        self.get_report_document = raw(api.get_report_document)

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["ShipmentInvoicingV0"]
+__all__ = ["ShipmentInvoicingV0", "ShipmentInvoicingV0WithRawResponse"]
 
 
 class ShipmentInvoicingV0(Api):
@@ -64,3 +65,13 @@ class ShipmentInvoicingV0(Api):
         https://developer-docs.amazon.com/sp-api/reference/getinvoicestatus
         """
         return await self._call(op.GET_INVOICE_STATUS, m.GetInvoiceStatusResponse, shipment_id=shipment_id)
+
+
+class ShipmentInvoicingV0WithRawResponse:
+    """The methods of `ShipmentInvoicingV0`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: ShipmentInvoicingV0) -> None:
+        api = api.as_raw()
+        self.get_shipment_details = raw(api.get_shipment_details)
+        self.submit_invoice = raw(api.submit_invoice)
+        self.get_invoice_status = raw(api.get_invoice_status)

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["ShippingV1"]
+__all__ = ["ShippingV1", "ShippingV1WithRawResponse"]
 
 
 class ShippingV1(Api):
@@ -158,3 +159,19 @@ class ShippingV1(Api):
         https://developer-docs.amazon.com/sp-api/reference/gettrackinginformation
         """
         return await self._call(op.GET_TRACKING_INFORMATION, m.GetTrackingInformationResponse, tracking_id=tracking_id)
+
+
+class ShippingV1WithRawResponse:
+    """The methods of `ShippingV1`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: ShippingV1) -> None:
+        api = api.as_raw()
+        self.create_shipment = raw(api.create_shipment)
+        self.get_shipment = raw(api.get_shipment)
+        self.cancel_shipment = raw(api.cancel_shipment)
+        self.purchase_labels = raw(api.purchase_labels)
+        self.retrieve_shipping_label = raw(api.retrieve_shipping_label)
+        self.purchase_shipment = raw(api.purchase_shipment)
+        self.get_rates = raw(api.get_rates)
+        self.get_account = raw(api.get_account)
+        self.get_tracking_information = raw(api.get_tracking_information)

@@ -10,9 +10,10 @@ from typing import Any
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["SupplySources20200701"]
+__all__ = ["SupplySources20200701", "SupplySources20200701WithRawResponse"]
 
 _GET_SUPPLY_SOURCES_PAGES = Paging(("next_page_token",), ("next_page_token",), ("supply_sources",))
 
@@ -87,7 +88,7 @@ class SupplySources20200701(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/updatesupplysource
         """
-        await self._call_without_reply(op.UPDATE_SUPPLY_SOURCE, supply_source_id=supply_source_id, body=body)
+        return await self._call_without_reply(op.UPDATE_SUPPLY_SOURCE, supply_source_id=supply_source_id, body=body)
 
     async def archive_supply_source(
         self,
@@ -102,7 +103,7 @@ class SupplySources20200701(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/archivesupplysource
         """
-        await self._call_without_reply(op.ARCHIVE_SUPPLY_SOURCE, supply_source_id=supply_source_id)
+        return await self._call_without_reply(op.ARCHIVE_SUPPLY_SOURCE, supply_source_id=supply_source_id)
 
     async def update_supply_source_status(
         self,
@@ -118,4 +119,19 @@ class SupplySources20200701(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/updatesupplysourcestatus
         """
-        await self._call_without_reply(op.UPDATE_SUPPLY_SOURCE_STATUS, supply_source_id=supply_source_id, body=body)
+        return await self._call_without_reply(
+            op.UPDATE_SUPPLY_SOURCE_STATUS, supply_source_id=supply_source_id, body=body
+        )
+
+
+class SupplySources20200701WithRawResponse:
+    """The methods of `SupplySources20200701`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: SupplySources20200701) -> None:
+        api = api.as_raw()
+        self.get_supply_sources = raw(api.get_supply_sources)
+        self.create_supply_source = raw(api.create_supply_source)
+        self.get_supply_source = raw(api.get_supply_source)
+        self.update_supply_source = raw(api.update_supply_source)
+        self.archive_supply_source = raw(api.archive_supply_source)
+        self.update_supply_source_status = raw(api.update_supply_source_status)

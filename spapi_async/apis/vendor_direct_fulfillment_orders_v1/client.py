@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["VendorDirectFulfillmentOrdersV1"]
+__all__ = ["VendorDirectFulfillmentOrdersV1", "VendorDirectFulfillmentOrdersV1WithRawResponse"]
 
 _GET_ORDERS_PAGES = Paging(("next_token",), ("payload", "pagination", "next_token"), ("payload", "orders"))
 
@@ -94,3 +95,13 @@ class VendorDirectFulfillmentOrdersV1(Api):
         https://developer-docs.amazon.com/sp-api/reference/submitacknowledgement
         """
         return await self._call(op.SUBMIT_ACKNOWLEDGEMENT, m.SubmitAcknowledgementResponse, body=body)
+
+
+class VendorDirectFulfillmentOrdersV1WithRawResponse:
+    """The methods of `VendorDirectFulfillmentOrdersV1`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: VendorDirectFulfillmentOrdersV1) -> None:
+        api = api.as_raw()
+        self.get_orders = raw(api.get_orders)
+        self.get_order = raw(api.get_order)
+        self.submit_acknowledgement = raw(api.submit_acknowledgement)

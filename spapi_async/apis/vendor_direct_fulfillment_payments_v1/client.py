@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["VendorDirectFulfillmentPaymentsV1"]
+__all__ = ["VendorDirectFulfillmentPaymentsV1", "VendorDirectFulfillmentPaymentsV1WithRawResponse"]
 
 
 class VendorDirectFulfillmentPaymentsV1(Api):
@@ -31,3 +32,11 @@ class VendorDirectFulfillmentPaymentsV1(Api):
         https://developer-docs.amazon.com/sp-api/reference/submitinvoice
         """
         return await self._call(op.SUBMIT_INVOICE, m.SubmitInvoiceResponse, body=body)
+
+
+class VendorDirectFulfillmentPaymentsV1WithRawResponse:
+    """The methods of `VendorDirectFulfillmentPaymentsV1`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: VendorDirectFulfillmentPaymentsV1) -> None:
+        api = api.as_raw()
+        self.submit_invoice = raw(api.submit_invoice)

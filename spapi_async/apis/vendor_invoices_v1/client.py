@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["VendorInvoicesV1"]
+__all__ = ["VendorInvoicesV1", "VendorInvoicesV1WithRawResponse"]
 
 
 class VendorInvoicesV1(Api):
@@ -31,3 +32,11 @@ class VendorInvoicesV1(Api):
         https://developer-docs.amazon.com/sp-api/reference/submitinvoices
         """
         return await self._call(op.SUBMIT_INVOICES, m.SubmitInvoicesResponse, body=body)
+
+
+class VendorInvoicesV1WithRawResponse:
+    """The methods of `VendorInvoicesV1`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: VendorInvoicesV1) -> None:
+        api = api.as_raw()
+        self.submit_invoices = raw(api.submit_invoices)

@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["VendorShipmentsV1"]
+__all__ = ["VendorShipmentsV1", "VendorShipmentsV1WithRawResponse"]
 
 _GET_SHIPMENT_DETAILS_PAGES = Paging(("next_token",), ("payload", "pagination", "next_token"), ("payload", "shipments"))
 _GET_SHIPMENT_LABELS_PAGES = Paging(
@@ -179,3 +180,14 @@ class VendorShipmentsV1(Api):
             vendor_shipment_identifier=vendor_shipment_identifier,
             seller_warehouse_code=seller_warehouse_code,
         )
+
+
+class VendorShipmentsV1WithRawResponse:
+    """The methods of `VendorShipmentsV1`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: VendorShipmentsV1) -> None:
+        api = api.as_raw()
+        self.submit_shipment_confirmations = raw(api.submit_shipment_confirmations)
+        self.get_shipment_details = raw(api.get_shipment_details)
+        self.submit_shipments = raw(api.submit_shipments)
+        self.get_shipment_labels = raw(api.get_shipment_labels)
