@@ -128,11 +128,11 @@ def run(arguments: argparse.Namespace) -> int:
 def _read(operation: Operation, arguments: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     """Return the operation's arguments, and all that is wrong with them, by flag."""
     given, unread = read_flags(operation, arguments)
-    if arguments.no_validate:  # text that is no number is sent as it is; a body that is no JSON cannot be
-        return given, [problem for name, problem in unread.items() if name == "body"]
-    problems = list(unread.values())
+    validate = not arguments.no_validate
+    # Text that is no number can be sent as it is; a body that is no JSON cannot.
+    problems = [problem for name, problem in unread.items() if validate or name == "body"]
     try:
-        make_call(operation, given)
+        make_call(operation, given, validate=validate)
     except ArgumentError as error:
         problems += [in_flags(operation, each) for each in error.problems if argument_of(each) not in unread]
     return given, problems
@@ -170,7 +170,7 @@ class _Program:
     async def run(self, given: dict[str, Any], paging: Paging | None) -> None:
         async with self._client:
             # The method reads the reply, so that what looks like success and is none is an error here too.
-            api = type(getattr(self._client, self._operation.module))(self._send)
+            api = type(getattr(self._client, self._operation.module))(self._send, validate=self._validate)
             called = getattr(api, self._operation.name)(**given)
             if self._all_pages and paging is not None:
                 async for page in called.pages():
