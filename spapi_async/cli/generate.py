@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     parser.epilog = (
         "It tells what differs from this release: + is new, - is gone, ~ is changed. Each module becomes a package of "
-        "its own in --out, to be used with any client, as in Orders20270101(sp.send). Exit status: 0 done, 1 --check "
+        "its own in --out, to be used with any client, as in sp.api(Orders20270101). Exit status: 0 done, 1 --check "
         "found something to write, 2 usage, or a model holds something that the generator has not seen before."
     )
     add = parser.add_argument

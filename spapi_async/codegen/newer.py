@@ -68,6 +68,8 @@ class Newer:
                 refused.append(str(error))
             except KeyError as error:
                 refused.append(f"{files[module][0].name}: {error} is missing somewhere in it")
+            except ValueError as error:  # of a usage plan
+                refused.append(f"{module}: {error}")
         if refused:
             raise RefusedError("\n".join(refused))
         return apis

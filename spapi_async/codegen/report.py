@@ -47,7 +47,7 @@ def report(made: Path, since: Path, *, is_part: bool = False) -> dict[str, list[
     for name in sorted(names):
         old, new = _read(since / name), _read(made / name)
         if new is None:
-            changes[name] = ["- the whole module"]
+            changes[name] = [] if old is None else ["- the whole module"]
         elif old is None:
             changes[name] = [f"+ the whole module: {new.size}"]
         else:
