@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -70,7 +71,7 @@ class _Rest(argparse.Action):
             prog=f"{parser.prog} {operation.key}",
             usage="%(prog)s [arguments] [options]",
             description="\n".join(_summary(operation)).replace("%", "%%"),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=38),
             allow_abbrev=False,
         )
         add_flags(own, operation)

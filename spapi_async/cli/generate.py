@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         made = Path(name)
         made.chmod(0o755)  # a temporary folder is its owner's alone, and copying takes that over
         try:
-            only = arguments.only.split(",") if arguments.only else None
+            only = [name.strip() for name in arguments.only.split(",")] if arguments.only else None
             apis = Newer(folders, arguments.overrides).read(only)
             write_packages(apis, made, is_own=True)
         except RefusedError as refusal:

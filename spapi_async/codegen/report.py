@@ -133,22 +133,29 @@ def _read(package: Path) -> _Package | None:
     try:
         operations = ast.parse((package / "operations.py").read_bytes())
         models = ast.parse((package / "models.py").read_bytes())
+        client = ast.parse((package / "client.py").read_bytes())
     except (FileNotFoundError, SyntaxError):  # half a package is none
         return None
     classes = [node for node in models.body if isinstance(node, ast.ClassDef)]
+    pages = dict(_constants(client))
     return _Package(
-        operations=dict(
-            _operation(node.value)
-            for node in operations.body
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
-        ),
+        operations=dict(_operation(call, pages.get(f"_{name}_PAGES")) for name, call in _constants(operations)),
         classes={node.name: _fields(node) for node in classes if node.decorator_list},
         enums={node.name: _values(node) for node in classes if not node.decorator_list},
     )
 
 
-def _operation(call: ast.Call) -> tuple[str, Facts]:
+def _constants(module: ast.Module) -> Iterator[tuple[str, ast.Call]]:
+    """Yield the constants that a module makes by calls: its operations, or how their pages follow each other."""
+    for node in module.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and isinstance(node.targets[0], ast.Name):
+            yield node.targets[0].id, node.value
+
+
+def _operation(call: ast.Call, pages: ast.Call | None) -> tuple[str, Facts]:
     facts = _keywords(call)
+    if pages is not None:
+        facts["pages"] = ast.unparse(pages)
     return facts.pop("name"), facts
 
 

@@ -162,6 +162,19 @@ def test_the_outcome_is_unknown(
     assert len(requests) == 1
 
 
+def test_ctrl_c(amazon: Callable[[Answer], list[httpx.Request]], capfd: pytest.CaptureFixture[str]) -> None:
+    """The status is 130; of an unsafe call it is told that it may have been done."""
+
+    def interrupt(_: httpx.Request) -> httpx.Response:
+        raise KeyboardInterrupt
+
+    amazon(interrupt)
+    assert main(["call", *MESSAGE, "--body", '{"text":"hi"}']) == 130
+    assert "ask Amazon for the state before you repeat it" in capfd.readouterr().err
+    assert main(["call", "sellers_v1.get_account"]) == 130
+    assert capfd.readouterr().err == "spapi-async: interrupted\n"
+
+
 def test_bodies(
     sandbox: SandboxProcess, capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

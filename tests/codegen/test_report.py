@@ -111,6 +111,15 @@ def test_fields_and_values(changed: Callable[[Change], dict[str, list[str]]]) ->
     assert [line for line in lines if line.startswith("- value ")]
 
 
+def test_pages(folder: Path, tmp_path: Path) -> None:
+    """How the pages of an operation follow each other is a fact about it too."""
+    shutil.copytree(folder / "paged_v0", tmp_path / "paged_v0")
+    client = tmp_path / "paged_v0" / "client.py"
+    client.write_text(client.read_text().replace("token_only=True", "token_only=False"))
+    [line] = report(tmp_path, folder, is_part=True)["paged_v0"]
+    assert line.startswith("~ operation get_feeds, pages: Paging(")
+
+
 def test_modules(folder: Path, tmp_path: Path) -> None:
     """A module is new or gone as a whole; one that is half there, or cannot be read, counts as absent."""
     shutil.copytree(folder / "odd_v1", tmp_path / "odd_v1")
