@@ -267,7 +267,7 @@ def _problems(content: Any, depth: int) -> list[Problem]:  # Any: what JSON may 
         return [problem for entry in content for problem in _problems(entry, depth + 1)]
     if not isinstance(content, dict):
         return []
-    for name in ("errors", "Errors", "payload"):
+    for name in ("errors", "Errors", "error", "payload"):
         if isinstance(content.get(name), list | dict) and (found := _problems(content[name], depth + 1)):
             return found
     if isinstance(content.get("error"), str):
@@ -284,7 +284,12 @@ def _problems(content: Any, depth: int) -> list[Problem]:  # Any: what JSON may 
 def _text(value: Any) -> str:  # Any: what JSON may hold
     if value is None:
         return ""
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    if isinstance(value, str):
+        return value
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
+        return ""
 
 
 _XML_CODE = re.compile(rb"<Code>([^<]*)</Code>")

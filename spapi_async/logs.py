@@ -1,7 +1,7 @@
 """Events as lines of the logger `spapi_async`. Nothing here configures logging: levels and handlers are yours.
 
-A retry, and a reply that is not as its model says, is a WARNING; a 429, a learned rate and a fetched token are INFO; the
-rest is DEBUG.
+A retry, and a reply that is not as its model says, is a WARNING; a 429, a learned rate and a fetched token are INFO;
+the rest is DEBUG.
 """
 
 from __future__ import annotations

@@ -59,13 +59,15 @@ def make_call(operation: Operation, arguments: Mapping[str, Any], *, validate: b
         problems = [*draft.unsendable, *draft.problems] if validate else draft.unsendable
         if problems:
             raise ArgumentError(operation.key, problems)
-    if operation.idempotency_header and operation.idempotency_header not in draft.headers:
-        # One key per call, not per attempt: it is what makes a second attempt harmless.
-        draft.headers[operation.idempotency_header] = str(uuid.uuid4())
     try:
-        return operation.call(draft.path, draft.query, draft.headers, draft.body)
+        call = operation.call(draft.path, draft.query, draft.headers, draft.body)
     except UnicodeEncodeError:  # half of a surrogate pair
         raise ArgumentError(operation.key, ["an argument holds characters that UTF-8 cannot write"]) from None
+    if operation.idempotency_header and operation.idempotency_header not in draft.headers:
+        # One key per call, not per attempt: it is what makes a second attempt harmless.
+        key = str(uuid.uuid4())
+        call = attrs.evolve(call.with_header(operation.idempotency_header, key), made_key=key)
+    return call
 
 
 class _Draft:

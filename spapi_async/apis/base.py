@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import attrs
 
-from ..codec import decode, decode_list, decode_object, load, parse_errors
+from ..codec import decode, decode_list, decode_object, load, parse_errors, read_number
 from ..errors import DecodeError, StatusError
 from ..operation import Call, Operation, Reply
 from ..paging import Pager
@@ -60,16 +60,37 @@ class Paging:
         return {**kept, **self.switch, name: value}
 
     def token_of(self, operation: Operation, given: Mapping[str, Any], page: Any, token: str | None) -> str | None:
-        """Return the token of the page after this one."""
+        """Return the token of the page after this one.
+
+        Raises:
+            ValueError: It, or what it is counted from, is of another type than the model's.
+        """
         found = _follow(self.token, page)
         if not self.is_total:
+            if found is not None and not isinstance(found, str | int):
+                raise ValueError(f"the token of its next page is no text, but of the type {type(found).__name__}")
             return found if found is None else str(found)
         name, *place = self.argument
         here = int(token) if token is not None else get(operation, given[name], place) or 0
-        items = _follow(self.items, page)
-        if not isinstance(found, int) or not items or here + len(items) >= found:
+        items = self.items_of(page)
+        total = read_number(found)
+        if total is not None and not isinstance(total, int | float):
+            raise ValueError(f"the number of all items is no number, but of the type {type(found).__name__}")
+        if not total or not items or here + len(items) >= total:
             return None
         return str(here + len(items))
+
+    def items_of(self, page: Any) -> list[Any] | None:
+        """Return the items of a page.
+
+        Raises:
+            ValueError: They are no list.
+        """
+        items = _follow(self.items, page)
+        if items is not None and not isinstance(items, list):
+            # A model keeps a value of another type as it is, and some of these can be iterated: a text by its letters.
+            raise ValueError(f"the items of its page are no list, but of the type {type(items).__name__}")
+        return items
 
 
 class Api:
@@ -141,17 +162,21 @@ class Api:
     ) -> Pager[Page, Item]:
         """Make a pager; the first call is made when it is awaited or iterated."""
 
-        async def fetch(token: str | None) -> Page:
+        async def fetch(token: str | None) -> tuple[Page, Reply]:
             follow, given = operation, arguments
             if token is not None:
                 follow = paging.follow or operation
                 given = paging.arguments(follow, arguments, token)
             reply = await self._exchange(follow, given)
-            return self._result(follow, reply, result, partial(_read_model, follow, result))
+            return self._result(follow, reply, result, partial(_read_model, follow, result)), reply
+
+        async def first() -> Page:
+            page, _ = await fetch(None)
+            return page
 
         if self._is_raw:
-            return cast("Pager[Page, Item]", fetch(None))  # one page: there are no items to iterate over in raw replies
-        items_of = partial(_follow, paging.items) if paging.items else cast("Callable[[Page], list[Item]]", _alone)
+            return cast("Pager[Page, Item]", first())  # one page: there are no items to iterate over in raw replies
+        items_of = paging.items_of if paging.items else cast("Callable[[Page], list[Item]]", _alone)
         return Pager(operation.key, fetch, partial(paging.token_of, operation, arguments), items_of)
 
     def _result(self, operation: Operation, reply: Reply, type_: Any, read: Callable[[Reply], T]) -> T:
@@ -184,11 +209,11 @@ def _alone(page: Page) -> list[Page]:
 
 
 def _read_list(operation: Operation, item: type[T], reply: Reply) -> list[T]:
-    return decode_list(item, reply.body, operation=operation.key, request_id=reply.request_id)
+    return _decoded(partial(decode_list, item), operation, reply)
 
 
 def _read_object(operation: Operation, reply: Reply) -> dict[str, Any]:
-    return decode_object(reply.body, operation=operation.key, request_id=reply.request_id)
+    return _decoded(decode_object, operation, reply)
 
 
 def _read_nothing(*_: object) -> None:
@@ -206,7 +231,7 @@ def _read_model(operation: Operation, result: type[T], reply: Reply) -> T:
         DecodeError: It is no JSON object.
         StatusError: It holds errors and nothing else: some older operations fail with a 2xx status.
     """
-    model = decode(result, reply.body, operation=operation.key, request_id=reply.request_id)
+    model = _decoded(partial(decode, result), operation, reply)
     others = _beside_errors(cast("Any", result))
     # `errors` alone is a failure; beside a payload it is a part of the reply, and stays in the model.
     if others is not None and all(getattr(model, name) is None for name in others):
@@ -221,6 +246,14 @@ def _read_model(operation: Operation, result: type[T], reply: Reply) -> T:
                 is_retry_safe=operation.repeatable,
             )
     return model
+
+
+def _decoded(read: Callable[..., T], operation: Operation, reply: Reply) -> T:
+    try:
+        return read(reply.body, operation=operation.key, request_id=reply.request_id)
+    except DecodeError as error:
+        error.is_retry_safe = operation.repeatable  # the codec knows operations by their names only
+        raise
 
 
 @cache

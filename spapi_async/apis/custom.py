@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any
+from urllib.parse import unquote
 
 from ..codec import encode, write_time
 from ..errors import ArgumentError
@@ -59,7 +60,7 @@ def make_custom_call(
     for name, value in values.items():
         if not isinstance(value, str) or value in ("", ".", ".."):
             problems.append(f"path_parameters[{name!r}] must be a str that can be a part of a path")
-    if not {".", ".."}.isdisjoint(path.split("/")):
+    if not {".", ".."}.isdisjoint(unquote(path).split("/")):
         problems.append("path must not hold '.' or '..' as a segment")
     pairs = _write_query(query, problems)
     fields: dict[str, Any] = dict(headers or {})

@@ -16,7 +16,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class RawResponse(Generic[T]):
     """A 2xx reply as it came. Other statuses are raised, as without it.
 
@@ -27,7 +27,10 @@ class RawResponse(Generic[T]):
 
     _operation: Operation
     _reply: Reply
-    _read: Callable[[Reply], T] = attrs.field(repr=False)
+    _read: Callable[[Reply], T]
+
+    def __repr__(self) -> str:
+        return f"<RawResponse {self.status} of {self._operation.key}, request id {self.request_id}>"
 
     @classmethod
     def plain(cls, operation: Operation, reply: Reply) -> RawResponse[Any]:

@@ -87,7 +87,7 @@ class _Rest(argparse.Action):
 def _summary(operation: Operation) -> Iterator[str]:
     yield f"{operation.method} {operation.path}"
     yield f"usage plan: {plan_of(operation.plan)}"
-    if marks := marks_of(operation):
+    if marks := marks_of(operation, most_roles=2):
         yield " · ".join(marks)
     if operation.docs:
         yield operation.docs
@@ -249,8 +249,7 @@ def _tell(event: Event) -> None:
 
 def _tell_failure(error: AuthError | CallError) -> None:
     _say(str(error))
-    if isinstance(error, StatusError):
+    if isinstance(error, StatusError):  # its own words are those of the first
         for problem in error.errors[1:]:
-            print(f"  {problem.code}: {problem.message}", file=sys.stderr)
-        for details in filter(None, (problem.details for problem in error.errors)):
-            print(f"  details: {details}", file=sys.stderr)
+            details = f" ({problem.details})" if problem.details else ""
+            print(f"  {problem.code}: {problem.message}{details}", file=sys.stderr)

@@ -63,8 +63,13 @@ def plan_of(plan: UsagePlan) -> str:
     return f"{plan.rate:g}/s, burst {plan.burst:g}{pace} ({plan.source})"
 
 
-def marks_of(operation: Operation) -> list[str]:
-    """Say in a few words each what is special about an operation."""
+def marks_of(operation: Operation, *, most_roles: int | None = None) -> list[str]:
+    """Say in a few words each what is special about an operation.
+
+    Args:
+        operation: What is marked.
+        most_roles: If it has more roles than that, they are counted, not named.
+    """
     marks = []
     if operation.restricted != "never":
         marks.append("restricted" if operation.restricted == "required" else "restricted: optional")
@@ -83,7 +88,9 @@ def marks_of(operation: Operation) -> list[str]:
     if operation.sandbox_only:
         marks.append("Amazon's sandbox only")
     if operation.roles:
-        marks.append(f"role: {', '.join(operation.roles)}")
+        count = len(operation.roles)
+        is_long = most_roles is not None and count > most_roles
+        marks.append(f"any of {count} roles" if is_long else f"role: {_or(operation.roles)}")
     return marks
 
 

@@ -72,7 +72,7 @@ def _lines(operations: Sequence[Operation]) -> Iterator[tuple[str, str]]:
         yield f"{chr(10) if number else ''}{module}", "bold"
         for operation in group:
             yield f"  {operation.name:<{width}}  {plan_of(operation.plan)}", ""
-            marks = "".join(f" · {mark}" for mark in marks_of(operation))
+            marks = "".join(f" · {mark}" for mark in marks_of(operation, most_roles=2))
             yield f"    {operation.method} {operation.path}{marks}", "dim"
 
 

@@ -172,7 +172,7 @@ class Scheduler:
 
     def _too_late(self, lane: _Lane, call: Call, predicted: float) -> ThrottleTimeoutError:
         return ThrottleTimeoutError(
-            f"its turn would come after its deadline: in {predicted:.3g} s by its usage plan ({lane.plan}), "
+            f"its turn would come after its deadline: in {round(predicted, 2):g} s by its usage plan ({lane.plan}), "
             f"with {len(lane.queue)} calls waiting",
             operation=call.operation.key,
             attempt=call.attempt,

@@ -126,13 +126,14 @@ def test_errors_in_a_reply_that_looks_like_success(
     amazon: Callable[[Answer], list[httpx.Request]], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Some older operations fail with a 2xx status; that is a refusal too. Every error and its details are told."""
-    errors = [{"code": "A", "message": "first", "details": "why"}, {"code": "B", "message": "second"}]
+    errors = [{"code": "A", "message": "first"}, {"code": "B", "message": "second", "details": "why"}]
     amazon(lambda _: httpx.Response(200, json={"errors": errors}))
     assert main(["call", "orders_v0.get_order", "--order-id", ORDER]) == 1
     out, err = capfd.readouterr()
     assert not out
-    assert "200 A “first” (and 1 more)" in err
-    assert "  B: second\n  details: why\n" in err
+    assert "orders_v0.get_order: 200 " in err
+    assert "A “first” (and 1 more)" in err
+    assert err.endswith("\n  B: second (why)\n")
 
 
 def test_a_reply_that_is_no_json(

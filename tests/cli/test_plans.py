@@ -27,7 +27,7 @@ def test_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
     [row] = [row for row in found if row["operation"] == "orders_v0.get_orders"]
     assert row["path"] == "/orders/v0/orders"
     assert (row["rate"], row["burst"], row["source"]) == ("0.0167", "20", "model")
-    assert row["marks"] == "restricted: optional; deprecated"
+    assert row["marks"].startswith("restricted: optional; deprecated; role: Amazon Fulfillment, ")
 
 
 def test_some_of_them(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,11 +59,11 @@ def test_on_a_terminal(has_rich: bool, capsys: pytest.CaptureFixture[str], monke
     assert capsys.readouterr().out.splitlines() == [
         "reports_2021_06_30",
         "  get_reports  0.0222/s, burst 10, 1 per 45 s (model)",
-        "    GET /reports/2021-06-30/reports",
+        "    GET /reports/2021-06-30/reports · any of 10 roles",
         "",
         "sellers_v1",
         "  get_account  0.016/s, burst 15, 1 per 62 s (model)",
-        "    GET /sellers/v1/account",
+        "    GET /sellers/v1/account · role: Account Information Service Provider",
     ]
 
 

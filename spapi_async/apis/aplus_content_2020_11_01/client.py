@@ -35,6 +35,8 @@ class AplusContent20201101(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: any of Brand Analytics, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/searchcontentdocuments
 
         Args:
@@ -62,6 +64,8 @@ class AplusContent20201101(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: any of Brand Analytics, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/createcontentdocument
 
         Args:
@@ -83,6 +87,8 @@ class AplusContent20201101(Api):
         GET /aplus/2020-11-01/contentDocuments/{contentReferenceKey}
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: any of Brand Analytics, Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/getcontentdocument
 
@@ -112,6 +118,8 @@ class AplusContent20201101(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: any of Brand Analytics, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/updatecontentdocument
 
         Args:
@@ -140,6 +148,8 @@ class AplusContent20201101(Api):
         GET /aplus/2020-11-01/contentDocuments/{contentReferenceKey}/asins
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: any of Brand Analytics, Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/listcontentdocumentasinrelations
 
@@ -174,6 +184,8 @@ class AplusContent20201101(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: any of Brand Analytics, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/postcontentdocumentasinrelations
 
         Args:
@@ -201,6 +213,8 @@ class AplusContent20201101(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Brand Analytics.
+
         https://developer-docs.amazon.com/sp-api/reference/validatecontentdocumentasinrelations
 
         Args:
@@ -226,6 +240,8 @@ class AplusContent20201101(Api):
         GET /aplus/2020-11-01/contentPublishRecords
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: any of Brand Analytics, Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/searchcontentpublishrecords
 
@@ -256,6 +272,8 @@ class AplusContent20201101(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: any of Brand Analytics, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/postcontentdocumentapprovalsubmission
 
         Args:
@@ -280,6 +298,8 @@ class AplusContent20201101(Api):
         POST /aplus/2020-11-01/contentDocuments/{contentReferenceKey}/suspendSubmissions
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: Brand Analytics.
 
         https://developer-docs.amazon.com/sp-api/reference/postcontentdocumentsuspendsubmission
 

@@ -113,6 +113,8 @@ class Awd20240509(Api):
 
         Usage plan: 2 requests/s, burst 2 (model).
 
+        Role: Amazon Warehousing and Distribution.
+
         https://developer-docs.amazon.com/sp-api/reference/getinboundshipment
 
         Args:
@@ -221,6 +223,8 @@ class Awd20240509(Api):
 
         Usage plan: 1 requests/s, burst 1 (model).
 
+        Role: Amazon Warehousing and Distribution.
+
         https://developer-docs.amazon.com/sp-api/reference/listinboundshipments
 
         Args:
@@ -256,6 +260,8 @@ class Awd20240509(Api):
         GET /awd/2024-05-09/inventory
 
         Usage plan: 2 requests/s, burst 2 (model).
+
+        Role: Amazon Warehousing and Distribution.
 
         https://developer-docs.amazon.com/sp-api/reference/listinventory
 

@@ -46,6 +46,8 @@ class CatalogItems20201201(Api):
 
         All selling partners of an application together: 500 requests/s.
 
+        Role: Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/searchcatalogitems
 
         Args:
@@ -96,6 +98,8 @@ class CatalogItems20201201(Api):
         Usage plan: 2 requests/s, burst 2 (model).
 
         All selling partners of an application together: 250 requests/s.
+
+        Role: Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/getcatalogitem
         """

@@ -28,6 +28,8 @@ class CatalogItemsV0(Api):
 
         Usage plan: 1 requests/s, burst 2 (model).
 
+        Role: Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/listcatalogcategories
         """
         return await self._call(
@@ -60,6 +62,8 @@ class CatalogItemsV0(Api):
 
         Retired: withdrawn by Amazon.
 
+        Role: Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/listcatalogitems
         """
         return await self._call(
@@ -90,6 +94,8 @@ class CatalogItemsV0(Api):
         Deprecated by Amazon.
 
         Retired: withdrawn by Amazon.
+
+        Role: Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/getcatalogitem
         """

@@ -30,6 +30,8 @@ class CustomerFeedback20240601(Api):
 
         Usage plan: 1 requests/s, burst 10 (sdk).
 
+        Role: any of Brand Analytics, Selling Partner Insights.
+
         https://developer-docs.amazon.com/sp-api/reference/getitemreviewtopics
         """
         return await self._call_or_none(
@@ -52,6 +54,8 @@ class CustomerFeedback20240601(Api):
 
         Usage plan: 1 requests/s, burst 10 (sdk).
 
+        Role: any of Brand Analytics, Selling Partner Insights.
+
         https://developer-docs.amazon.com/sp-api/reference/getitembrowsenode
         """
         return await self._call_or_none(
@@ -70,6 +74,8 @@ class CustomerFeedback20240601(Api):
         GET /customerFeedback/2024-06-01/browseNodes/{browseNodeId}/reviews/topics
 
         Usage plan: 1 requests/s, burst 10 (sdk).
+
+        Role: any of Brand Analytics, Selling Partner Insights.
 
         https://developer-docs.amazon.com/sp-api/reference/getbrowsenodereviewtopics
         """
@@ -93,6 +99,8 @@ class CustomerFeedback20240601(Api):
 
         Usage plan: 1 requests/s, burst 10 (sdk).
 
+        Role: any of Brand Analytics, Selling Partner Insights.
+
         https://developer-docs.amazon.com/sp-api/reference/getitemreviewtrends
         """
         return await self._call_or_none(
@@ -110,6 +118,8 @@ class CustomerFeedback20240601(Api):
         GET /customerFeedback/2024-06-01/browseNodes/{browseNodeId}/reviews/trends
 
         Usage plan: 1 requests/s, burst 10 (sdk).
+
+        Role: any of Brand Analytics, Selling Partner Insights.
 
         https://developer-docs.amazon.com/sp-api/reference/getbrowsenodereviewtrends
         """
@@ -132,6 +142,8 @@ class CustomerFeedback20240601(Api):
 
         Usage plan: 1 requests/s, burst 10 (sdk).
 
+        Role: any of Brand Analytics, Selling Partner Insights.
+
         https://developer-docs.amazon.com/sp-api/reference/getbrowsenodereturntopics
         """
         return await self._call_or_none(
@@ -152,6 +164,8 @@ class CustomerFeedback20240601(Api):
         GET /customerFeedback/2024-06-01/browseNodes/{browseNodeId}/returns/trends
 
         Usage plan: 1 requests/s, burst 10 (sdk).
+
+        Role: any of Brand Analytics, Selling Partner Insights.
 
         https://developer-docs.amazon.com/sp-api/reference/getbrowsenodereturntrends
         """

@@ -31,6 +31,8 @@ class FbaInboundEligibilityV1(Api):
 
         Usage plan: 1 requests/s, burst 1 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/getitemeligibilitypreview
 
         Args:

@@ -42,6 +42,8 @@ class FbaInventoryV1(Api):
 
         Usage plan: 2 requests/s, burst 2 (model).
 
+        Role: any of Amazon Fulfillment, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/getinventorysummaries
 
         Args:

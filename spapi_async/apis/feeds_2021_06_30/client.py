@@ -40,6 +40,9 @@ class Feeds20210630(Api):
 
         Usage plan: 0.0222 requests/s, burst 10 (model).
 
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Inventory
+        and Order Tracking, Pricing, Product Listing, Tax Invoicing (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getfeeds
 
         Args:
@@ -75,6 +78,9 @@ class Feeds20210630(Api):
 
         Usage plan: 0.0083 requests/s, burst 15 (model).
 
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Inventory
+        and Order Tracking, Pricing, Product Listing, Tax Invoicing (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/createfeed
         """
         return await self._call(op.CREATE_FEED, m.CreateFeedResponse, body=body)
@@ -89,6 +95,9 @@ class Feeds20210630(Api):
         GET /feeds/2021-06-30/feeds/{feedId}
 
         Usage plan: 2 requests/s, burst 15 (model).
+
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Inventory
+        and Order Tracking, Pricing, Product Listing, Tax Invoicing (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getfeed
         """
@@ -105,6 +114,9 @@ class Feeds20210630(Api):
 
         Usage plan: 2 requests/s, burst 15 (model).
 
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Inventory
+        and Order Tracking, Pricing, Product Listing, Tax Invoicing (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/cancelfeed
         """
         return await self._call_without_reply(op.CANCEL_FEED, feed_id=feed_id)
@@ -119,6 +131,9 @@ class Feeds20210630(Api):
         POST /feeds/2021-06-30/documents
 
         Usage plan: 0.5 requests/s, burst 15 (model).
+
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Inventory
+        and Order Tracking, Pricing, Product Listing, Tax Invoicing (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/createfeeddocument
         """
@@ -135,6 +150,9 @@ class Feeds20210630(Api):
         GET /feeds/2021-06-30/documents/{feedDocumentId}
 
         Usage plan: 0.0222 requests/s, burst 10 (model).
+
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Inventory
+        and Order Tracking, Pricing, Product Listing, Tax Invoicing (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getfeeddocument
         """

@@ -40,6 +40,8 @@ class Finances20240619(Api):
 
         Usage plan: 0.5 requests/s, burst 10 (model).
 
+        Role: Finance and Accounting.
+
         https://developer-docs.amazon.com/sp-api/reference/listtransactions
 
         Args:

@@ -85,6 +85,8 @@ class FinancesTransfers20240601(Api):
 
         Usage plan: 0.5 requests/s, burst 30 (model).
 
+        Role: Account Information Service Provider.
+
         https://developer-docs.amazon.com/sp-api/reference/getpaymentmethods
 
         Args:

@@ -39,6 +39,8 @@ class FinancesV0(Api):
 
         Usage plan: 0.5 requests/s, burst 30 (model).
 
+        Role: Finance and Accounting.
+
         https://developer-docs.amazon.com/sp-api/reference/listfinancialeventgroups
 
         Args:
@@ -72,6 +74,8 @@ class FinancesV0(Api):
 
         Usage plan: 0.5 requests/s, burst 30 (model).
 
+        Role: Finance and Accounting.
+
         https://developer-docs.amazon.com/sp-api/reference/listfinancialeventsbygroupid
 
         Args:
@@ -104,6 +108,8 @@ class FinancesV0(Api):
 
         Usage plan: 0.5 requests/s, burst 30 (model).
 
+        Role: Finance and Accounting.
+
         https://developer-docs.amazon.com/sp-api/reference/listfinancialeventsbyorderid
 
         Args:
@@ -132,6 +138,8 @@ class FinancesV0(Api):
         GET /finances/v0/financialEvents
 
         Usage plan: 0.5 requests/s, burst 30 (model).
+
+        Role: Finance and Accounting.
 
         https://developer-docs.amazon.com/sp-api/reference/listfinancialevents
 

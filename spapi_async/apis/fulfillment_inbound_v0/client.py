@@ -47,6 +47,8 @@ class FulfillmentInboundV0(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/getprepinstructions
 
         Args:
@@ -93,6 +95,8 @@ class FulfillmentInboundV0(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/getlabels
         """
         return await self._call(
@@ -118,6 +122,8 @@ class FulfillmentInboundV0(Api):
         GET /fba/inbound/v0/shipments/{shipmentId}/billOfLading
 
         Usage plan: 2 requests/s, burst 30 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/getbilloflading
         """
@@ -156,6 +162,8 @@ class FulfillmentInboundV0(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/getshipments
 
         Args:
@@ -189,6 +197,8 @@ class FulfillmentInboundV0(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/getshipmentitemsbyshipmentid
         """
         return self._pages(
@@ -214,6 +224,8 @@ class FulfillmentInboundV0(Api):
         GET /fba/inbound/v0/shipmentItems
 
         Usage plan: 2 requests/s, burst 30 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/getshipmentitems
 

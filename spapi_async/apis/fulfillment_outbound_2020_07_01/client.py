@@ -36,6 +36,8 @@ class FulfillmentOutbound20200701(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/getfulfillmentpreview
         """
         return await self._call(op.GET_FULFILLMENT_PREVIEW, m.GetFulfillmentPreviewResponse, body=body)
@@ -67,6 +69,8 @@ class FulfillmentOutbound20200701(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/listallfulfillmentorders
 
         Args:
@@ -92,6 +96,8 @@ class FulfillmentOutbound20200701(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/createfulfillmentorder
         """
         return await self._call(op.CREATE_FULFILLMENT_ORDER, m.CreateFulfillmentOrderResponse, body=body)
@@ -106,6 +112,8 @@ class FulfillmentOutbound20200701(Api):
         GET /fba/outbound/2020-07-01/tracking
 
         Usage plan: 2 requests/s, burst 30 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/getpackagetrackingdetails
         """
@@ -126,6 +134,8 @@ class FulfillmentOutbound20200701(Api):
         GET /fba/outbound/2020-07-01/returnReasonCodes
 
         Usage plan: 2 requests/s, burst 30 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/listreturnreasoncodes
         """
@@ -150,6 +160,8 @@ class FulfillmentOutbound20200701(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/createfulfillmentreturn
         """
         return await self._call(
@@ -169,6 +181,8 @@ class FulfillmentOutbound20200701(Api):
         GET /fba/outbound/2020-07-01/fulfillmentOrders/{sellerFulfillmentOrderId}
 
         Usage plan: 2 requests/s, burst 30 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/getfulfillmentorder
 
@@ -193,6 +207,8 @@ class FulfillmentOutbound20200701(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/updatefulfillmentorder
 
         Args:
@@ -215,6 +231,8 @@ class FulfillmentOutbound20200701(Api):
         PUT /fba/outbound/2020-07-01/fulfillmentOrders/{sellerFulfillmentOrderId}/cancel
 
         Usage plan: 2 requests/s, burst 30 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/cancelfulfillmentorder
 
@@ -264,6 +282,8 @@ class FulfillmentOutbound20200701(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/getfeatures
         """
         return await self._call(op.GET_FEATURES, m.GetFeaturesResponse, marketplace_id=marketplace_id)
@@ -281,6 +301,8 @@ class FulfillmentOutbound20200701(Api):
         GET /fba/outbound/2020-07-01/features/inventory/{featureName}
 
         Usage plan: 2 requests/s, burst 30 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/getfeatureinventory
 
@@ -310,6 +332,8 @@ class FulfillmentOutbound20200701(Api):
         GET /fba/outbound/2020-07-01/features/inventory/{featureName}/{sellerSku}
 
         Usage plan: 2 requests/s, burst 30 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/getfeaturesku
         """

@@ -33,6 +33,8 @@ class ListingsItems20200901(Api):
 
         Usage plan: 5 requests/s, burst 10 (model).
 
+        Role: Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/putlistingsitem
         """
         return await self._call(
@@ -60,6 +62,8 @@ class ListingsItems20200901(Api):
 
         Usage plan: 5 requests/s, burst 10 (model).
 
+        Role: Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/patchlistingsitem
         """
         return await self._call(
@@ -85,6 +89,8 @@ class ListingsItems20200901(Api):
         DELETE /listings/2020-09-01/items/{sellerId}/{sku}
 
         Usage plan: 5 requests/s, burst 10 (model).
+
+        Role: Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/deletelistingsitem
         """

@@ -50,6 +50,8 @@ class ListingsItems20210801(Api):
 
         Usage plan: 5 requests/s, burst 10 (model).
 
+        Role: Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/getlistingsitem
         """
         return await self._call(
@@ -78,6 +80,8 @@ class ListingsItems20210801(Api):
         PUT /listings/2021-08-01/items/{sellerId}/{sku}
 
         Usage plan: 5 requests/s, burst 10 (model).
+
+        Role: Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/putlistingsitem
 
@@ -113,6 +117,8 @@ class ListingsItems20210801(Api):
 
         Usage plan: 5 requests/s, burst 5 (model).
 
+        Role: Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/patchlistingsitem
         """
         return await self._call(
@@ -140,6 +146,8 @@ class ListingsItems20210801(Api):
         DELETE /listings/2021-08-01/items/{sellerId}/{sku}
 
         Usage plan: 5 requests/s, burst 5 (model).
+
+        Role: Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/deletelistingsitem
 

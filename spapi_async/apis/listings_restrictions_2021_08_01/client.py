@@ -52,6 +52,8 @@ class ListingsRestrictions20210801(Api):
 
         All selling partners of an application together: 100 requests/s.
 
+        Role: Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/getlistingsrestrictions
         """
         return await self._call(

@@ -29,6 +29,8 @@ class MerchantFulfillmentV0(Api):
 
         Usage plan: 6 requests/s, burst 12 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/geteligibleshipmentservices
         """
         return await self._call(op.GET_ELIGIBLE_SHIPMENT_SERVICES, m.GetEligibleShipmentServicesResponse, body=body)
@@ -45,6 +47,8 @@ class MerchantFulfillmentV0(Api):
         Usage plan: 1 requests/s, burst 1 (model).
 
         Restricted: it travels with a restricted data token, fetched by itself.
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getshipment
         """
@@ -63,6 +67,8 @@ class MerchantFulfillmentV0(Api):
 
         Restricted: it travels with a restricted data token, fetched by itself.
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/cancelshipment
         """
         return await self._call(op.CANCEL_SHIPMENT, m.CancelShipmentResponse, shipment_id=shipment_id)
@@ -80,6 +86,8 @@ class MerchantFulfillmentV0(Api):
 
         Restricted: it travels with a restricted data token, fetched by itself.
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/createshipment
         """
         return await self._call(op.CREATE_SHIPMENT, m.CreateShipmentResponse, body=body)
@@ -94,6 +102,8 @@ class MerchantFulfillmentV0(Api):
         POST /mfn/v0/additionalSellerInputs
 
         Usage plan: 1 requests/s, burst 1 (model).
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getadditionalsellerinputs
         """

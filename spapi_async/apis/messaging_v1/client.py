@@ -30,6 +30,8 @@ class MessagingV1(Api):
 
         Usage plan: 1 requests/s, burst 5 (model).
 
+        Role: Buyer Communication.
+
         https://developer-docs.amazon.com/sp-api/reference/getmessagingactionsfororder
 
         Args:
@@ -54,6 +56,8 @@ class MessagingV1(Api):
         POST /messaging/v1/orders/{amazonOrderId}/messages/confirmCustomizationDetails
 
         Usage plan: 1 requests/s, burst 5 (model).
+
+        Role: Buyer Communication.
 
         https://developer-docs.amazon.com/sp-api/reference/confirmcustomizationdetails
 
@@ -81,6 +85,8 @@ class MessagingV1(Api):
 
         Usage plan: 1 requests/s, burst 5 (model).
 
+        Role: Buyer Communication.
+
         https://developer-docs.amazon.com/sp-api/reference/createconfirmdeliverydetails
 
         Args:
@@ -106,6 +112,8 @@ class MessagingV1(Api):
         POST /messaging/v1/orders/{amazonOrderId}/messages/legalDisclosure
 
         Usage plan: 1 requests/s, burst 5 (model).
+
+        Role: Buyer Communication.
 
         https://developer-docs.amazon.com/sp-api/reference/createlegaldisclosure
 
@@ -133,6 +141,8 @@ class MessagingV1(Api):
 
         Usage plan: 1 requests/s, burst 5 (model).
 
+        Role: Buyer Communication.
+
         https://developer-docs.amazon.com/sp-api/reference/createconfirmorderdetails
 
         Args:
@@ -158,6 +168,8 @@ class MessagingV1(Api):
         POST /messaging/v1/orders/{amazonOrderId}/messages/confirmServiceDetails
 
         Usage plan: 1 requests/s, burst 5 (model).
+
+        Role: Buyer Communication.
 
         https://developer-docs.amazon.com/sp-api/reference/createconfirmservicedetails
 
@@ -185,6 +197,8 @@ class MessagingV1(Api):
 
         Usage plan: 1 requests/s, burst 5 (model).
 
+        Role: Buyer Communication.
+
         https://developer-docs.amazon.com/sp-api/reference/createwarranty
 
         Args:
@@ -210,6 +224,8 @@ class MessagingV1(Api):
 
         Usage plan: 1 requests/s, burst 5 (model).
 
+        Role: Buyer Communication.
+
         https://developer-docs.amazon.com/sp-api/reference/getattributes
 
         Args:
@@ -231,6 +247,8 @@ class MessagingV1(Api):
         POST /messaging/v1/orders/{amazonOrderId}/messages/digitalAccessKey
 
         Usage plan: 1 requests/s, burst 5 (model).
+
+        Role: Buyer Communication.
 
         https://developer-docs.amazon.com/sp-api/reference/createdigitalaccesskey
 
@@ -258,6 +276,8 @@ class MessagingV1(Api):
 
         Usage plan: 1 requests/s, burst 5 (model).
 
+        Role: Buyer Communication.
+
         https://developer-docs.amazon.com/sp-api/reference/createunexpectedproblem
 
         Args:
@@ -283,6 +303,8 @@ class MessagingV1(Api):
         POST /messaging/v1/orders/{amazonOrderId}/messages/invoice
 
         Usage plan: 1 requests/s, burst 5 (sdk).
+
+        Role: Buyer Communication.
 
         https://developer-docs.amazon.com/sp-api/reference/sendinvoice
 
@@ -313,6 +335,8 @@ class MessagingV1(Api):
 
         Retired: withdrawn by Amazon 2025-08-04.
 
+        Role: Buyer Communication.
+
         https://developer-docs.amazon.com/sp-api/reference/createnegativefeedbackremoval
 
         Args:
@@ -341,6 +365,8 @@ class MessagingV1(Api):
         Deprecated by Amazon.
 
         Retired: withdrawn by Amazon 2026-01-30.
+
+        Role: any of Amazon Fulfillment, Buyer Communication.
 
         https://developer-docs.amazon.com/sp-api/reference/createamazonmotors
 

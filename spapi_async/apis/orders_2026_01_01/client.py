@@ -70,6 +70,11 @@ class Orders20260101(Api):
 
         Usage plan: 0.0056 requests/s, burst 20 (model).
 
+        Role: any of Amazon Fulfillment, Buyer Communication, Buyer Solicitation, Direct to Consumer Shipping
+        (Restricted), Finance and Accounting, Inventory and Order Tracking, Pricing, Product Listing,
+        Professional Services (Restricted), Selling Partner Insights, Tax Invoicing (Restricted), Tax Remittance
+        (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/searchorders
 
         Args:

@@ -60,6 +60,10 @@ class OrdersV0(Api):
 
         Deprecated by Amazon.
 
+        Role: any of Amazon Fulfillment, Buyer Communication, Buyer Solicitation, Direct to Consumer Shipping
+        (Restricted), Finance and Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling
+        Partner Insights, Tax Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getorders
 
         Args:
@@ -118,6 +122,10 @@ class OrdersV0(Api):
 
         Deprecated by Amazon.
 
+        Role: any of Amazon Fulfillment, Buyer Communication, Buyer Solicitation, Direct to Consumer Shipping
+        (Restricted), Finance and Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling
+        Partner Insights, Tax Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getorder
         """
         return await self._call(op.GET_ORDER, m.GetOrderResponse, order_id=order_id)
@@ -136,6 +144,10 @@ class OrdersV0(Api):
         Restricted: it travels with a restricted data token, fetched by itself.
 
         Deprecated by Amazon.
+
+        Role: any of Amazon Fulfillment, Buyer Communication, Buyer Solicitation, Direct to Consumer Shipping
+        (Restricted), Finance and Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling
+        Partner Insights, Tax Invoicing (Restricted), Tax Remittance (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getorderbuyerinfo
         """
@@ -156,6 +168,10 @@ class OrdersV0(Api):
 
         Deprecated by Amazon.
 
+        Role: any of Amazon Fulfillment, Buyer Communication, Buyer Solicitation, Direct to Consumer Shipping
+        (Restricted), Finance and Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling
+        Partner Insights, Tax Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getorderaddress
         """
         return await self._call(op.GET_ORDER_ADDRESS, m.GetOrderAddressResponse, order_id=order_id)
@@ -175,6 +191,10 @@ class OrdersV0(Api):
         Restricted: without a restricted data token, Amazon leaves some of the data out.
 
         Deprecated by Amazon.
+
+        Role: any of Amazon Fulfillment, Buyer Communication, Buyer Solicitation, Direct to Consumer Shipping
+        (Restricted), Finance and Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling
+        Partner Insights, Tax Invoicing (Restricted), Tax Remittance (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getorderitems
         """
@@ -203,6 +223,10 @@ class OrdersV0(Api):
 
         Deprecated by Amazon.
 
+        Role: any of Amazon Fulfillment, Buyer Communication, Buyer Solicitation, Direct to Consumer Shipping
+        (Restricted), Finance and Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling
+        Partner Insights, Tax Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getorderitemsbuyerinfo
         """
         return self._pages(
@@ -225,6 +249,8 @@ class OrdersV0(Api):
         POST /orders/v0/orders/{orderId}/shipment
 
         Usage plan: 5 requests/s, burst 15 (model).
+
+        Role: Inventory and Order Tracking.
 
         https://developer-docs.amazon.com/sp-api/reference/updateshipmentstatus
         """

@@ -30,6 +30,10 @@ class ProductFeesV0(Api):
 
         Usage plan: 1 requests/s, burst 2 (model).
 
+        Role: any of Amazon Fulfillment, Buyer Communication, Buyer Solicitation, Direct to Consumer Shipping
+        (Restricted), Finance and Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling
+        Partner Insights, Tax Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getmyfeesestimateforsku
         """
         return await self._call(
@@ -47,6 +51,10 @@ class ProductFeesV0(Api):
         POST /products/fees/v0/items/{Asin}/feesEstimate
 
         Usage plan: 1 requests/s, burst 2 (model).
+
+        Role: any of Amazon Fulfillment, Buyer Communication, Buyer Solicitation, Finance and Accounting,
+        Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax Invoicing
+        (Restricted), Tax Remittance (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getmyfeesestimateforasin
         """

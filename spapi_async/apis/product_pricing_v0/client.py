@@ -34,6 +34,8 @@ class ProductPricingV0(Api):
 
         Usage plan: 0.5 requests/s, burst 1 (model).
 
+        Role: any of Pricing, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/getpricing
 
         Args:
@@ -66,6 +68,8 @@ class ProductPricingV0(Api):
 
         Usage plan: 0.5 requests/s, burst 1 (model).
 
+        Role: any of Pricing, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/getcompetitivepricing
 
         Args:
@@ -96,6 +100,8 @@ class ProductPricingV0(Api):
 
         Usage plan: 1 requests/s, burst 2 (model).
 
+        Role: any of Pricing, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/getlistingoffers
         """
         return await self._call(
@@ -120,6 +126,8 @@ class ProductPricingV0(Api):
         GET /products/pricing/v0/items/{Asin}/offers
 
         Usage plan: 0.5 requests/s, burst 1 (model).
+
+        Role: any of Pricing, Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/getitemoffers
         """

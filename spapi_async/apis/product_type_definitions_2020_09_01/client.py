@@ -35,6 +35,8 @@ class ProductTypeDefinitions20200901(Api):
 
         All selling partners of an application together: 100 requests/s.
 
+        Role: any of Inventory and Order Tracking, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/searchdefinitionsproducttypes
         """
         return await self._call(
@@ -107,6 +109,8 @@ class ProductTypeDefinitions20200901(Api):
         Usage plan: 5 requests/s, burst 5 (documentation).
 
         All selling partners of an application together: 100 requests/s.
+
+        Role: any of Inventory and Order Tracking, Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/getdefinitionsproducttype
         """

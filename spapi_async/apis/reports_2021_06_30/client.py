@@ -40,6 +40,10 @@ class Reports20210630(Api):
 
         Usage plan: 0.0222 requests/s, burst 10 (model).
 
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getreports
 
         Args:
@@ -75,6 +79,10 @@ class Reports20210630(Api):
 
         Usage plan: 0.0167 requests/s, burst 15 (model).
 
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/createreport
         """
         return await self._call(op.CREATE_REPORT, m.CreateReportResponse, body=body)
@@ -89,6 +97,10 @@ class Reports20210630(Api):
         GET /reports/2021-06-30/reports/{reportId}
 
         Usage plan: 2 requests/s, burst 15 (model).
+
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getreport
         """
@@ -105,6 +117,10 @@ class Reports20210630(Api):
 
         Usage plan: 0.0222 requests/s, burst 10 (model).
 
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/cancelreport
         """
         return await self._call_without_reply(op.CANCEL_REPORT, report_id=report_id)
@@ -119,6 +135,10 @@ class Reports20210630(Api):
         GET /reports/2021-06-30/schedules
 
         Usage plan: 0.0222 requests/s, burst 10 (model).
+
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getreportschedules
 
@@ -138,6 +158,10 @@ class Reports20210630(Api):
 
         Usage plan: 0.0222 requests/s, burst 10 (model).
 
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/createreportschedule
         """
         return await self._call(op.CREATE_REPORT_SCHEDULE, m.CreateReportScheduleResponse, body=body)
@@ -153,6 +177,10 @@ class Reports20210630(Api):
 
         Usage plan: 0.0222 requests/s, burst 10 (model).
 
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getreportschedule
         """
         return await self._call(op.GET_REPORT_SCHEDULE, m.ReportSchedule, report_schedule_id=report_schedule_id)
@@ -167,6 +195,10 @@ class Reports20210630(Api):
         DELETE /reports/2021-06-30/schedules/{reportScheduleId}
 
         Usage plan: 0.0222 requests/s, burst 10 (model).
+
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/cancelreportschedule
         """
@@ -185,6 +217,10 @@ class Reports20210630(Api):
         Usage plan: 0.0167 requests/s, burst 15 (model).
 
         Restricted: without a restricted data token, Amazon leaves some of the data out.
+
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getreportdocument
         """

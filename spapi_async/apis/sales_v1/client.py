@@ -38,6 +38,8 @@ class SalesV1(Api):
 
         Usage plan: 0.5 requests/s, burst 15 (model).
 
+        Role: any of Inventory and Order Tracking, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/getordermetrics
         """
         return await self._call(

@@ -33,6 +33,8 @@ class SellerWallet20240301(Api):
 
         Usage plan: 0.5 requests/s, burst 15 (sdk).
 
+        Role: Account Information Service Provider.
+
         https://developer-docs.amazon.com/sp-api/reference/listaccounts
         """
         return await self._call(op.LIST_ACCOUNTS, m.BankAccountListing, marketplace_id=marketplace_id)
@@ -48,6 +50,8 @@ class SellerWallet20240301(Api):
         GET /finances/transfers/wallet/2024-03-01/accounts/{accountId}
 
         Usage plan: 0.5 requests/s, burst 15 (sdk).
+
+        Role: Account Information Service Provider.
 
         https://developer-docs.amazon.com/sp-api/reference/getaccount
         """

@@ -22,6 +22,8 @@ class SellersV1(Api):
 
         Usage plan: 0.016 requests/s, burst 15 (model).
 
+        Role: any of Product Listing, Selling Partner Insights.
+
         https://developer-docs.amazon.com/sp-api/reference/getmarketplaceparticipations
         """
         return await self._call(op.GET_MARKETPLACE_PARTICIPATIONS, m.GetMarketplaceParticipationsResponse)
@@ -32,6 +34,8 @@ class SellersV1(Api):
         GET /sellers/v1/account
 
         Usage plan: 0.016 requests/s, burst 15 (model).
+
+        Role: Account Information Service Provider.
 
         https://developer-docs.amazon.com/sp-api/reference/getaccount
         """

@@ -31,6 +31,8 @@ class ShipmentInvoicingV0(Api):
 
         Restricted: it travels with a restricted data token, fetched by itself.
 
+        Role: Tax Invoicing (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getshipmentdetails
         """
         return await self._call(op.GET_SHIPMENT_DETAILS, m.GetShipmentDetailsResponse, shipment_id=shipment_id)
@@ -47,6 +49,8 @@ class ShipmentInvoicingV0(Api):
 
         Usage plan: 1.133 requests/s, burst 25 (model).
 
+        Role: Tax Invoicing (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/submitinvoice
         """
         return await self._call(op.SUBMIT_INVOICE, m.SubmitInvoiceResponse, shipment_id=shipment_id, body=body)
@@ -61,6 +65,8 @@ class ShipmentInvoicingV0(Api):
         GET /fba/outbound/brazil/v0/shipments/{shipmentId}/invoice/status
 
         Usage plan: 1.133 requests/s, burst 25 (model).
+
+        Role: Tax Invoicing (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getinvoicestatus
         """

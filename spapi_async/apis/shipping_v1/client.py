@@ -29,6 +29,8 @@ class ShippingV1(Api):
 
         Usage plan: 5 requests/s, burst 15 (model).
 
+        Role: any of Direct to Consumer Shipping (Restricted), Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/createshipment
         """
         return await self._call(op.CREATE_SHIPMENT, m.CreateShipmentResponse, body=body)
@@ -46,6 +48,8 @@ class ShippingV1(Api):
 
         Restricted: it travels with a restricted data token, fetched by itself.
 
+        Role: any of Direct to Consumer Shipping (Restricted), Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/getshipment
         """
         return await self._call(op.GET_SHIPMENT, m.GetShipmentResponse, shipment_id=shipment_id)
@@ -60,6 +64,8 @@ class ShippingV1(Api):
         POST /shipping/v1/shipments/{shipmentId}/cancel
 
         Usage plan: 5 requests/s, burst 15 (model).
+
+        Role: any of Direct to Consumer Shipping (Restricted), Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/cancelshipment
         """
@@ -77,6 +83,8 @@ class ShippingV1(Api):
 
         Usage plan: 5 requests/s, burst 15 (model).
 
+        Role: any of Direct to Consumer Shipping (Restricted), Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/purchaselabels
         """
         return await self._call(op.PURCHASE_LABELS, m.PurchaseLabelsResponse, shipment_id=shipment_id, body=body)
@@ -93,6 +101,8 @@ class ShippingV1(Api):
         POST /shipping/v1/shipments/{shipmentId}/containers/{trackingId}/label
 
         Usage plan: 5 requests/s, burst 15 (model).
+
+        Role: any of Direct to Consumer Shipping (Restricted), Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/retrieveshippinglabel
         """
@@ -115,6 +125,8 @@ class ShippingV1(Api):
 
         Usage plan: 5 requests/s, burst 15 (model).
 
+        Role: any of Direct to Consumer Shipping (Restricted), Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/purchaseshipment
         """
         return await self._call(op.PURCHASE_SHIPMENT, m.PurchaseShipmentResponse, body=body)
@@ -130,6 +142,8 @@ class ShippingV1(Api):
 
         Usage plan: 5 requests/s, burst 15 (model).
 
+        Role: any of Direct to Consumer Shipping (Restricted), Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/getrates
         """
         return await self._call(op.GET_RATES, m.GetRatesResponse, body=body)
@@ -140,6 +154,8 @@ class ShippingV1(Api):
         GET /shipping/v1/account
 
         Usage plan: 5 requests/s, burst 15 (model).
+
+        Role: any of Direct to Consumer Shipping (Restricted), Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/getaccount
         """
@@ -155,6 +171,8 @@ class ShippingV1(Api):
         GET /shipping/v1/tracking/{trackingId}
 
         Usage plan: 1 requests/s, burst 1 (model).
+
+        Role: any of Direct to Consumer Shipping (Restricted), Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/gettrackinginformation
         """

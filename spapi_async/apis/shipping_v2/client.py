@@ -43,6 +43,8 @@ class ShippingV2(Api):
 
         Usage plan: 80 requests/s, burst 100 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getrates
         """
         return await self._call(op.GET_RATES, m.GetRatesResponse, body=body, shipping_business_id=shipping_business_id)
@@ -75,6 +77,8 @@ class ShippingV2(Api):
         Usage plan: 80 requests/s, burst 100 (model).
 
         A key that makes a repeat harmless is made when none is given.
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/directpurchaseshipment
         """
@@ -114,6 +118,8 @@ class ShippingV2(Api):
         Usage plan: 80 requests/s, burst 100 (model).
 
         A key that makes a repeat harmless is made when none is given.
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/purchaseshipment
         """
@@ -182,6 +188,8 @@ class ShippingV2(Api):
 
         Usage plan: 80 requests/s, burst 100 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/gettracking
         """
         return await self._call(
@@ -220,6 +228,8 @@ class ShippingV2(Api):
 
         Usage plan: 80 requests/s, burst 100 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getshipmentdocuments
         """
         return await self._call(
@@ -257,6 +267,8 @@ class ShippingV2(Api):
 
         Usage plan: 80 requests/s, burst 100 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/cancelshipment
         """
         return await self._call(
@@ -291,6 +303,8 @@ class ShippingV2(Api):
         GET /shipping/v2/shipments/additionalInputs/schema
 
         Usage plan: 80 requests/s, burst 100 (model).
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getadditionalinputs
         """

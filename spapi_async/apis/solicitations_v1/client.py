@@ -29,6 +29,8 @@ class SolicitationsV1(Api):
 
         Usage plan: 1 requests/s, burst 5 (model).
 
+        Role: any of Buyer Solicitation, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/getsolicitationactionsfororder
 
         Args:
@@ -52,6 +54,8 @@ class SolicitationsV1(Api):
         POST /solicitations/v1/orders/{amazonOrderId}/solicitations/productReviewAndSellerFeedback
 
         Usage plan: 1 requests/s, burst 5 (model).
+
+        Role: any of Buyer Solicitation, Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/createproductreviewandsellerfeedbacksolicitation
 

@@ -33,6 +33,8 @@ class SupplySources20200701(Api):
 
         Usage plan: 10 requests/s, burst 10 (sdk).
 
+        Role: Selling Partner Insights.
+
         https://developer-docs.amazon.com/sp-api/reference/getsupplysources
         """
         return self._pages(
@@ -55,6 +57,8 @@ class SupplySources20200701(Api):
 
         Usage plan: 2 requests/s, burst 2 (sdk).
 
+        Role: Selling Partner Insights.
+
         https://developer-docs.amazon.com/sp-api/reference/createsupplysource
         """
         return await self._call(op.CREATE_SUPPLY_SOURCE, m.CreateSupplySourceResponse, body=body)
@@ -69,6 +73,8 @@ class SupplySources20200701(Api):
         GET /supplySources/2020-07-01/supplySources/{supplySourceId}
 
         Usage plan: 40 requests/s, burst 40 (sdk).
+
+        Role: Selling Partner Insights.
 
         https://developer-docs.amazon.com/sp-api/reference/getsupplysource
         """
@@ -86,6 +92,8 @@ class SupplySources20200701(Api):
 
         Usage plan: 1 requests/s, burst 1 (sdk).
 
+        Role: Selling Partner Insights.
+
         https://developer-docs.amazon.com/sp-api/reference/updatesupplysource
         """
         return await self._call_without_reply(op.UPDATE_SUPPLY_SOURCE, supply_source_id=supply_source_id, body=body)
@@ -100,6 +108,8 @@ class SupplySources20200701(Api):
         DELETE /supplySources/2020-07-01/supplySources/{supplySourceId}
 
         Usage plan: 20 requests/s, burst 20 (sdk).
+
+        Role: Selling Partner Insights.
 
         https://developer-docs.amazon.com/sp-api/reference/archivesupplysource
         """
@@ -116,6 +126,8 @@ class SupplySources20200701(Api):
         PUT /supplySources/2020-07-01/supplySources/{supplySourceId}/status
 
         Usage plan: 20 requests/s, burst 20 (sdk).
+
+        Role: Selling Partner Insights.
 
         https://developer-docs.amazon.com/sp-api/reference/updatesupplysourcestatus
         """

@@ -31,6 +31,8 @@ class Uploads20201101(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/createuploaddestinationforresource
 
         Args:

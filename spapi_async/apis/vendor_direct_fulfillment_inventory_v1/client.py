@@ -30,6 +30,8 @@ class VendorDirectFulfillmentInventoryV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/submitinventoryupdate
         """
         return await self._call(

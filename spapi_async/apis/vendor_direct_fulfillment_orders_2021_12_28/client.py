@@ -42,6 +42,8 @@ class VendorDirectFulfillmentOrders20211228(Api):
 
         Restricted: it travels with a restricted data token, fetched by itself.
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getorders
 
         Args:
@@ -76,6 +78,8 @@ class VendorDirectFulfillmentOrders20211228(Api):
         Usage plan: 10 requests/s, burst 10 (model).
 
         Restricted: it travels with a restricted data token, fetched by itself.
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getorder
         """

@@ -42,6 +42,8 @@ class VendorDirectFulfillmentOrdersV1(Api):
 
         Restricted: it travels with a restricted data token, fetched by itself.
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getorders
 
         Args:
@@ -77,6 +79,8 @@ class VendorDirectFulfillmentOrdersV1(Api):
 
         Restricted: it travels with a restricted data token, fetched by itself.
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getorder
         """
         return await self._call(op.GET_ORDER, m.GetOrderResponse, purchase_order_number=purchase_order_number)
@@ -91,6 +95,8 @@ class VendorDirectFulfillmentOrdersV1(Api):
         POST /vendor/directFulfillment/orders/v1/acknowledgements
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/submitacknowledgement
         """

@@ -29,6 +29,8 @@ class VendorDirectFulfillmentPaymentsV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/submitinvoice
         """
         return await self._call(op.SUBMIT_INVOICE, m.SubmitInvoiceResponse, body=body)

@@ -31,6 +31,8 @@ class VendorDirectFulfillmentSandbox20211028(Api):
 
         On Amazon's sandbox endpoint only.
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/generateorderscenarios
         """
         return await self._call(op.GENERATE_ORDER_SCENARIOS, m.TransactionReference, body=body)
@@ -47,6 +49,8 @@ class VendorDirectFulfillmentSandbox20211028(Api):
         Usage plan: 5 requests/s, burst 15 (documentation).
 
         On Amazon's sandbox endpoint only.
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getorderscenarios
         """

@@ -42,6 +42,8 @@ class VendorDirectFulfillmentShipping20211228(Api):
 
         Restricted: it travels with a restricted data token, fetched by itself.
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getshippinglabels
 
         Args:
@@ -73,6 +75,8 @@ class VendorDirectFulfillmentShipping20211228(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/submitshippinglabelrequest
         """
         return await self._call(op.SUBMIT_SHIPPING_LABEL_REQUEST, m.TransactionReference, body=body)
@@ -89,6 +93,8 @@ class VendorDirectFulfillmentShipping20211228(Api):
         Usage plan: 10 requests/s, burst 10 (model).
 
         Restricted: it travels with a restricted data token, fetched by itself.
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getshippinglabel
         """

@@ -48,6 +48,8 @@ class VendorDirectFulfillmentShippingV1(Api):
 
         Restricted: it travels with a restricted data token, fetched by itself.
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getshippinglabels
 
         Args:
@@ -79,6 +81,8 @@ class VendorDirectFulfillmentShippingV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/submitshippinglabelrequest
         """
         return await self._call(op.SUBMIT_SHIPPING_LABEL_REQUEST, m.SubmitShippingLabelsResponse, body=body)
@@ -95,6 +99,8 @@ class VendorDirectFulfillmentShippingV1(Api):
         Usage plan: 10 requests/s, burst 10 (model).
 
         Restricted: it travels with a restricted data token, fetched by itself.
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getshippinglabel
         """
@@ -113,6 +119,8 @@ class VendorDirectFulfillmentShippingV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/submitshipmentconfirmations
         """
         return await self._call(op.SUBMIT_SHIPMENT_CONFIRMATIONS, m.SubmitShipmentConfirmationsResponse, body=body)
@@ -127,6 +135,8 @@ class VendorDirectFulfillmentShippingV1(Api):
         POST /vendor/directFulfillment/shipping/v1/shipmentStatusUpdates
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/submitshipmentstatusupdates
         """
@@ -149,6 +159,8 @@ class VendorDirectFulfillmentShippingV1(Api):
         Usage plan: 10 requests/s, burst 10 (model).
 
         Restricted: it travels with a restricted data token, fetched by itself.
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getcustomerinvoices
 
@@ -183,6 +195,8 @@ class VendorDirectFulfillmentShippingV1(Api):
 
         Restricted: it travels with a restricted data token, fetched by itself.
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getcustomerinvoice
         """
         return await self._call(
@@ -206,6 +220,8 @@ class VendorDirectFulfillmentShippingV1(Api):
         Usage plan: 10 requests/s, burst 10 (model).
 
         Restricted: it travels with a restricted data token, fetched by itself.
+
+        Role: any of Amazon Fulfillment, Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getpackingslips
 
@@ -239,6 +255,8 @@ class VendorDirectFulfillmentShippingV1(Api):
         Usage plan: 10 requests/s, burst 10 (model).
 
         Restricted: it travels with a restricted data token, fetched by itself.
+
+        Role: any of Amazon Fulfillment, Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getpackingslip
         """

@@ -26,6 +26,8 @@ class VendorDirectFulfillmentTransactionsV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/gettransactionstatus
         """
         return await self._call(op.GET_TRANSACTION_STATUS, m.GetTransactionResponse, transaction_id=transaction_id)

@@ -29,6 +29,8 @@ class VendorInvoicesV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: any of Amazon Fulfillment, Inventory and Order Tracking.
+
         https://developer-docs.amazon.com/sp-api/reference/submitinvoices
         """
         return await self._call(op.SUBMIT_INVOICES, m.SubmitInvoicesResponse, body=body)

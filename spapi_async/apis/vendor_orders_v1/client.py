@@ -47,6 +47,8 @@ class VendorOrdersV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: any of Amazon Fulfillment, Inventory and Order Tracking.
+
         https://developer-docs.amazon.com/sp-api/reference/getpurchaseorders
 
         Args:
@@ -86,6 +88,8 @@ class VendorOrdersV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: any of Amazon Fulfillment, Inventory and Order Tracking.
+
         https://developer-docs.amazon.com/sp-api/reference/getpurchaseorder
         """
         return await self._call(
@@ -102,6 +106,8 @@ class VendorOrdersV1(Api):
         POST /vendor/orders/v1/acknowledgements
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/submitacknowledgement
         """
@@ -131,6 +137,8 @@ class VendorOrdersV1(Api):
         GET /vendor/orders/v1/purchaseOrdersStatus
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: any of Amazon Fulfillment, Inventory and Order Tracking.
 
         https://developer-docs.amazon.com/sp-api/reference/getpurchaseordersstatus
 

@@ -36,6 +36,8 @@ class VendorShipmentsV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/submitshipmentconfirmations
         """
         return await self._call(op.SUBMIT_SHIPMENT_CONFIRMATIONS, m.SubmitShipmentConfirmationsResponse, body=body)
@@ -73,6 +75,8 @@ class VendorShipmentsV1(Api):
         GET /vendor/shipping/v1/shipments
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/getshipmentdetails
 
@@ -137,6 +141,8 @@ class VendorShipmentsV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/submitshipments
         """
         return await self._call(op.SUBMIT_SHIPMENTS, m.SubmitShipmentConfirmationsResponse, body=body)
@@ -158,6 +164,8 @@ class VendorShipmentsV1(Api):
         GET /vendor/shipping/v1/transportLabels
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/getshipmentlabels
 

@@ -26,6 +26,8 @@ class VendorTransactionStatusV1(Api):
 
         Usage plan: 10 requests/s, burst 20 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/gettransaction
         """
         return await self._call(op.GET_TRANSACTION, m.GetTransactionResponse, transaction_id=transaction_id)

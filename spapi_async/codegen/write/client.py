@@ -176,7 +176,8 @@ def _method_doc(spec: OperationSpec) -> str:
     if operation.sandbox_only:
         paragraphs.append("On Amazon's sandbox endpoint only.")
     if operation.roles:
-        paragraphs.append(f"Role: {', '.join(operation.roles)}.")
+        roles = ("any of " if len(operation.roles) > 1 else "") + ", ".join(operation.roles)
+        paragraphs.append(textwrap.fill(f"Role: {roles}.", _WIDTH))
     paragraphs.append(operation.docs or "")
     described = [(p.argument, _describe(p, spec)) for p in operation.parameters]
     described = [(name, words) for name, words in described if words]
