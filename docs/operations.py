@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -25,17 +26,31 @@ A method carries Amazon's operationId in snake_case.
   open. “By key” means that an idempotency header makes it so.
 - *token*: `access` for a selling partner's own, a scope for a grantless operation, `restricted` where a restricted
   data token is fetched.
+- *role*: what the application must have been granted, where Amazon's documentation says so; one of them is enough.
 """
 
 
 def page() -> str:
     """Return the page's text."""
     parts = [HEAD]
-    for module, operations in groupby(sorted(catalog(), key=lambda each: each.module), lambda each: each.module):
+    for module, group in groupby(sorted(catalog(), key=lambda each: each.module), lambda each: each.module):
+        operations = list(group)
         parts.append(f"\n## {module}\n\n")
         parts.append("| method | HTTP | rate, burst | source | repeatable | token |\n|---|---|---|---|---|---|\n")
         parts.extend(_row(operation) for operation in operations)
+        parts.extend(_roles(operations))
     return "".join(parts)
+
+
+def _roles(operations: list[Operation]) -> Iterator[str]:
+    """Say which roles open which operations; most modules have the same for all of theirs."""
+    methods: dict[tuple[str, ...], list[str]] = {}
+    for operation in operations:
+        methods.setdefault(operation.roles, []).append(f"`{operation.name}`")
+    known = {roles: names for roles, names in methods.items() if roles}
+    for roles, names in known.items():
+        which = "" if len(methods) == 1 else f" for {', '.join(names)}"
+        yield f"\nRole{which}: {' or '.join(roles)}.\n"
 
 
 def _row(operation: Operation) -> str:
@@ -44,6 +59,8 @@ def _row(operation: Operation) -> str:
         name = f"[{name}]({operation.docs})"
     if operation.deprecated:
         name += " (deprecated)"
+    if operation.retired:
+        name += f" ({operation.retired})"
     if operation.sandbox_only:
         name += " (Amazon's sandbox only)"
     repeatable = "by key" if operation.idempotency_header else "yes" if operation.repeatable else "no"

@@ -43,6 +43,7 @@ from .operation import Priority, Timeouts, UsagePlan
 from .retry import RetryPolicy
 
 if TYPE_CHECKING:
+    from .apis.raw import RawResponse
     from .client import Application, SellingPartner
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "Priority",
     "QueueFullError",
     "QuotaExceededError",
+    "RawResponse",
     "ReadTimeoutError",
     "Region",
     "RetryPolicy",
@@ -87,6 +89,10 @@ def __getattr__(name: str) -> Any:  # Any: a module attribute can be anything
         from . import client
 
         return getattr(client, name)
+    if name == "RawResponse":
+        from .apis.raw import RawResponse
+
+        return RawResponse
     if name == "__version__":
         from importlib.metadata import version
 

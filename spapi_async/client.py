@@ -10,19 +10,24 @@ import logging
 import os
 import random
 from collections.abc import Iterable, Mapping
+from copy import copy
+from functools import cached_property
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 
 import anyio
+import attrs
 
-from .apis.namespace import Apis
+from .apis.custom import make_custom_call
+from .apis.namespace import MODULES, AnyApi, Apis, ApisWithRawResponse
+from .apis.raw import RawResponse
 from .auth import LWA_ENDPOINT, Authorising, Credentials, LwaClient, TokenCache, digest
 from .config import ClientConfig, Options
 from .errors import ClientClosedError
-from .events import Event
+from .events import Event, ReplyDeviated
 from .logs import log
 from .middleware import Middleware, compose
-from .operation import Call, Reply, Timeouts
+from .operation import Call, Operation, Priority, Reply, Timeouts, UsagePlan
 from .retry import retrying
 from .scheduler import Account, Scheduler
 from .transport import Wire, default_transport, user_agent
@@ -178,6 +183,26 @@ def current_time() -> float:
         return anyio.current_time()
 
 
+@attrs.frozen(kw_only=True)
+class _CallOptions:
+    """What a view of the client gives every call made through it; None leaves it as it is."""
+
+    priority: Priority | None = None
+    deadline: float | None = None
+    timeout: Timeouts | None = None
+    validate: bool | None = None
+
+    def applied(self, call: Call) -> Call:
+        changes: dict[str, Any] = {}  # Any: each field has its own type
+        if self.priority is not None:
+            changes["priority"] = self.priority
+        if self.deadline is not None:
+            changes["deadline"] = current_time() + self.deadline
+        if self.timeout is not None:
+            changes["timeout"] = self.timeout
+        return attrs.evolve(call, **changes) if changes else call
+
+
 class SellingPartner(Apis):
     """A client for one selling partner. Each API version is an attribute, each operation a method of it.
 
@@ -215,6 +240,7 @@ class SellingPartner(Apis):
     ) -> None:
         self._application = application
         self._owns_application = owns
+        self._options = _CallOptions()
         self._credentials = Credentials(
             client_id=application._credentials.client_id,
             client_secret=application._credentials.client_secret,
@@ -261,6 +287,110 @@ class SellingPartner(Apis):
         """Keeps every call within its usage plan; shared by all selling partners of the application."""
         return self._application.scheduler
 
+    @cached_property
+    def with_raw_response(self) -> ApisWithRawResponse:
+        """The same operations, each of which gives a `RawResponse`: status, headers, the body as it came, `parse()`.
+
+            reply = await sp.with_raw_response.orders_v0.get_orders(marketplace_ids=[...])
+
+        Of a paginated operation, it is the first page.
+        """
+        return ApisWithRawResponse(self)
+
+    def api(self, kind: type[AnyApi]) -> AnyApi:
+        """Return an API version whose calls this client sends; for modules that you generated yourself.
+
+            await sp.api(Orders20270101).get_order(order_id=...)
+
+        Args:
+            kind: The generated class.
+        """
+        validate, config = self._options.validate, self._application._config
+        return kind(
+            self.send,
+            validate=config.validate if validate is None else validate,
+            report=self._report_deviations if config.strict else None,
+        )
+
+    def with_options(
+        self,
+        *,
+        priority: Priority | None = None,
+        deadline: float | None = None,
+        timeout: Timeouts | None = None,
+        validate: bool | None = None,
+    ) -> Self:
+        """Return a light view of this client, with other options for the calls made through it.
+
+            await sp.with_options(priority=Priority.INTERACTIVE, deadline=2.0).orders_v0.get_order(order_id=...)
+
+        It shares everything with this client; closing it does nothing. Of a view, the options that are not given stay.
+
+        Args:
+            priority: Who goes first when calls wait for the same usage plan.
+            deadline: Seconds from each call on, within which its turn must come; a call that would wait longer is
+                refused at once with `ThrottleTimeoutError`.
+            timeout: How long one HTTP exchange may take.
+            validate: Whether arguments are checked before they are sent.
+        """
+        given = {"priority": priority, "deadline": deadline, "timeout": timeout, "validate": validate}
+        view = copy(self)
+        for name in (*MODULES, "with_raw_response"):  # these are bound to the client that they were first asked of
+            vars(view).pop(name, None)
+        view._owns_application = False
+        changes = {name: value for name, value in given.items() if value is not None}
+        view._options = attrs.evolve(self._options, **changes)  # type: ignore[arg-type]
+        return view
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        path_parameters: Mapping[str, str] | None = None,
+        query: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None,
+        body: Any = None,  # Any: a model, plain data, or bytes
+        headers: Mapping[str, str] | None = None,
+        plan: UsagePlan | None = None,
+        repeatable: bool = False,
+        grantless_scope: str | None = None,
+    ) -> RawResponse[Any]:
+        """Call what no generated method calls yet, through all stages: token, usage plan, retries, errors.
+
+            reply = await sp.request("GET", "/things/v1/{id}", path_parameters={"id": "1"}, plan=UsagePlan(2, 10))
+            reply.json()
+
+        Args:
+            method: The HTTP verb.
+            path: As in Amazon's reference, with placeholders: calls with the same method and path share one usage plan.
+            path_parameters: A value for each placeholder; encoded here.
+            query: Names and values. A list is joined by commas; for a name that repeats, give pairs. Times need a zone.
+                None is not sent.
+            body: A model, plain data to be written as JSON, or bytes or text as they are.
+            headers: Further headers.
+            plan: The usage plan, of which the first call's counts; a rate that Amazon sends goes before it. Default:
+                1/s, burst 1.
+            repeatable: True if sending it twice does no more than sending it once. Only then is it sent again after a
+                failure that leaves open whether it was done.
+            grantless_scope: Of a grantless operation, the scope of its token.
+
+        Raises:
+            ArgumentError: Something cannot be sent; it names everything that is wrong.
+            CallError: As `send`, which may raise others too.
+        """
+        call = make_custom_call(
+            method,
+            path,
+            path_parameters=path_parameters,
+            query=query,
+            body=body,
+            headers=headers,
+            plan=plan,
+            repeatable=repeatable,
+            grantless_scope=grantless_scope,
+        )
+        return RawResponse.plain(call.operation, await self.send(call))
+
     async def send(self, call: Call, inner: Iterable[Middleware] = ()) -> Reply:
         """Send a call through all stages.
 
@@ -280,6 +410,7 @@ class SellingPartner(Apis):
         application = self._application
         if application._is_closed:
             raise ClientClosedError("the client is closed", operation=call.operation.key)
+        call = self._options.applied(call)
         inner = tuple(inner)
         pipeline = compose((*self._stages, *inner), application._wire.exchange) if inner else self._pipeline
         application._in_flight += 1
@@ -303,6 +434,12 @@ class SellingPartner(Apis):
     ) -> None:
         if self._owns_application:
             await self._application.__aexit__(exc_type, exc, traceback)
+
+    def _report_deviations(self, operation: Operation, reply: Reply, found: Iterable[object]) -> None:
+        deviations = tuple(str(deviation) for deviation in found)
+        self._application._emit(
+            ReplyDeviated(operation=operation.key, deviations=deviations, request_id=reply.request_id)
+        )
 
     async def _create_rdt(self, body: bytes) -> Reply:
         from .apis.tokens_2021_03_01.operations import CREATE_RESTRICTED_DATA_TOKEN

@@ -23,7 +23,7 @@ import orjson
 
 from .errors import DecodeError, Problem
 
-__all__ = ["decode", "decode_list", "decode_object", "encode", "parse_errors"]
+__all__ = ["decode", "decode_list", "decode_object", "encode", "load", "parse_errors"]
 
 T = TypeVar("T")
 
@@ -123,6 +123,11 @@ class _Uncollected:
     def __exit__(self, *_: object) -> None:
         if self.was_enabled:
             gc.enable()
+
+
+def load(body: bytes, *, operation: str, request_id: str | None = None) -> Any:  # Any: what JSON may hold
+    """Read a reply's body as plain data; an empty one is None. Raises as `decode`, but any JSON will do."""
+    return None if not body or body.isspace() else _load(body, operation, request_id)
 
 
 def _load(body: bytes, operation: str, request_id: str | None) -> Any:  # Any: what JSON may hold
@@ -286,7 +291,7 @@ def _problems(content: Any, depth: int) -> list[Problem]:  # Any: what JSON may 
         return [problem for entry in content for problem in _problems(entry, depth + 1)]
     if not isinstance(content, dict):
         return []
-    for name in ("errors", "Errors", "payload"):
+    for name in ("errors", "Errors", "error", "payload"):
         if isinstance(content.get(name), list | dict) and (found := _problems(content[name], depth + 1)):
             return found
     if isinstance(content.get("error"), str):
@@ -303,7 +308,12 @@ def _problems(content: Any, depth: int) -> list[Problem]:  # Any: what JSON may 
 def _text(value: Any) -> str:  # Any: what JSON may hold
     if value is None:
         return ""
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    if isinstance(value, str):
+        return value
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
+        return ""
 
 
 _XML_CODE = re.compile(rb"<Code>([^<]*)</Code>")

@@ -38,6 +38,8 @@ class Options(TypedDict, total=False):
     middleware: Sequence[Middleware]
     on_event: Callable[[Event], None] | None
     plans: Mapping[str, UsagePlan]
+    validate: bool
+    strict: bool
     application_name: str | None
     application_version: str | None
 
@@ -59,6 +61,10 @@ class ClientConfig:
         middleware: Stages of your own, outermost first; each sees a call once, before retries.
         on_event: Is called with every event. It must be quick; what it raises is logged and changes nothing.
         plans: Usage plans that override the built-in ones, by operation as in `orders_v0.get_orders`.
+        validate: False sends also arguments that break Amazon's limits, which drift, as long as they can be written at
+            all. For some calls only: `sp.with_options(validate=False)`.
+        strict: True compares every reply with Amazon's model and reports what differs as a `ReplyDeviated` event, which
+            is logged as a WARNING. It changes no result, and costs about five times as much as decoding.
         application_name: Your application's name for the User-Agent that Amazon requires. Default `spapi_async`.
         application_version: Its version.
 
@@ -77,6 +83,8 @@ class ClientConfig:
     middleware: Sequence[Middleware] = ()
     on_event: Callable[[Event], None] | None = None
     plans: Mapping[str, UsagePlan] = attrs.field(factory=dict)
+    validate: bool = True
+    strict: bool = False
     application_name: str | None = None
     application_version: str | None = None
     url: str = attrs.field(init=False)
@@ -132,6 +140,8 @@ _KINDS: dict[str, tuple[type | UnionType, str]] = {
     "retry": (RetryPolicy, "a RetryPolicy, as in RetryPolicy(max_attempts=2)"),
     "middleware": (Sequence, "a sequence of functions"),
     "plans": (Mapping, "a mapping from the names of operations to UsagePlan"),
+    "validate": (bool, "True or False"),
+    "strict": (bool, "True or False"),
     "application_name": (str | None, "text"),
     "application_version": (str | None, "text"),
 }

@@ -29,10 +29,14 @@ A leaf: it imports nothing of ours, so every module may import it.
 
 Errors carry the facts that decide what to do next, so nothing above the transport looks at HTTP: may the same
 request be sent again (`is_retry_safe`), when (`retry_after`), and which request id to give to Amazon's support.
+
+The text of an error is one line for a log. It holds no secret, no header and no body; what is Amazon's in it are the
+words of its own errors, cut where they are long.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -65,23 +69,58 @@ __all__ = [
 ]
 
 
-def _restore(cls: type[SpapiError], args: tuple[Any, ...], state: dict[str, Any]) -> SpapiError:
+# In characters: a text; a code or an id of Amazon's; a message of Amazon's.
+_LONGEST, _LONGEST_WORD, _LONGEST_WORDS = 1500, 100, 300
+_MOST_PROBLEMS = 10
+
+
+def _one_line(text: str, longest: int) -> str:
+    """Fit a text of others into a line: nothing that breaks it, hides in it or cannot be written; cut if it is long."""
+    if len(text) <= longest and text.isprintable():
+        return text
+    start = text[: 2 * longest]  # of megabytes, no more is looked at
+    line = " ".join("".join(char if char.isprintable() else " " for char in start).split())
+    return line if len(line) <= longest and start == text else line[: longest - 1] + "…"
+
+
+def _with_facts(text: str, facts: Sequence[str], is_retry_safe: bool | None) -> str:
+    """Add to a text what to know when it is read."""
+    safe = {True: "yes", False: "no", None: "unknown"}[is_retry_safe]
+    return f"{text} ({', '.join([*facts, f'safe to repeat: {safe}'])})"
+
+
+def _restore(
+    cls: type[SpapiError], args: tuple[Any, ...], state: dict[str, Any], cause: SpapiError | None
+) -> SpapiError:
     error = cls.__new__(cls, *args)
     error.args = args
     error.__dict__.update(state)
+    if cause is not None:
+        error.__cause__ = cause
     return error
 
 
 class SpapiError(Exception):
-    """The root of all errors of this library."""
+    """The root of all errors of this library.
+
+    Attributes:
+        is_retry_safe: True: doing the same again cannot do anything twice. False: do not do it again unchanged. None:
+            not known.
+    """
+
+    is_retry_safe: bool | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Exceptions with keyword-only arguments do not survive pickling (process pools, task queues) by themselves.
-        return _restore, (type(self), self.args, self.__dict__.copy())
+        # Exceptions with keyword-only arguments do not survive pickling (process pools, task queues) by themselves,
+        # and no exception's cause does. One of a library goes: it may hold a connection.
+        cause = self.__cause__ if isinstance(self.__cause__, SpapiError) else None
+        return _restore, (type(self), self.args, self.__dict__.copy(), cause)
 
 
 class ConfigError(SpapiError, ValueError):
     """The client, a credential or a file is set up wrongly. Nothing was sent."""
+
+    is_retry_safe = False
 
 
 class ArgumentError(SpapiError, ValueError):
@@ -92,8 +131,13 @@ class ArgumentError(SpapiError, ValueError):
         problems: One sentence for each argument that is wrong.
     """
 
+    is_retry_safe = False
+
     def __init__(self, operation: str, problems: Sequence[str]) -> None:
-        super().__init__(f"{operation}: " + "; ".join(problems))
+        named = [_one_line(problem, _LONGEST_WORDS) for problem in problems[:_MOST_PROBLEMS]]
+        if len(problems) > _MOST_PROBLEMS:
+            named.append(f"and {len(problems) - _MOST_PROBLEMS} more")
+        super().__init__(f"{operation}: " + "; ".join(named))
         self.operation = operation
         self.problems = tuple(problems)
 
@@ -120,13 +164,17 @@ class AuthError(SpapiError):
         request_id: str | None = None,
         operation: str | None = None,
     ) -> None:
-        text = f"{code}: {description}" if code else description
+        text = f"{_one_line(code, _LONGEST_WORD)}: {description}" if code else description
         if operation:
             text = f"{operation}: no access token: {text}"
-        super().__init__(text)
+        facts = [f"status {status}"] if status is not None else []
+        if request_id:
+            facts.append(f"request id {_one_line(request_id, _LONGEST_WORD)}")
+        super().__init__(_with_facts(_one_line(text, _LONGEST), facts, not is_permanent))
         self.code = code
         self.description = description
         self.is_permanent = is_permanent
+        self.is_retry_safe = not is_permanent
         self.status = status
         self.request_id = request_id
         self.operation = operation
@@ -152,7 +200,8 @@ class CallError(SpapiError):
 
     Attributes:
         operation: The operation, as in `orders_v0.get_orders`.
-        attempt: Which HTTP exchange of the call failed, from 1.
+        message: What happened, in one line.
+        attempt: Which HTTP exchange of the call failed, from 1; 1 too where that is not known, as for a 2xx reply.
         request_id: Amazon's `x-amzn-RequestId`, the id its support asks for; None without a reply.
         is_retry_safe: True: sending the same request again cannot do it twice. False: do not send it again
             unchanged. None: not known.
@@ -169,6 +218,7 @@ class CallError(SpapiError):
         is_retry_safe: bool | None = None,
         retry_after: float | None = None,
     ) -> None:
+        message = _one_line(message, _LONGEST)
         super().__init__(message)
         self.message = message
         self.operation = operation
@@ -183,13 +233,18 @@ class CallError(SpapiError):
         return False
 
     def __str__(self) -> str:
-        safe = {True: "yes", False: "no", None: "unknown"}[self.is_retry_safe]
-        facts = [f"attempt {self.attempt}", f"safe to repeat: {safe}"]
+        facts = []
         if self.request_id:
-            facts.insert(0, f"request id {self.request_id}")
+            facts.append(f"request id {_one_line(self.request_id, _LONGEST_WORD)}")
+        if self.attempt > 1:
+            facts.append(f"attempt {self.attempt}")
+        text = _with_facts(f"{self.operation}: {self.message}", facts, self.is_retry_safe)
         if self.retry_after is not None:
-            facts.append(f"retry after {self.retry_after:.3g} s")
-        return f"{self.operation}: {self.message} ({', '.join(facts)})"
+            text = f"{text[:-1]}, retry after {round(self.retry_after, 2):g} s)"
+        return text
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
 
 
 class _NotSentError(CallError):
@@ -280,12 +335,20 @@ class Problem(NamedTuple):
     details: str
 
 
+# For a missing role Amazon says "Access to requested resource is denied." with the code Unauthorized and no details
+# (amzn/selling-partner-api-models issue 1167). For a bad token it says the same, and the details speak of the token.
+_ACCESS = re.compile(r"requested resource is denied|\broles?\b", re.IGNORECASE)
+_CREDENTIAL = re.compile(r"token|secret|credential|signature", re.IGNORECASE)
+
+
 class StatusError(CallError):
     """Amazon answered with an error status.
 
     Attributes:
         status: The HTTP status.
         errors: Amazon's errors: code, message and details of each. Empty when the reply held none that can be read.
+        roles: Roles any one of which lets an application call the operation, where Amazon denies access as it does for
+            a missing role and there is a source for them; else empty.
         headers: The reply's headers, with lower-case names.
         body: The reply's body as it came.
     """
@@ -296,6 +359,7 @@ class StatusError(CallError):
         operation: str,
         status: int,
         errors: Sequence[Problem] = (),
+        roles: Sequence[str] = (),
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         attempt: int = 1,
@@ -304,10 +368,11 @@ class StatusError(CallError):
     ) -> None:
         self.status = status
         self.errors = tuple(errors)
+        self.roles = tuple(roles) if self.is_access_denied else ()
         self.headers: Mapping[str, str] = headers or {}
         self.body = body
         super().__init__(
-            " ".join(filter(None, (str(status), self.code, self._words()))),
+            self._text(),
             operation=operation,
             attempt=attempt,
             request_id=self.headers.get("x-amzn-requestid"),
@@ -315,11 +380,32 @@ class StatusError(CallError):
             retry_after=retry_after,
         )
 
+    def _text(self) -> str:
+        # A few older operations fail with a 2xx: read as a mere "200 InvalidInput", that would look like a mistake.
+        status = f"{self.status} with errors in place of a result:" if self.status < 300 else f"{self.status}"
+        parts = [status, _one_line(self.code, _LONGEST_WORD), self._words()]
+        return " ".join(filter(None, parts)) + self._advice()
+
     def _words(self) -> str:
-        if self.errors and self.errors[0].message:
-            more = f" (and {len(self.errors) - 1} more)" if len(self.errors) > 1 else ""
-            return f"“{self.errors[0].message}”{more}"
-        return "" if self.errors else "without a readable error"
+        if not self.errors:
+            return "without a readable error"
+        message, details = (_one_line(part, _LONGEST_WORDS) for part in self.errors[0][1:])
+        if message and details and message != details:
+            message += f" {details}" if message.endswith((".", "!", "?", ":")) else f": {details}"
+        words = f"“{message or details}”" if message or details else ""
+        return f"{words} (and {len(self.errors) - 1} more)" if len(self.errors) > 1 else words
+
+    def _advice(self) -> str:
+        if not self.is_access_denied:
+            return ""
+        role = "the role for this operation"
+        if self.roles:
+            role = f"{'the role' if len(self.roles) == 1 else 'one of the roles'} {', '.join(self.roles)}"
+        # A role counts from the next consent on (Amazon's page "Selling Partner API Roles").
+        return (
+            f"; the application needs {role}, and a consent of the selling partner newer than the role; "
+            "if it has both, check the region"
+        )
 
     @property
     def code(self) -> str:
@@ -330,6 +416,17 @@ class StatusError(CallError):
     def is_throttled(self) -> bool:
         """Whether Amazon refused the call because the usage plan was used up."""
         return self.status == 429
+
+    @property
+    def is_access_denied(self) -> bool:
+        """Whether Amazon denies access as such (403): for want of a role, of a consent, or in the wrong region.
+
+        That is neither about the token, which was renewed before this error came up, nor about what the call asks for.
+        """
+        if self.status != 403:
+            return False
+        words = " ".join(f"{problem.message[:_LONGEST]} {problem.details[:_LONGEST]}" for problem in self.errors)
+        return bool(_ACCESS.search(words)) and not _CREDENTIAL.search(words)
 
     @classmethod
     def of(cls, status: int) -> type[Self]:

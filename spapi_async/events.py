@@ -15,6 +15,7 @@ __all__ = [
     "Emit",
     "Event",
     "RateLearned",
+    "ReplyDeviated",
     "Retried",
     "RowSettled",
     "Throttled",
@@ -81,6 +82,16 @@ class Retried(Event):
     delay: float
     """Seconds of backoff before the next one."""
     reason: str
+
+
+@attrs.frozen(kw_only=True)
+class ReplyDeviated(Event):
+    """A reply is not as Amazon's model says. Only with `strict=True`."""
+
+    operation: str
+    deviations: tuple[str, ...]
+    """Each a path and what is wrong there, as in `payload.Orders[3].OrderTotal.Amount: is a number, not a string`."""
+    request_id: str | None
 
 
 @attrs.frozen(kw_only=True)

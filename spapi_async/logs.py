@@ -1,6 +1,7 @@
 """Events as lines of the logger `spapi_async`. Nothing here configures logging: levels and handlers are yours.
 
-A retry is a WARNING, a 429, a learned rate and a fetched token are INFO, the rest is DEBUG.
+A retry, and a reply that is not as its model says, is a WARNING; a 429, a learned rate and a fetched token are INFO;
+the rest is DEBUG.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from .events import Attempted, Event, RateLearned, Retried, RowSettled, Throttled, TokenRefreshed, Waited
+from .events import Attempted, Event, RateLearned, ReplyDeviated, Retried, RowSettled, Throttled, TokenRefreshed, Waited
 
 __all__ = ["log"]
 
 _logger = logging.getLogger("spapi_async")
+_SHOWN = 5  # deviations of one reply in one line; the event has all
 
 
 def log(event: Event) -> None:
@@ -40,6 +42,18 @@ def _throttled(event: Throttled) -> None:
 
 def _rate_learned(event: RateLearned) -> None:
     _logger.info("%s: Amazon's rate is %g/s, not %g/s", event.operation, event.new, event.old)
+
+
+def _reply_deviated(event: ReplyDeviated) -> None:
+    shown = "; ".join(event.deviations[:_SHOWN])
+    more = len(event.deviations) - _SHOWN
+    _logger.warning(
+        "%s: the reply is not as the model says (request id %s): %s%s",
+        event.operation,
+        event.request_id,
+        shown,
+        f"; and {more} more" if more > 0 else "",
+    )
 
 
 def _token_refreshed(event: TokenRefreshed) -> None:
@@ -70,6 +84,7 @@ _LINES: dict[type[Event], Callable[[Any], None]] = {
     Retried: _retried,
     Throttled: _throttled,
     RateLearned: _rate_learned,
+    ReplyDeviated: _reply_deviated,
     TokenRefreshed: _token_refreshed,
     Waited: _waited,
     Attempted: _attempted,

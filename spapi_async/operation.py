@@ -136,7 +136,7 @@ class Operation:
         deprecated: Amazon's model marks it as deprecated.
         retired: When it was withdrawn, or that it was, in words; None while it is live.
         sandbox_only: It exists on Amazon's sandbox endpoint only.
-        roles: Roles the application needs, where there is a source for them.
+        roles: Roles any one of which lets an application call it, where there is a source for them.
         docs: A link to Amazon's reference page.
     """
 
@@ -231,6 +231,8 @@ class Call:
         attempt: Which HTTP exchange of the call this is, from 1.
         deadline: Until when it may wait for its turn, in seconds of the scheduler's clock; None for no end.
         timeout: Overrides the client's timeouts for this call.
+        made_key: The idempotency key that was made for it because its caller gave none. Our own repeats carry it and
+            are harmless; those of the caller would carry another.
     """
 
     operation: Operation
@@ -242,6 +244,7 @@ class Call:
     attempt: int = 1
     deadline: float | None = None
     timeout: Timeouts | None = None
+    made_key: str | None = None
 
     def with_header(self, name: str, value: str) -> Call:
         """Return the call with one more header."""
@@ -256,6 +259,7 @@ class Call:
             attempt=self.attempt,
             deadline=self.deadline,
             timeout=self.timeout,
+            made_key=self.made_key,
         )
 
     @property
@@ -286,6 +290,22 @@ class Reply:
         return self.headers.get("x-amzn-requestid")
 
     @property
-    def rate_limit(self) -> str | None:
-        """The value of `x-amzn-RateLimit-Limit` as it came: the rate in requests/s, never the burst."""
-        return self.headers.get("x-amzn-ratelimit-limit")
+    def rate_limit(self) -> float | None:
+        """As `read_rate_limit`."""
+        return read_rate_limit(self.headers)
+
+
+def read_rate_limit(headers: Mapping[str, str]) -> float | None:
+    """Read `x-amzn-RateLimit-Limit`: requests/s, never the burst.
+
+    Args:
+        headers: Of a reply or an error, with lower-case names.
+
+    Returns:
+        None unless it is there, which it need not be, and a finite number above 0.
+    """
+    try:
+        rate = float(headers["x-amzn-ratelimit-limit"])
+    except (KeyError, ValueError):
+        return None
+    return rate if rate > 0 and math.isfinite(rate) else None

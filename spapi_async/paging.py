@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
-from .errors import CallError
+from .errors import CallError, DecodeError
+from .operation import Reply
 
 __all__ = ["Pager"]
 
 Page = TypeVar("Page")
 Item = TypeVar("Item")
+
+Fetch = Callable[[str | None], Awaitable[tuple[Page, Reply]]]
+"""Gets the page of a token, and the reply that it was read from; None for the first page."""
 
 
 class Pager(Generic[Page, Item]):
@@ -25,17 +29,17 @@ class Pager(Generic[Page, Item]):
 
     Args:
         operation: Named in errors, as in `orders_v0.get_orders`.
-        fetch: Gets the page of a token; None for the first.
+        fetch: Gets the page of a token, and the reply that it was read from; None for the first.
         token_of: Reads the token of the next page from a page and the token it was got with; None or "" when it is the
-            last one.
-        items_of: Reads the items of a page; None when it has none. Where they lie in several lists side by side, a page
-            is its own only item.
+            last one. Raises ValueError where there is no telling.
+        items_of: Reads the items of a page; None when it has none. Raises ValueError where they are no list. Where they
+            lie in several lists side by side, a page is its own only item.
     """
 
     def __init__(
         self,
         operation: str,
-        fetch: Callable[[str | None], Awaitable[Page]],
+        fetch: Fetch[Page],
         token_of: Callable[[Page, str | None], str | None],
         items_of: Callable[[Page], Iterable[Item] | None],
     ) -> None:
@@ -46,19 +50,25 @@ class Pager(Generic[Page, Item]):
 
     def __await__(self) -> Generator[Any, None, Page]:
         """Get the first page."""
-        return self._fetch(None).__await__()
+        return self._first().__await__()
+
+    async def _first(self) -> Page:
+        page, _ = await self._fetch(None)
+        return page
 
     def pages(self) -> AsyncIterator[Page]:
         """Iterate over the pages.
 
         Raises:
             CallError: A page failed, or Amazon sent a token that was followed before, which would go on for ever.
+            DecodeError: The token of the next page, or the items when these are iterated, are of another type than the
+                model's.
         """
         return _Pages(self._operation, self._fetch, self._token_of)
 
     def __aiter__(self) -> AsyncIterator[Item]:
         """Iterate over the items of all pages. Raises as `pages` does."""
-        return _Items(self.pages(), self._items_of)
+        return _Items(_Pages(self._operation, self._fetch, self._token_of), self._items_of)
 
 
 # Classes, not generators: an asynchronous generator that a `break` leaves half-way has to be closed by its user (trio
@@ -69,7 +79,7 @@ class _Pages(Generic[Page]):
     def __init__(
         self,
         operation: str,
-        fetch: Callable[[str | None], Awaitable[Page]],
+        fetch: Fetch[Page],
         token_of: Callable[[Page, str | None], str | None],
     ) -> None:
         self._operation = operation
@@ -78,6 +88,7 @@ class _Pages(Generic[Page]):
         self._followed: set[str] = set()
         self._token: str | None = None
         self._is_last = False
+        self._reply: Reply | None = None
 
     def __aiter__(self) -> _Pages[Page]:
         return self
@@ -91,16 +102,32 @@ class _Pages(Generic[Page]):
                 operation=self._operation,
                 is_retry_safe=False,
             )
-        page = await self._fetch(self._token)
+        page, self._reply = await self._fetch(self._token)
+        try:
+            token = self._token_of(page, self._token) or None
+        except ValueError as error:
+            raise self.unreadable(error) from None
         if self._token is not None:
             self._followed.add(self._token)  # only now: who goes on after an error gets the page that failed
-        self._token = self._token_of(page, self._token) or None
-        self._is_last = self._token is None
+        self._token = token
+        self._is_last = token is None
         return page
+
+    def unreadable(self, why: ValueError) -> DecodeError:
+        """Make the error for the last page: its model holds what Amazon sent, and that cannot be followed."""
+        reply = self._reply
+        assert reply is not None
+        return DecodeError(
+            str(why),
+            operation=self._operation,
+            body=reply.body,
+            request_id=reply.request_id,
+            is_retry_safe=True,  # what comes in pages is only read
+        )
 
 
 class _Items(Generic[Page, Item]):
-    def __init__(self, pages: AsyncIterator[Page], items_of: Callable[[Page], Iterable[Item] | None]) -> None:
+    def __init__(self, pages: _Pages[Page], items_of: Callable[[Page], Iterable[Item] | None]) -> None:
         self._pages = pages
         self._items_of = items_of
         self._items: Iterator[Item] = iter(())
@@ -112,4 +139,8 @@ class _Items(Generic[Page, Item]):
         while True:
             for item in self._items:
                 return item
-            self._items = iter(self._items_of(await anext(self._pages)) or ())
+            page = await anext(self._pages)
+            try:
+                self._items = iter(self._items_of(page) or ())
+            except ValueError as error:
+                raise self._pages.unreadable(error) from None

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import attrs
 from attrs.validators import ge, instance_of
 
-from .errors import CallError, StatusError, TransportError
+from .errors import CallError, OutcomeUnknownError, SpapiError, StatusError, TransportError
 from .events import Emit, Retried
 from .middleware import Middleware, Next
 from .operation import Call, Reply
@@ -74,16 +74,46 @@ def retrying(
     """Make the retry stage: it repeats a call as the policy says, but never past the call's deadline."""
 
     async def retry(call: Call, next_: Next) -> Reply:
+        open_error: CallError | None = None  # of the attempt that may have been done, if any
         while True:
             try:
                 return await next_(call)
             except CallError as error:
+                open_error = error if _is_open(error) else None if _is_settled(error) else open_error
                 delay = policy.delay(error, call.attempt, random())
                 if delay is None or (call.deadline is not None and clock() + delay > call.deadline):
+                    if call.made_key is not None and open_error is not None:
+                        raise _outcome_unknown(call, call.made_key, open_error) from error
                     raise
                 reason = f"{type(error).__name__}: {error.message}"
                 emit(Retried(operation=call.operation.key, attempt=call.attempt, delay=delay, reason=reason))
+            except SpapiError as error:  # no token for a further attempt
+                if call.made_key is not None and open_error is not None:
+                    raise _outcome_unknown(call, call.made_key, open_error) from error
+                raise
             await sleep(delay)
             call = attrs.evolve(call, attempt=call.attempt + 1)
 
     return retry
+
+
+def _is_open(error: CallError) -> bool:
+    """Whether Amazon may have done the call all the same."""
+    if isinstance(error, TransportError):
+        return error.had_begun
+    return isinstance(error, StatusError) and (error.status >= 500 or error.status == 408)
+
+
+def _is_settled(error: CallError) -> bool:
+    """Whether Amazon answered the request itself, so that an earlier attempt had not been done either."""
+    return isinstance(error, StatusError) and 400 <= error.status < 500 and error.status not in (401, 403, 408, 429)
+
+
+def _outcome_unknown(call: Call, key: str, error: CallError) -> OutcomeUnknownError:
+    """Say that the caller's own repeat could do it twice: he does not have the key that makes one harmless."""
+    return OutcomeUnknownError(
+        f"it may have been done or not, and only a repeat with the idempotency key {key} is safe: {error.message}",
+        operation=error.operation,
+        attempt=call.attempt,
+        request_id=error.request_id,
+    )

@@ -15,19 +15,23 @@ import pytest
 
 from spapi_async import (
     Application,
+    ArgumentError,
     AuthError,
     ClientClosedError,
     ConfigError,
     ForbiddenError,
     Marketplace,
     OutcomeUnknownError,
+    Priority,
     Region,
     RetryPolicy,
     SellingPartner,
+    Timeouts,
     UsagePlan,
 )
+from spapi_async.apis.orders_v0 import OrdersV0
 from spapi_async.apis.orders_v0.operations import GET_ORDERS
-from spapi_async.events import Event, Retried, TokenRefreshed
+from spapi_async.events import Event, ReplyDeviated, Retried, TokenRefreshed, Waited
 from spapi_async.middleware import Next
 from spapi_async.operation import Call, Reply
 
@@ -101,6 +105,119 @@ async def test_a_call(make: Callable[..., SellingPartner], amazon: Amazon) -> No
             "client_secret": ["the-client-secret"],
         }
     ]
+
+
+async def test_a_raw_reply(make: Callable[..., SellingPartner], amazon: Amazon) -> None:
+    """`with_raw_response` gives status, headers and the body as it came, and the model when it is asked for."""
+    amazon.outcomes = [httpx.Response(200, json=ORDERS, headers={"x-amzn-RateLimit-Limit": "0.0167"})]
+    async with make() as sp:
+        reply = await sp.with_raw_response.orders_v0.get_orders(marketplace_ids=[Marketplace.US])
+    assert (reply.status, reply.rate_limit, reply.json()) == (200, 0.0167, ORDERS)
+    assert reply.parse().payload.orders[0].order_status == "Unshipped"
+
+
+async def test_a_request_of_what_is_not_generated(make: Callable[..., SellingPartner], amazon: Amazon) -> None:
+    """`request` passes all stages: the token, the usage plan, the retries, the errors."""
+    events: list[Event] = []
+    amazon.outcomes = [httpx.Response(200, json={"a": 1}), httpx.Response(503), httpx.Response(204)]
+    plan = UsagePlan(rate=10, burst=1)
+    async with make(on_event=events.append) as sp:
+        path = "/things/v1/{id}"
+        first = await sp.request("GET", path, path_parameters={"id": "1"}, query={"q": [1, 2]}, plan=plan)
+        second = await sp.request("GET", path, path_parameters={"id": "2"}, plan=plan, repeatable=True)
+    assert first.json() == first.parse() == {"a": 1}
+    assert (second.status, second.json()) == (204, None)
+    assert [request.url.raw_path for request in amazon.requests] == [
+        b"/things/v1/1?q=1%2C2", b"/things/v1/2", b"/things/v1/2",
+    ]  # fmt: skip
+    assert {request.headers["x-amz-access-token"] for request in amazon.requests} == {"Atza|1"}
+    assert {event.operation for event in events if isinstance(event, Waited)} == {"request.GET /things/v1/{id}"}
+
+
+async def test_a_request_is_not_repeated_on_our_own_decision(
+    make: Callable[..., SellingPartner], amazon: Amazon
+) -> None:
+    """A request that is not said to be repeatable may have been done: that is raised, and it is sent once."""
+    amazon.outcomes = [httpx.Response(500)]
+    async with make() as sp:
+        with pytest.raises(OutcomeUnknownError, match="POST /things/v1"):
+            await sp.request("POST", "/things/v1", body={"a": 1})
+    assert len(amazon.requests) == 1
+
+
+async def test_a_grantless_request(make: Callable[..., SellingPartner], amazon: Amazon) -> None:
+    """With a scope, a request travels with a token of that scope."""
+    async with make(refresh_token=None) as sp:
+        await sp.request("GET", "/things/v1", grantless_scope="sellingpartnerapi::things")
+    assert amazon.grants[0]["scope"] == ["sellingpartnerapi::things"]
+
+
+async def test_without_validation(make: Callable[..., SellingPartner], amazon: Amazon) -> None:
+    """`validate=False` sends what Amazon's model forbids: for a client, or for the calls of a view."""
+    async with make() as sp:
+        with pytest.raises(ArgumentError):
+            await sp.orders_v0.get_orders(marketplace_ids=[])
+        await sp.with_options(validate=False).orders_v0.get_orders(marketplace_ids=[])
+        with pytest.raises(ArgumentError):
+            await sp.orders_v0.get_orders(marketplace_ids=[])
+    async with make(validate=False) as sp:
+        await sp.orders_v0.get_orders(marketplace_ids=[])
+        with pytest.raises(ArgumentError):
+            await sp.with_options(validate=True).orders_v0.get_orders(marketplace_ids=[])
+    assert len(amazon.requests) == 2
+
+
+async def test_strict(make: Callable[..., SellingPartner], amazon: Amazon, caplog: pytest.LogCaptureFixture) -> None:
+    """`strict=True` tells what differs from the model, as an event and as a warning; the result is the same."""
+    events: list[Event] = []
+    orders = {"payload": {"Orders": [{"AmazonOrderId": "1", "BuyerName": "Jane Doe"}]}}
+    amazon.outcomes = [httpx.Response(200, json=orders, headers={"x-amzn-RequestId": "id-1"})]
+    async with make(strict=True, on_event=events.append) as sp:
+        reply = await sp.orders_v0.get_orders(marketplace_ids=[Marketplace.US])
+    assert reply.payload.orders[0].amazon_order_id == "1"
+    [event] = [event for event in events if isinstance(event, ReplyDeviated)]
+    assert (event.operation, event.request_id) == ("orders_v0.get_orders", "id-1")
+    assert sorted(event.deviations) == [
+        "payload.Orders[0].BuyerName: is not in the model",
+        "payload.Orders[0].LastUpdateDate: is required, and missing",
+        "payload.Orders[0].OrderStatus: is required, and missing",
+        "payload.Orders[0].PurchaseDate: is required, and missing",
+    ]
+    [record] = [record for record in caplog.records if "model says" in record.message]
+    assert record.levelno == logging.WARNING
+    assert "Jane Doe" not in caplog.text
+
+
+async def test_views(make: Callable[..., SellingPartner], amazon: Amazon) -> None:
+    """A view gives its calls its options, shares everything else, and can be closed without any effect."""
+    calls: list[Call] = []
+
+    async def note(call: Call, next_: Next) -> Reply:
+        calls.append(call)
+        return await next_(call)
+
+    async with make(middleware=[note]) as sp:
+        urgent = sp.with_options(priority=Priority.INTERACTIVE, deadline=30.0)
+        async with urgent.with_options(timeout=Timeouts(read=1)) as view:
+            await view.orders_v0.get_order(order_id="1")
+        before = anyio.current_time()
+        await urgent.orders_v0.get_order(order_id="2")
+        await sp.orders_v0.get_order(order_id="3")
+        assert urgent.orders_v0 is urgent.orders_v0 is not sp.orders_v0
+        assert urgent.scheduler is sp.scheduler
+    first, second, third = calls
+    assert (first.priority, first.timeout) == (Priority.INTERACTIVE, Timeouts(read=1))
+    assert (second.priority, second.timeout) == (Priority.INTERACTIVE, None)
+    assert second.deadline == pytest.approx(before + 30.0, abs=5)
+    assert (third.priority, third.deadline) == (Priority.NORMAL, None)
+    assert len(amazon.grants) == 1
+
+
+async def test_an_api_that_you_generated_yourself(make: Callable[..., SellingPartner]) -> None:
+    """`api` binds any generated class to the client."""
+    async with make() as sp:
+        reply = await sp.api(OrdersV0).get_orders(marketplace_ids=[Marketplace.US])
+    assert reply.payload.orders[0].order_status == "Unshipped"
 
 
 async def test_a_grantless_call_by_itself(make: Callable[..., SellingPartner], amazon: Amazon) -> None:
@@ -396,7 +513,10 @@ async def test_a_wrong_secret_is_one_clear_error(make: Callable[..., SellingPart
     async with make(transport=httpx.MockTransport(refuse)) as sp:
         with pytest.raises(AuthError) as caught:
             await sp.orders_v0.get_orders(marketplace_ids=[Marketplace.US], created_after=AFTER)
-    assert str(caught.value) == ("orders_v0.get_orders: no access token: invalid_client: Client authentication failed")
+    assert str(caught.value) == (
+        "orders_v0.get_orders: no access token: invalid_client: Client authentication failed "
+        "(status 401, safe to repeat: no)"
+    )
     assert caught.value.is_permanent
 
 

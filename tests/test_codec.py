@@ -38,6 +38,7 @@ NAMED = {"operation": "orders_v0.get_orders", "request_id": "r-1"}
         [{"code": "A", "message": "b", "details": "c"}],
         {"code": "A", "message": "b", "details": "c"},
         {"Errors": [{"Code": "A", "Message": "b", "details": "c"}]},
+        {"error": {"code": "A", "message": "b", "details": "c"}},
     ],
 )
 def test_errors_in_every_shape(body: Any) -> None:
@@ -87,7 +88,9 @@ def test_errors_never_raise(content: Any) -> None:
 
 def test_errors_nested_without_end() -> None:
     """Lists within lists, as deep as the parser goes, hold no problem; Python could not follow them."""
-    assert parse_errors(b"[" * 1000 + b"]" * 1000) == ()
+    deep = b"[" * 1000 + b"]" * 1000
+    assert parse_errors(deep) == ()
+    assert parse_errors(b'{"message": "a", "details": ' + deep + b"}") == (Problem("", "a", ""),)
 
 
 # -- replies

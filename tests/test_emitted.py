@@ -187,10 +187,10 @@ def test_whatever_comes_a_method_returns_or_raises_what_it_says(module: str, cha
             async def send(_: Any, reply: Reply = reply) -> Reply:
                 return reply
 
-            method = getattr(client(send), operation.name)
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(base, "make_call", lambda operation, _: Operation.call(operation))
-                found = attempt(run, wait(method(**{parameter.argument: None for parameter in operation.parameters})))
+            method = getattr(client(send, validate=False), operation.name)
+            in_path = {parameter.argument for parameter in operation.parameters if parameter.location == "path"}
+            arguments = {parameter.argument: None for parameter in operation.parameters} | dict.fromkeys(in_path, "x")
+            found = attempt(run, wait(method(**arguments)))
             if isinstance(found, DecodeError | StatusError):
                 assert found.body == body
                 assert isinstance(found, DecodeError) or found.errors

@@ -130,6 +130,13 @@ def test_facts_that_the_models_lack() -> None:
     assert facts("notifications_v1.send_test_notification").sandbox_only
     assert facts("messaging_v1.create_amazon_motors").retired == "withdrawn by Amazon 2026-01-30"
     assert facts("app_integrations_2024_04_01.create_notification").roles == ("Notifications in Seller Central",)
+    assert facts("messaging_v1.create_warranty").roles == ("Buyer Communication",)
+    assert facts("supply_sources_2020_07_01.get_supply_source").roles == ("Selling Partner Insights",)
+    assert facts("customer_feedback_2024_06_01.get_item_review_topics").roles == (
+        "Brand Analytics",
+        "Selling Partner Insights",
+    )
+    assert facts("notifications_v1.create_destination").roles == ()  # grantless: it takes none
 
 
 # -- against Amazon's models

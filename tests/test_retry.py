@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import pytest
 from hypothesis import given, strategies as st
 
 from spapi_async.errors import (
+    AuthError,
     BadRequestError,
     CallError,
     ConnectError,
+    ForbiddenError,
     OutcomeUnknownError,
     QueueFullError,
     QuotaExceededError,
     ReadTimeoutError,
     ServerError,
+    SpapiError,
     StatusError,
     ThrottleTimeoutError,
 )
@@ -100,7 +105,7 @@ def test_a_policy_is_checked(wrong: dict[str, float]) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 class TestStage:
-    async def call(self, outcomes: list[CallError | None], **facts: float) -> tuple[object, list[float], list[Event]]:
+    async def call(self, outcomes: list[SpapiError | None], **facts: Any) -> tuple[object, list[float], list[Event]]:
         """Run one call whose attempts end as listed; its result, the waits, and the events."""
         waits: list[float] = []
         events: list[Event] = []
@@ -119,7 +124,7 @@ class TestStage:
         stage = retrying(RetryPolicy(), sleep=sleep, random=lambda: 0.5, clock=lambda: 100.0, emit=events.append)
         try:
             result: object = await stage(attrs.evolve(OPERATION.call(), **facts), next_)
-        except CallError as error:
+        except SpapiError as error:
             result = error
         assert attempts == list(range(1, len(attempts) + 1))
         return result, waits, events
@@ -142,3 +147,30 @@ class TestStage:
         result, waits, _ = await self.call([SERVER_FAULT, None], deadline=100.2)
         assert result is SERVER_FAULT
         assert waits == []
+
+    @pytest.mark.parametrize(
+        ("outcomes", "is_open"),
+        [
+            ([SERVER_FAULT] * 4, True),
+            ([READ_SILENCE, NEVER_CONNECTED, NEVER_CONNECTED, NEVER_CONNECTED], True),
+            ([READ_SILENCE, ThrottleTimeoutError("late", **NAMED)], True),
+            ([READ_SILENCE, AuthError("refused", is_permanent=True)], True),
+            ([READ_SILENCE, ForbiddenError(status=403, is_retry_safe=False, **NAMED)], True),
+            ([NEVER_CONNECTED] * 4, False),
+            ([AuthError("refused", is_permanent=True)], False),
+            ([READ_SILENCE, BadRequestError(status=400, is_retry_safe=False, **NAMED)], False),
+        ],
+    )
+    async def test_a_key_that_was_made_here(
+        self, outcomes: list[SpapiError | None], is_open: bool, anyio_backend: str
+    ) -> None:
+        """A caller who gave no idempotency key cannot repeat safely once the call may have been done: he is told so."""
+        result, *_ = await self.call(outcomes, made_key="key-1")
+        if is_open:
+            assert isinstance(result, OutcomeUnknownError)
+            assert "key-1" in str(result)
+            assert result.is_retry_safe is False
+            assert result.__cause__ is outcomes[-1]
+        else:
+            assert result is outcomes[-1]
+        assert (await self.call(outcomes))[0] is outcomes[-1]

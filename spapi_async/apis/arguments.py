@@ -2,12 +2,13 @@
 
 What can be known beforehand is worked out once per operation (`_Steps`), since calls are many: a call then costs a few
 microseconds. All that is wrong is named at once. Amazon's limits are facts for checking; its lists of values are not,
-since it adds some at any time.
+since it adds some at any time. The limits drift too: with `validate=False` only what cannot be sent is refused.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
@@ -25,7 +26,7 @@ from ..operation import Call, Operation, Parameter
 __all__ = ["make_call"]
 
 Problems = list[str]
-Write = Callable[[Any, Problems], str]  # Any: arguments may be anything until they are checked
+Write = Callable[[Any, "_Draft"], str]  # Any: arguments may be anything until they are checked
 Limits = Sequence[tuple[str, Any]]
 """Names of limits as in `Parameter`, each with its bound: a number or a pattern."""
 
@@ -33,54 +34,64 @@ _LIMITS = ("minimum", "maximum", "min_length", "max_length", "min_items", "max_i
 _NUMBERS = (int, float, Decimal)
 
 
-def make_call(operation: Operation, arguments: Mapping[str, Any]) -> Call:
+def make_call(operation: Operation, arguments: Mapping[str, Any], *, validate: bool = True) -> Call:
     """Check the arguments of a call and make it.
 
     Args:
         operation: What is called.
         arguments: By their names in Python, in the order in which they are to be sent; None is not sent.
+        validate: False sends also what breaks the operation's rules (a limit, a type, something required that is
+            missing), as long as it can be written at all.
 
     Raises:
-        ArgumentError: Some break the operation's rules; it names all of them.
+        ArgumentError: Some break the operation's rules, or cannot be sent; it names all of them.
     """
     steps = _steps(operation)
-    draft = _Draft()
+    draft = _Draft(validate)
     for name, value in arguments.items():
         if value is not None:
             steps.take[name](value, draft)
     for name in steps.required:
         if arguments.get(name) is None:
-            draft.problems.append(f"{name} is required")
-    if draft.problems:
-        raise ArgumentError(operation.key, draft.problems)
-    if operation.idempotency_header and operation.idempotency_header not in draft.headers:
-        # One key per call, not per attempt: it is what makes a second attempt harmless.
-        draft.headers[operation.idempotency_header] = str(uuid.uuid4())
+            # A path with a hole in it is another operation's, or nobody's.
+            (draft.unsendable if name in steps.in_path else draft.problems).append(f"{name} is required")
+    if draft.problems or draft.unsendable:
+        problems = [*draft.unsendable, *draft.problems] if validate else draft.unsendable
+        if problems:
+            raise ArgumentError(operation.key, problems)
     try:
-        return operation.call(draft.path, draft.query, draft.headers, draft.body)
+        call = operation.call(draft.path, draft.query, draft.headers, draft.body)
     except UnicodeEncodeError:  # half of a surrogate pair
         raise ArgumentError(operation.key, ["an argument holds characters that UTF-8 cannot write"]) from None
+    if operation.idempotency_header and operation.idempotency_header not in draft.headers:
+        # One key per call, not per attempt: it is what makes a second attempt harmless.
+        key = str(uuid.uuid4())
+        call = attrs.evolve(call.with_header(operation.idempotency_header, key), made_key=key)
+    return call
 
 
 class _Draft:
-    """A call in the making."""
+    """A call in the making, and what is wrong with it: what breaks Amazon's rules, and what cannot be sent at all."""
 
-    __slots__ = ("body", "headers", "path", "problems", "query")
+    __slots__ = ("body", "headers", "path", "problems", "query", "unsendable", "validate")
 
-    def __init__(self) -> None:
+    def __init__(self, validate: bool) -> None:
+        self.validate = validate
         self.path: dict[str, str] = {}
         self.query: list[tuple[str, str]] = []
         self.headers: dict[str, str] = {}
         self.body = b""
         self.problems: Problems = []
+        self.unsendable: Problems = []
 
 
 class _Steps:
     """What is done with each argument of one operation."""
 
-    __slots__ = ("required", "take")
+    __slots__ = ("in_path", "required", "take")
 
     def __init__(self, operation: Operation) -> None:
+        self.in_path = {parameter.argument for parameter in operation.parameters if parameter.location == "path"}
         self.required = tuple(parameter.argument for parameter in operation.parameters if parameter.required)
         self.take: dict[str, Callable[[Any, _Draft], None]] = {
             parameter.argument: _step(operation, parameter) for parameter in operation.parameters
@@ -98,36 +109,36 @@ def _step(operation: Operation, parameter: Parameter) -> Callable[[Any, _Draft],
         case "body":
 
             def take(value: Any, draft: _Draft) -> None:
-                draft.body = _write_body(operation, parameter, value, draft.problems)
+                draft.body = _write_body(operation, parameter, value, draft)
 
         case "path":
             write = _writer(parameter)
 
             def take(value: Any, draft: _Draft) -> None:
-                draft.path[name] = text = write(value, draft.problems)
+                draft.path[name] = text = write(value, draft)
                 # Either would name another path than the operation's.
                 if value == "" or not {".", ".."}.isdisjoint(text.split("/")):
-                    draft.problems.append(f"{argument} is {value!r}, which is no part of a path")
+                    draft.unsendable.append(f"{argument} is {value!r}, which is no part of a path")
 
         case "header":
             write = _writer(parameter)
 
             def take(value: Any, draft: _Draft) -> None:
-                draft.headers[name] = text = write(value, draft.problems)
+                draft.headers[name] = text = write(value, draft)
                 if not (text.isascii() and text.isprintable()):
-                    draft.problems.append(f"{argument} holds characters that a header cannot")
+                    draft.unsendable.append(f"{argument} holds characters that a header cannot")
 
         case "query" if parameter.collection == "multi":
             items = _items_of(parameter)
 
             def take(value: Any, draft: _Draft) -> None:
-                draft.query += [(name, item) for item in items(value, draft.problems)]
+                draft.query += [(name, item) for item in items(value, draft)]
 
         case "query":
             write = _writer(parameter)
 
             def take(value: Any, draft: _Draft) -> None:
-                draft.query.append((name, write(value, draft.problems)))
+                draft.query.append((name, write(value, draft)))
 
     return take
 
@@ -139,34 +150,34 @@ def _writer(parameter: Parameter) -> Write:
     match parameter.type:
         case "array":
             items = _items_of(parameter)
-            return lambda value, problems: ",".join(items(value, problems))
+            return lambda value, draft: ",".join(items(value, draft))
         case "string" if parameter.format in {"date-time", "date"}:
             return _moment_writer(parameter)
         case "string":
 
-            def write(value: Any, problems: Problems) -> str:
+            def write(value: Any, draft: _Draft) -> str:
                 if not isinstance(value, str):
-                    return _wrong(argument, "a str", value, problems)
+                    return _wrong(argument, "a str", value, draft)
                 if limits:
-                    check_limits(argument, value, limits, problems)
+                    check_limits(argument, value, limits, draft.problems)
                 return str.__str__(value)  # of a member of an enumeration, its value
 
         case "boolean":
 
-            def write(value: Any, problems: Problems) -> str:
+            def write(value: Any, draft: _Draft) -> str:
                 if value.__class__ is bool:
                     return "true" if value else "false"
                 # Some are strings on the wire, with these two values.
-                return value if value in ("true", "false") else _wrong(argument, "a bool", value, problems)
+                return value if value in ("true", "false") else _wrong(argument, "a bool", value, draft)
 
         case "integer" | "number":
             types, words = ((int,), "an int") if parameter.type == "integer" else (_NUMBERS, "a number")
 
-            def write(value: Any, problems: Problems) -> str:
+            def write(value: Any, draft: _Draft) -> str:
                 if not isinstance(value, types) or isinstance(value, bool):  # a bool is an int in Python, not in JSON
-                    return _wrong(argument, words, value, problems)
+                    return _wrong(argument, words, value, draft)
                 if limits:
-                    check_limits(argument, value, limits, problems)
+                    check_limits(argument, value, limits, draft.problems)
                 return str(value)
 
         case other:
@@ -179,39 +190,38 @@ def _moment_writer(parameter: Parameter) -> Write:
     is_date = parameter.format == "date"
     words = "a date or a str" if is_date else "a datetime or a str"
 
-    def write(value: Any, problems: Problems) -> str:
+    def write(value: Any, draft: _Draft) -> str:
         if isinstance(value, str):
             return value
         if not isinstance(value, date) or isinstance(value, datetime) == is_date:
-            return _wrong(argument, words, value, problems)
+            return _wrong(argument, words, value, draft)
         try:
             return str(write_time(value))
         except ValueError as error:
-            problems.append(f"{argument}: {error}")
+            draft.unsendable.append(f"{argument}: {error}")  # without a zone nobody knows what is meant
             return ""
 
     return write
 
 
-def _items_of(parameter: Parameter) -> Callable[[Any, Problems], list[str]]:
+def _items_of(parameter: Parameter) -> Callable[[Any, _Draft], list[str]]:
     """Return the function that checks an array and writes each of its items."""
     argument, double = parameter.argument, parameter.double_encoded
     limits = [(name, bound) for name in ("min_items", "max_items") if (bound := getattr(parameter, name)) is not None]
 
-    def items(value: Any, problems: Problems) -> list[str]:
+    def items(value: Any, draft: _Draft) -> list[str]:
         if not isinstance(value, list | tuple):
             # A str is a sequence of letters: taken for a list, it would ask for marketplaces "A", "T", "V" ...
-            _wrong(argument, "a list of str", value, problems)
-            return []
+            return [_wrong(argument, "a list of str", value, draft)]
         if not value:
-            problems.append(f"{argument} is empty: leave it out, or give at least one")
+            draft.problems.append(f"{argument} is empty: leave it out, or give at least one")
         elif limits:
-            check_limits(argument, value, limits, problems)
-        for item in value:
-            if not isinstance(item, str):
-                _wrong(argument, "a list of str", item, problems, "holds")
-                return []
-        return [_encode_once_more(item) for item in value] if double else [str.__str__(item) for item in value]
+            check_limits(argument, value, limits, draft.problems)
+        texts = [
+            str.__str__(item) if isinstance(item, str) else _wrong(argument, "a list of str", item, draft, "holds")
+            for item in value
+        ]
+        return [_encode_once_more(text) for text in texts] if double else texts
 
     return items
 
@@ -221,9 +231,15 @@ def _encode_once_more(text: str) -> str:
     return text.replace("%", "%25").replace("+", "%2B").replace(",", "%2C")
 
 
-def _wrong(argument: str, words: str, value: object, problems: Problems, verb: str = "is") -> str:
-    # The value itself stays out: it may be a secret or a buyer's.
-    problems.append(f"{argument} must be {words}, and {verb} {_a(type(value).__name__)}")
+def _wrong(argument: str, words: str, value: object, draft: _Draft, verb: str = "is") -> str:
+    """Note a wrong type, and return the value as it is sent all the same where nothing is checked."""
+    _note_type(argument, words, value, draft.problems, verb)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int | float | Decimal):
+        return str.__str__(value) if isinstance(value, str) else str(value)
+    if not draft.validate:
+        _note_type(argument, words, value, draft.unsendable, verb)
     return ""
 
 
@@ -263,8 +279,9 @@ def check_limits(label: str, value: Any, limits: Limits, problems: Problems) -> 
     return None
 
 
-def _note_type(label: str, words: str, value: object, problems: Problems) -> None:
-    _wrong(label, words, value, problems)
+def _note_type(label: str, words: str, value: object, problems: Problems, verb: str = "is") -> None:
+    # The value itself stays out: it may be a secret or a buyer's.
+    problems.append(f"{label} must be {words}, and {verb} {_a(type(value).__name__)}")
 
 
 def _breaks(limit: str, value: Any, bound: Any) -> bool:
@@ -279,14 +296,25 @@ def _needs(limit: str, bound: Any) -> str:
     return f"{'needs' if limit.startswith('min') else 'may have'} {_at(limit)} {bound}"
 
 
-def _write_body(operation: Operation, parameter: Parameter, value: Any, problems: Problems) -> bytes:
+def _write_body(operation: Operation, parameter: Parameter, value: Any, draft: _Draft) -> bytes:
     """Check a body, given as models or as plain data, and encode it."""
+    if draft.validate:
+        _check_body(operation, parameter, value, draft.problems)
+        if draft.problems:
+            return b""
+    try:
+        return encode(value)
+    except (TypeError, ValueError) as error:  # orjson wraps what a function of ours raised
+        draft.unsendable.append(f"body: {error.__cause__ or error}")
+        return b""
+
+
+def _check_body(operation: Operation, parameter: Parameter, value: Any, problems: Problems) -> None:
     words = f"{_a(parameter.model)} or a dict" if parameter.model else "a dict"
     values = [value]
     if parameter.type == "array":
         if not isinstance(value, list | tuple):
-            _wrong("body", f"a list, each item {words}", value, problems)
-            return b""
+            return _note_type("body", f"a list, each item {words}", value, problems)
         values = list(value)
     model = _model(operation, parameter.model) if parameter.model else None
     for index, item in enumerate(values):
@@ -295,14 +323,8 @@ def _write_body(operation: Operation, parameter: Parameter, value: Any, problems
             if model is not None:
                 _check_fields(model, item, label, problems)
         else:
-            _wrong(label, words, item, problems)
-    if problems:
-        return b""
-    try:
-        return encode(value)
-    except (TypeError, ValueError) as error:  # orjson wraps what a function of ours raised
-        problems.append(f"body: {error.__cause__ or error}")
-        return b""
+            _note_type(label, words, item, problems)
+    return None
 
 
 def get(operation: Operation, body: Any, place: Sequence[str]) -> Any:  # Any: models or plain data, down to any value
@@ -342,7 +364,20 @@ def _part(model: Any, name: str) -> Any:
 
 
 def _model(operation: Operation, name: str) -> Any:  # Any: a generated class, with its facts in class variables
-    return getattr(import_module(f"{__package__}.{operation.module}.models"), name)
+    return getattr(import_module(f"{_package(operation)}.models"), name)
+
+
+@cache
+def _package(operation: Operation) -> str:
+    """Name the package that an operation is of: one of ours, or one that a user generated from newer models.
+
+    A user's `orders_v0` has models of its own, so the name of the module does not tell; who made the operation does.
+    """
+    name = f"{operation.module}.operations"
+    for found, module in list(sys.modules.items()):
+        if (found == name or found.endswith(f".{name}")) and operation in getattr(module, "OPERATIONS", ()):
+            return found.removesuffix(".operations")
+    return f"{__package__}.{operation.module}"
 
 
 def _check_fields(model: Any, value: Any, label: str, problems: Problems) -> None:
@@ -372,4 +407,4 @@ def _check_part(part: Any, value: Any, label: str, problems: Problems) -> None:
     if isinstance(value, Mapping | part):
         _check_fields(part, value, label, problems)
     else:
-        _wrong(label, f"{_a(part.__name__)} or a dict", value, problems)
+        _note_type(label, f"{_a(part.__name__)} or a dict", value, problems)

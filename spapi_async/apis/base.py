@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
 from functools import cache, partial
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import attrs
 
-from ..codec import decode, decode_list, decode_object, parse_errors
-from ..errors import StatusError
+from ..codec import decode, decode_list, decode_object, load, parse_errors, read_number
+from ..errors import DecodeError, StatusError
 from ..operation import Call, Operation, Reply
 from ..paging import Pager
 from .arguments import get, make_call, put
+from .raw import RawResponse
+
+if TYPE_CHECKING:
+    from .deviations import Deviation
+
+    Report = Callable[[Operation, Reply, list[Deviation]], None]
 
 __all__ = ["Api", "Paging"]
 
@@ -53,16 +60,37 @@ class Paging:
         return {**kept, **self.switch, name: value}
 
     def token_of(self, operation: Operation, given: Mapping[str, Any], page: Any, token: str | None) -> str | None:
-        """Return the token of the page after this one."""
+        """Return the token of the page after this one.
+
+        Raises:
+            ValueError: It, or what it is counted from, is of another type than the model's.
+        """
         found = _follow(self.token, page)
         if not self.is_total:
+            if found is not None and not isinstance(found, str | int):
+                raise ValueError(f"the token of its next page is no text, but of the type {type(found).__name__}")
             return found if found is None else str(found)
         name, *place = self.argument
         here = int(token) if token is not None else get(operation, given[name], place) or 0
-        items = _follow(self.items, page)
-        if not isinstance(found, int) or not items or here + len(items) >= found:
+        items = self.items_of(page)
+        total = read_number(found)
+        if total is not None and not isinstance(total, int | float):
+            raise ValueError(f"the number of all items is no number, but of the type {type(found).__name__}")
+        if not total or not items or here + len(items) >= total:
             return None
         return str(here + len(items))
+
+    def items_of(self, page: Any) -> list[Any] | None:
+        """Return the items of a page.
+
+        Raises:
+            ValueError: They are no list.
+        """
+        items = _follow(self.items, page)
+        if items is not None and not isinstance(items, list):
+            # A model keeps a value of another type as it is, and some of these can be iterated: a text by its letters.
+            raise ValueError(f"the items of its page are no list, but of the type {type(items).__name__}")
+        return items
 
 
 class Api:
@@ -70,62 +98,104 @@ class Api:
 
     Args:
         send: Sends a call through all stages.
+        validate: False sends also arguments that break the operation's rules, as long as they can be written at all.
+        report: Is told where replies are not as their model says; None does not compare them.
     """
 
-    def __init__(self, send: Callable[[Call], Awaitable[Reply]]) -> None:
+    def __init__(
+        self, send: Callable[[Call], Awaitable[Reply]], *, validate: bool = True, report: Report | None = None
+    ) -> None:
         self._send = send
+        self._validate = validate
+        self._report = report
+        self._is_raw = False
+
+    def as_raw(self) -> Self:
+        """Return a copy whose methods give a `RawResponse`; the generated `...WithRawResponse` types them so."""
+        other = copy(self)
+        other._is_raw = True
+        return other
 
     # The arguments are Any here: the generated methods have typed them, and `make_call` checks what they really are.
     # Some are called `operation` too, hence the slash.
 
     async def _call(self, operation: Operation, result: type[T], /, **arguments: Any) -> T:
         """Make a call whose reply is a model."""
-        return _read(operation, result, await self._exchange(operation, arguments))
+        reply = await self._exchange(operation, arguments)
+        return self._result(operation, reply, result, partial(_read_model, operation, result))
 
     async def _call_or_none(self, operation: Operation, result: type[T], /, **arguments: Any) -> T | None:
         """Make a call whose reply is a model, or nothing (204)."""
         reply = await self._exchange(operation, arguments)
-        return None if reply.status == 204 else _read(operation, result, reply)
+        wanted = None if reply.status == 204 else result
+        return self._result(operation, reply, wanted, partial(_read_model_or_none, operation, wanted))
 
     async def _call_list(self, operation: Operation, item: type[T], /, **arguments: Any) -> list[T]:
         """Make a call whose reply is a list of models."""
         reply = await self._exchange(operation, arguments)
-        return decode_list(item, reply.body, operation=operation.key, request_id=reply.request_id)
+        return self._result(operation, reply, list[item], partial(_read_list, operation, item))  # type: ignore[valid-type]
 
     async def _call_object(self, operation: Operation, /, **arguments: Any) -> dict[str, Any]:
         """Make a call whose reply is an object without a model."""
         reply = await self._exchange(operation, arguments)
-        return decode_object(reply.body, operation=operation.key, request_id=reply.request_id)
+        return self._result(operation, reply, dict[str, Any], partial(_read_object, operation))
 
     async def _call_by_status(self, operation: Operation, results: Mapping[int, type[T]], /, **arguments: Any) -> T:
         """Make a call whose reply is another model for each status; an unknown status is read as the first."""
         reply = await self._exchange(operation, arguments)
-        return _read(operation, results.get(reply.status) or next(iter(results.values())), reply)
+        result = results.get(reply.status) or next(iter(results.values()))
+        return self._result(operation, reply, result, partial(_read_model, operation, result))
 
     async def _call_without_reply(self, operation: Operation, /, **arguments: Any) -> None:
         """Make a call whose reply has no body, or none that its model tells of."""
-        await self._exchange(operation, arguments)
+        reply = await self._exchange(operation, arguments)
+        return self._result(operation, reply, None, _read_nothing)
 
     def _exchange(self, operation: Operation, arguments: Mapping[str, Any]) -> Awaitable[Reply]:
         if operation.retired is not None:
             # Up from here: the method below, the generated one, and who called that.
             warnings.warn(f"{operation.key}: {operation.retired}", DeprecationWarning, stacklevel=4)
-        return self._send(make_call(operation, arguments))
+        return self._send(make_call(operation, arguments, validate=self._validate))
 
     def _pages(
         self, operation: Operation, result: type[Page], item: type[Item], paging: Paging, /, **arguments: Any
     ) -> Pager[Page, Item]:
         """Make a pager; the first call is made when it is awaited or iterated."""
 
-        async def fetch(token: str | None) -> Page:
+        async def fetch(token: str | None) -> tuple[Page, Reply]:
             follow, given = operation, arguments
             if token is not None:
                 follow = paging.follow or operation
                 given = paging.arguments(follow, arguments, token)
-            return _read(follow, result, await self._exchange(follow, given))
+            reply = await self._exchange(follow, given)
+            return self._result(follow, reply, result, partial(_read_model, follow, result)), reply
 
-        items_of = partial(_follow, paging.items) if paging.items else cast("Callable[[Page], list[Item]]", _alone)
+        async def first() -> Page:
+            page, _ = await fetch(None)
+            return page
+
+        if self._is_raw:
+            return cast("Pager[Page, Item]", first())  # one page: there are no items to iterate over in raw replies
+        items_of = paging.items_of if paging.items else cast("Callable[[Page], list[Item]]", _alone)
         return Pager(operation.key, fetch, partial(paging.token_of, operation, arguments), items_of)
+
+    def _result(self, operation: Operation, reply: Reply, type_: Any, read: Callable[[Reply], T]) -> T:
+        if self._report is not None:
+            self._compare(operation, reply, type_)
+        if self._is_raw:
+            return cast("T", RawResponse(operation, reply, read))
+        return read(reply)
+
+    def _compare(self, operation: Operation, reply: Reply, type_: Any) -> None:
+        from .deviations import deviations
+
+        assert self._report is not None
+        try:
+            content = load(reply.body, operation=operation.key, request_id=reply.request_id)
+        except DecodeError:
+            return  # reading it raises that, where the caller sees it
+        if type_ is not None and content is not None and (found := deviations(type_, content)):
+            self._report(operation, reply, found)
 
 
 def _follow(path: tuple[str, ...], value: Any) -> Any:  # Any: a step may be missing in a reply
@@ -138,14 +208,30 @@ def _alone(page: Page) -> list[Page]:
     return [page]
 
 
-def _read(operation: Operation, result: type[T], reply: Reply) -> T:
+def _read_list(operation: Operation, item: type[T], reply: Reply) -> list[T]:
+    return _decoded(partial(decode_list, item), operation, reply)
+
+
+def _read_object(operation: Operation, reply: Reply) -> dict[str, Any]:
+    return _decoded(decode_object, operation, reply)
+
+
+def _read_nothing(*_: object) -> None:
+    return None
+
+
+def _read_model_or_none(operation: Operation, result: type[T] | None, reply: Reply) -> T | None:
+    return None if result is None else _read_model(operation, result, reply)
+
+
+def _read_model(operation: Operation, result: type[T], reply: Reply) -> T:
     """Read a reply into a model.
 
     Raises:
         DecodeError: It is no JSON object.
         StatusError: It holds errors and nothing else: some older operations fail with a 2xx status.
     """
-    model = decode(result, reply.body, operation=operation.key, request_id=reply.request_id)
+    model = _decoded(partial(decode, result), operation, reply)
     others = _beside_errors(cast("Any", result))
     # `errors` alone is a failure; beside a payload it is a part of the reply, and stays in the model.
     if others is not None and all(getattr(model, name) is None for name in others):
@@ -160,6 +246,14 @@ def _read(operation: Operation, result: type[T], reply: Reply) -> T:
                 is_retry_safe=operation.repeatable,
             )
     return model
+
+
+def _decoded(read: Callable[..., T], operation: Operation, reply: Reply) -> T:
+    try:
+        return read(reply.body, operation=operation.key, request_id=reply.request_id)
+    except DecodeError as error:
+        error.is_retry_safe = operation.repeatable  # the codec knows operations by their names only
+        raise
 
 
 @cache

@@ -40,7 +40,7 @@ async def fetch_rdt(create: CreateRdt, method: str, path: str) -> Token:
         raise
     except CallError as error:
         raise AuthError(
-            f"no restricted data token for {method} {path}: {error}",
+            f"no restricted data token for {method} {path}: {error.message}",
             request_id=error.request_id,
             is_permanent=False,
         ) from error

@@ -8,7 +8,6 @@ taker goes on, with no `await` between: a cancelled waiter never holds one.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -28,14 +27,12 @@ from ..errors import (
 )
 from ..events import Emit, RateLearned, Throttled, Waited
 from ..middleware import Middleware, Next
-from ..operation import Call, Operation, Reply, UsagePlan
+from ..operation import Call, Operation, Reply, UsagePlan, read_rate_limit
 from .bucket import Bucket
 from .keys import Account, BucketKey
 from .queue import Queue, Ticket
 
 __all__ = ["Scheduler"]
-
-_RATE_HEADER = "x-amzn-ratelimit-limit"
 
 # Seconds. The slowest plan grows a token in three minutes; whoever asks for much more is not to be believed.
 _LONGEST_RETRY_AFTER = 300.0
@@ -175,7 +172,7 @@ class Scheduler:
 
     def _too_late(self, lane: _Lane, call: Call, predicted: float) -> ThrottleTimeoutError:
         return ThrottleTimeoutError(
-            f"its turn would come after its deadline: in {predicted:.3g} s by its usage plan ({lane.plan}), "
+            f"its turn would come after its deadline: in {round(predicted, 2):g} s by its usage plan ({lane.plan}), "
             f"with {len(lane.queue)} calls waiting",
             operation=call.operation.key,
             attempt=call.attempt,
@@ -203,7 +200,7 @@ class Scheduler:
         now = self._clock()
         bucket = lane.bucket
         bucket.observe(now - granted_at)
-        rate = _rate(headers.get(_RATE_HEADER))
+        rate = read_rate_limit(headers)
         if rate is None:
             return
         old = bucket.rate
@@ -234,14 +231,3 @@ async def _sleep(ticket: Ticket, seconds: float | None) -> None:
                 await event.wait()
     finally:
         ticket.wake = None
-
-
-def _rate(text: str | None) -> float | None:
-    """Read `x-amzn-RateLimit-Limit`; None unless it is a finite number above 0 (it is sent best-effort)."""
-    if not text:
-        return None
-    try:
-        rate = float(text)
-    except ValueError:
-        return None
-    return rate if rate > 0 and math.isfinite(rate) else None

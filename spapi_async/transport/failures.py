@@ -100,6 +100,7 @@ def status_error(call: Call, status: int, headers: Mapping[str, str], body: byte
         operation=call.operation.key,
         status=status,
         errors=parse_errors(body),
+        roles=call.operation.roles,
         headers=headers,
         body=body,
         attempt=call.attempt,

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -20,6 +21,7 @@ from spapi_async.apis.messaging_v1.operations import (
 from spapi_async.apis.orders_v0 import operations as orders
 from spapi_async.apis.tokens_2021_03_01.operations import CREATE_RESTRICTED_DATA_TOKEN
 from spapi_async.apis.uploads_2020_11_01.operations import CREATE_UPLOAD_DESTINATION_FOR_RESOURCE
+from spapi_async.codec import encode
 from spapi_async.errors import ArgumentError
 from spapi_async.marketplaces import Marketplace
 from spapi_async.operation import Operation, Parameter, UsagePlan
@@ -252,3 +254,60 @@ def test_bodies_that_are_no_json() -> None:
 def test_fields_that_are_not_in_the_model_are_sent() -> None:
     """Amazon adds fields before its models do; plain data can carry them."""
     assert make_call(CREATE_WARRANTY, {**ORDER, "body": {"new": 1}}).body == b'{"new":1}'
+
+
+def test_without_validation_what_breaks_the_rules_is_sent() -> None:
+    """With `validate=False` limits, types and missing arguments are Amazon's business."""
+    call = make_call(
+        orders.GET_ORDERS,
+        {"max_results_per_page": "5", "amazon_order_ids": ["1"] * 51, "is_ispu": "yes", "order_statuses": "Shipped"},
+        validate=False,
+    )
+    query = parse_qs(call.query)
+    assert query["MaxResultsPerPage"] == ["5"]
+    assert query["AmazonOrderIds"] == [",".join(["1"] * 51)]
+    assert query["IsISPU"] == ["yes"]
+    assert query["OrderStatuses"] == ["Shipped"]
+    assert "MarketplaceIds" not in query
+    of = operation(
+        *(
+            Parameter(name=kind, argument=kind, location="query", type=kind)
+            for kind in ("string", "integer", "number", "boolean", "array")
+        )
+    )
+    assert make_call(of, {"string": 5, "integer": True, "array": 7}, validate=False).query == (
+        "string=5&integer=true&array=7"
+    )
+    assert problems(of, string=5) == ["string must be a str, and is an int"]
+
+
+def test_without_validation_bodies_are_sent_as_they_are() -> None:
+    """With `validate=False` a body may lack fields, break limits, or be of another type than the model's."""
+    body = {"attachments": [{}] * 6, "text": None}
+    assert make_call(CREATE_WARRANTY, {**ORDER, "body": body}, validate=False).body == encode(body)
+    assert make_call(CREATE_WARRANTY, {**ORDER, "body": []}, validate=False).body == b"[]"
+    assert make_call(CREATE_WARRANTY, ORDER, validate=False).body == b""
+
+
+@pytest.mark.parametrize(
+    ("of", "arguments", "problem"),
+    [
+        (orders.GET_ORDER, {}, "order_id is required"),
+        (orders.GET_ORDER, {"order_id": ".."}, "order_id is '..', which is no part of a path"),
+        (orders.GET_ORDERS, {"created_after": datetime(2026, 1, 1)}, "created_after: a datetime without a time zone"),
+        (orders.GET_ORDERS, {"marketplace_ids": [None]}, "marketplace_ids must be a list of str, and holds a NoneType"),
+        (orders.GET_ORDERS, {"next_token": {}}, "next_token must be a str, and is a dict"),
+        (CREATE_WARRANTY, {**ORDER, "body": object()}, "body: object cannot be sent as JSON"),
+        (
+            operation(Parameter(name="X", argument="value", location="header")),
+            {"value": "a\nb"},
+            "value holds characters that a header cannot",
+        ),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_always(of: Operation, arguments: dict[str, Any], problem: str) -> None:
+    """With `validate=False` too: a path with a hole, a time without a zone, what has no form on the wire."""
+    with pytest.raises(ArgumentError) as caught:
+        make_call(of, arguments, validate=False)
+    [found] = caught.value.problems
+    assert found.startswith(problem)

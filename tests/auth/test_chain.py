@@ -185,7 +185,7 @@ async def test_an_auth_error_names_the_operation(auth: Authorising, lwa: Lwa) ->
     lwa.failure = AuthError("revoked", code="invalid_grant", is_permanent=True)
     with pytest.raises(AuthError) as caught:
         await auth.attach(PLAIN.call({"id": "1"}), Amazon())
-    assert str(caught.value) == "test_v0.get_order: no access token: invalid_grant: revoked"
+    assert str(caught.value) == "test_v0.get_order: no access token: invalid_grant: revoked (safe to repeat: no)"
 
 
 async def test_without_refresh_token_only_grantless_calls(lwa: Lwa) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
+import attrs
 import pytest
 
+from spapi_async.apis import catalog
+from spapi_async.errors import ForbiddenError
 from spapi_async.transport.failures import no_reply, status_error
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -67,3 +70,17 @@ def test_causes_that_go_round_in_circles():
     error, other = ValueError("a"), ValueError("b")
     error.__cause__, other.__cause__ = other, error
     assert reason(error) == "a"
+
+
+def test_a_403_for_a_missing_role_names_those_of_the_operation():
+    """The roles are a fact of the operation; neither the class nor whether a repeat is safe depends on them."""
+    operation = next(each for each in catalog() if each.key == "messaging_v1.create_warranty")
+    body = (
+        b'{"errors": [{"code": "Unauthorized", "message": "Access to requested resource is denied.", "details": ""}]}'
+    )
+    call = operation.call({"amazonOrderId": "1"})
+    error = status_error(call, 403, {}, body)
+    assert isinstance(error, ForbiddenError)
+    assert (error.roles, error.is_retry_safe) == (("Buyer Communication",), False)
+    without = status_error(attrs.evolve(call, operation=attrs.evolve(operation, roles=())), 403, {}, body)
+    assert (type(without), without.is_retry_safe) == (type(error), error.is_retry_safe)

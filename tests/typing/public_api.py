@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import assert_type
+from typing import Any, assert_type
 
 import httpx
 
@@ -12,6 +12,8 @@ from spapi_async import (
     AuthError,
     CallError,
     Marketplace,
+    Priority,
+    RawResponse,
     Region,
     RetryPolicy,
     SellingPartner,
@@ -20,7 +22,7 @@ from spapi_async import (
     UsagePlan,
 )
 from spapi_async.apis.messaging_v1 import CreateConfirmOrderDetailsRequest, CreateConfirmOrderDetailsResponse
-from spapi_async.apis.orders_v0 import GetOrderResponse, GetOrdersResponse, Order
+from spapi_async.apis.orders_v0 import GetOrderResponse, GetOrdersResponse, Order, OrdersV0
 from spapi_async.errors import Problem
 from spapi_async.events import Event
 from spapi_async.middleware import Next
@@ -52,6 +54,8 @@ async def one_selling_partner() -> None:
         middleware=(stage,),
         on_event=listen,
         plans={"orders_v0.get_orders": UsagePlan(rate=0.5, burst=30)},
+        validate=True,
+        strict=False,
         application_name="",
         application_version="",
     ) as sp:
@@ -101,3 +105,24 @@ def sandbox() -> None:
     httpx.ASGITransport(app=Sandbox())
     with start_process(plans={"*": UsagePlan(rate=5, burst=10)}) as running:
         SellingPartner.from_env(endpoint=running.endpoint, lwa_endpoint=running.lwa_endpoint)
+
+
+async def raw_replies(sp: SellingPartner) -> None:
+    raw = sp.with_raw_response
+    reply = await raw.orders_v0.get_orders(marketplace_ids=[Marketplace.US])
+    assert_type(reply, RawResponse[GetOrdersResponse])
+    assert_type(reply.parse().payload.orders, list[Order])
+    assert_type(reply.rate_limit, float | None)
+    assert_type(await raw.orders_v0.confirm_shipment(order_id="1", body={}), RawResponse[None])
+    await raw.orders_v0.get_order(orderId="1")  # type: ignore[call-arg]
+    await raw.orders_v0.get_orders(marketplace_ids=5)  # type: ignore[arg-type]
+
+
+async def requests(sp: SellingPartner) -> None:
+    reply = await sp.request("GET", "/x/{id}", path_parameters={"id": "1"}, query={"a": [1]}, plan=UsagePlan(1, 1))
+    assert_type(reply, RawResponse[Any])
+    assert_type(sp.api(OrdersV0), OrdersV0)
+
+
+async def views(sp: SellingPartner) -> None:
+    assert_type(sp.with_options(priority=Priority.BULK, deadline=1, timeout=Timeouts(), validate=False), SellingPartner)

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import AplusContent20201101
+    from .client import AplusContent20201101, AplusContent20201101WithRawResponse
     from .models import (
         AsinBadge,
         AsinMetadata,
@@ -90,6 +90,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AplusContent20201101",
+    "AplusContent20201101WithRawResponse",
     "AsinBadge",
     "AsinMetadata",
     "AssociationType",
@@ -170,5 +171,11 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "AplusContent20201101" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("AplusContent20201101", "AplusContent20201101WithRawResponse") else ".models",
+                __name__,
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

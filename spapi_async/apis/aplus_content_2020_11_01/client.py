@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["AplusContent20201101"]
+__all__ = ["AplusContent20201101", "AplusContent20201101WithRawResponse"]
 
 _SEARCH_CONTENT_DOCUMENTS_PAGES = Paging(("page_token",), ("next_page_token",), ("content_metadata_records",))
 _LIST_CONTENT_DOCUMENT_ASIN_RELATIONS_PAGES = Paging(("page_token",), ("next_page_token",), ("asin_metadata_set",))
@@ -33,6 +34,8 @@ class AplusContent20201101(Api):
         GET /aplus/2020-11-01/contentDocuments
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: any of Brand Analytics, Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/searchcontentdocuments
 
@@ -61,6 +64,8 @@ class AplusContent20201101(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: any of Brand Analytics, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/createcontentdocument
 
         Args:
@@ -82,6 +87,8 @@ class AplusContent20201101(Api):
         GET /aplus/2020-11-01/contentDocuments/{contentReferenceKey}
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: any of Brand Analytics, Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/getcontentdocument
 
@@ -111,6 +118,8 @@ class AplusContent20201101(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: any of Brand Analytics, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/updatecontentdocument
 
         Args:
@@ -139,6 +148,8 @@ class AplusContent20201101(Api):
         GET /aplus/2020-11-01/contentDocuments/{contentReferenceKey}/asins
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: any of Brand Analytics, Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/listcontentdocumentasinrelations
 
@@ -173,6 +184,8 @@ class AplusContent20201101(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: any of Brand Analytics, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/postcontentdocumentasinrelations
 
         Args:
@@ -200,6 +213,8 @@ class AplusContent20201101(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Brand Analytics.
+
         https://developer-docs.amazon.com/sp-api/reference/validatecontentdocumentasinrelations
 
         Args:
@@ -225,6 +240,8 @@ class AplusContent20201101(Api):
         GET /aplus/2020-11-01/contentPublishRecords
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: any of Brand Analytics, Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/searchcontentpublishrecords
 
@@ -255,6 +272,8 @@ class AplusContent20201101(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: any of Brand Analytics, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/postcontentdocumentapprovalsubmission
 
         Args:
@@ -279,6 +298,8 @@ class AplusContent20201101(Api):
         POST /aplus/2020-11-01/contentDocuments/{contentReferenceKey}/suspendSubmissions
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: Brand Analytics.
 
         https://developer-docs.amazon.com/sp-api/reference/postcontentdocumentsuspendsubmission
 
@@ -348,3 +369,23 @@ class AplusContent20201101(Api):
             body=body,
             associated_media_id=associated_media_id,
         )
+
+
+class AplusContent20201101WithRawResponse:
+    """The methods of `AplusContent20201101`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: AplusContent20201101) -> None:
+        api = api.as_raw()
+        self.search_content_documents = raw(api.search_content_documents)
+        self.create_content_document = raw(api.create_content_document)
+        self.get_content_document = raw(api.get_content_document)
+        self.update_content_document = raw(api.update_content_document)
+        self.list_content_document_asin_relations = raw(api.list_content_document_asin_relations)
+        self.post_content_document_asin_relations = raw(api.post_content_document_asin_relations)
+        self.validate_content_document_asin_relations = raw(api.validate_content_document_asin_relations)
+        self.search_content_publish_records = raw(api.search_content_publish_records)
+        self.post_content_document_approval_submission = raw(api.post_content_document_approval_submission)
+        self.post_content_document_suspend_submission = raw(api.post_content_document_suspend_submission)
+        self.create_media = raw(api.create_media)
+        self.get_media = raw(api.get_media)
+        self.update_media = raw(api.update_media)

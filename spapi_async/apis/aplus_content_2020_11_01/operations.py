@@ -37,6 +37,7 @@ SEARCH_CONTENT_DOCUMENTS = Operation(
     ),
     result="SearchContentDocumentsResponse",
     repeatable=True,
+    roles=("Brand Analytics", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/searchcontentdocuments",
 )
 
@@ -59,6 +60,7 @@ CREATE_CONTENT_DOCUMENT = Operation(
         ),
     ),
     result="PostContentDocumentResponse",
+    roles=("Brand Analytics", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/createcontentdocument",
 )
 
@@ -87,6 +89,7 @@ GET_CONTENT_DOCUMENT = Operation(
     ),
     result="GetContentDocumentResponse",
     repeatable=True,
+    roles=("Brand Analytics", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getcontentdocument",
 )
 
@@ -113,6 +116,7 @@ UPDATE_CONTENT_DOCUMENT = Operation(
     ),
     result="PostContentDocumentResponse",
     repeatable=True,
+    roles=("Brand Analytics", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/updatecontentdocument",
 )
 
@@ -142,6 +146,7 @@ LIST_CONTENT_DOCUMENT_ASIN_RELATIONS = Operation(
     ),
     result="ListContentDocumentAsinRelationsResponse",
     repeatable=True,
+    roles=("Brand Analytics", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/listcontentdocumentasinrelations",
 )
 
@@ -168,6 +173,7 @@ POST_CONTENT_DOCUMENT_ASIN_RELATIONS = Operation(
     ),
     result="PostContentDocumentAsinRelationsResponse",
     repeatable=True,
+    roles=("Brand Analytics", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/postcontentdocumentasinrelations",
 )
 
@@ -192,6 +198,7 @@ VALIDATE_CONTENT_DOCUMENT_ASIN_RELATIONS = Operation(
     ),
     result="ValidateContentDocumentAsinRelationsResponse",
     repeatable=True,
+    roles=("Brand Analytics",),
     docs="https://developer-docs.amazon.com/sp-api/reference/validatecontentdocumentasinrelations",
 )
 
@@ -209,6 +216,7 @@ SEARCH_CONTENT_PUBLISH_RECORDS = Operation(
     ),
     result="SearchContentPublishRecordsResponse",
     repeatable=True,
+    roles=("Brand Analytics", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/searchcontentpublishrecords",
 )
 
@@ -226,6 +234,7 @@ POST_CONTENT_DOCUMENT_APPROVAL_SUBMISSION = Operation(
         Parameter(name="marketplaceId", argument="marketplace_id", location="query", required=True, min_length=1),
     ),
     result="PostContentDocumentApprovalSubmissionResponse",
+    roles=("Brand Analytics", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/postcontentdocumentapprovalsubmission",
 )
 
@@ -243,6 +252,7 @@ POST_CONTENT_DOCUMENT_SUSPEND_SUBMISSION = Operation(
         Parameter(name="marketplaceId", argument="marketplace_id", location="query", required=True, min_length=1),
     ),
     result="PostContentDocumentSuspendSubmissionResponse",
+    roles=("Brand Analytics",),
     docs="https://developer-docs.amazon.com/sp-api/reference/postcontentdocumentsuspendsubmission",
 )
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import AppIntegrations20240401
+    from .client import AppIntegrations20240401, AppIntegrations20240401WithRawResponse
     from .models import (
         CreateNotificationRequest,
         CreateNotificationResponse,
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AppIntegrations20240401",
+    "AppIntegrations20240401WithRawResponse",
     "CreateNotificationRequest",
     "CreateNotificationResponse",
     "DeleteNotificationsRequest",
@@ -32,5 +33,13 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "AppIntegrations20240401" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client"
+                if name in ("AppIntegrations20240401", "AppIntegrations20240401WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

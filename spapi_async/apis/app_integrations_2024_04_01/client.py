@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["AppIntegrations20240401"]
+__all__ = ["AppIntegrations20240401", "AppIntegrations20240401WithRawResponse"]
 
 
 class AppIntegrations20240401(Api):
@@ -49,7 +50,7 @@ class AppIntegrations20240401(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/deletenotifications
         """
-        await self._call_without_reply(op.DELETE_NOTIFICATIONS, body=body)
+        return await self._call_without_reply(op.DELETE_NOTIFICATIONS, body=body)
 
     async def record_action_feedback(
         self,
@@ -67,4 +68,14 @@ class AppIntegrations20240401(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/recordactionfeedback
         """
-        await self._call_without_reply(op.RECORD_ACTION_FEEDBACK, notification_id=notification_id, body=body)
+        return await self._call_without_reply(op.RECORD_ACTION_FEEDBACK, notification_id=notification_id, body=body)
+
+
+class AppIntegrations20240401WithRawResponse:
+    """The methods of `AppIntegrations20240401`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: AppIntegrations20240401) -> None:
+        api = api.as_raw()
+        self.create_notification = raw(api.create_notification)
+        self.delete_notifications = raw(api.delete_notifications)
+        self.record_action_feedback = raw(api.record_action_feedback)

@@ -9,17 +9,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import ApplicationManagement20231130
+    from .client import ApplicationManagement20231130, ApplicationManagement20231130WithRawResponse
 
 
 __all__ = [
     "ApplicationManagement20231130",
+    "ApplicationManagement20231130WithRawResponse",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(
-            import_module(".client" if name == "ApplicationManagement20231130" else ".models", __name__), name
+            import_module(
+                ".client"
+                if name in ("ApplicationManagement20231130", "ApplicationManagement20231130WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
         )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

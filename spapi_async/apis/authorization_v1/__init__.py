@@ -9,12 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import AuthorizationV1
+    from .client import AuthorizationV1, AuthorizationV1WithRawResponse
     from .models import AuthorizationCode, Error, GetAuthorizationCodeResponse
 
 __all__ = [
     "AuthorizationCode",
     "AuthorizationV1",
+    "AuthorizationV1WithRawResponse",
     "Error",
     "GetAuthorizationCodeResponse",
 ]
@@ -22,5 +23,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "AuthorizationV1" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("AuthorizationV1", "AuthorizationV1WithRawResponse") else ".models", __name__
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

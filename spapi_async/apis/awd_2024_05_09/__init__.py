@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import Awd20240509
+    from .client import Awd20240509, Awd20240509WithRawResponse
     from .models import (
         Address,
         CarrierCode,
@@ -87,6 +87,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Address",
     "Awd20240509",
+    "Awd20240509WithRawResponse",
     "CarrierCode",
     "CarrierCodeType",
     "ConfirmationMode",
@@ -162,5 +163,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "Awd20240509" else ".models", __name__), name)
+        return getattr(
+            import_module(".client" if name in ("Awd20240509", "Awd20240509WithRawResponse") else ".models", __name__),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

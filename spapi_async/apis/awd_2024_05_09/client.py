@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["Awd20240509"]
+__all__ = ["Awd20240509", "Awd20240509WithRawResponse"]
 
 _LIST_INBOUND_SHIPMENTS_PAGES = Paging(("next_token",), ("next_token",), ("shipments",))
 _LIST_INVENTORY_PAGES = Paging(("next_token",), ("next_token",), ("inventory",))
@@ -68,7 +69,7 @@ class Awd20240509(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/updateinbound
         """
-        await self._call_without_reply(op.UPDATE_INBOUND, order_id=order_id, body=body)
+        return await self._call_without_reply(op.UPDATE_INBOUND, order_id=order_id, body=body)
 
     async def cancel_inbound(
         self,
@@ -83,7 +84,7 @@ class Awd20240509(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/cancelinbound
         """
-        await self._call_without_reply(op.CANCEL_INBOUND, order_id=order_id)
+        return await self._call_without_reply(op.CANCEL_INBOUND, order_id=order_id)
 
     async def confirm_inbound(
         self,
@@ -98,7 +99,7 @@ class Awd20240509(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/confirminbound
         """
-        await self._call_without_reply(op.CONFIRM_INBOUND, order_id=order_id)
+        return await self._call_without_reply(op.CONFIRM_INBOUND, order_id=order_id)
 
     async def get_inbound_shipment(
         self,
@@ -111,6 +112,8 @@ class Awd20240509(Api):
         GET /awd/2024-05-09/inboundShipments/{shipmentId}
 
         Usage plan: 2 requests/s, burst 2 (model).
+
+        Role: Amazon Warehousing and Distribution.
 
         https://developer-docs.amazon.com/sp-api/reference/getinboundshipment
 
@@ -182,7 +185,9 @@ class Awd20240509(Api):
         Args:
             shipment_id: At least 1 characters.
         """
-        await self._call_without_reply(op.UPDATE_INBOUND_SHIPMENT_TRANSPORT_DETAILS, shipment_id=shipment_id, body=body)
+        return await self._call_without_reply(
+            op.UPDATE_INBOUND_SHIPMENT_TRANSPORT_DETAILS, shipment_id=shipment_id, body=body
+        )
 
     async def check_inbound_eligibility(
         self,
@@ -217,6 +222,8 @@ class Awd20240509(Api):
         GET /awd/2024-05-09/inboundShipments
 
         Usage plan: 1 requests/s, burst 1 (model).
+
+        Role: Amazon Warehousing and Distribution.
 
         https://developer-docs.amazon.com/sp-api/reference/listinboundshipments
 
@@ -253,6 +260,8 @@ class Awd20240509(Api):
         GET /awd/2024-05-09/inventory
 
         Usage plan: 2 requests/s, burst 2 (model).
+
+        Role: Amazon Warehousing and Distribution.
 
         https://developer-docs.amazon.com/sp-api/reference/listinventory
 
@@ -364,7 +373,7 @@ class Awd20240509(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/confirmoutbound
         """
-        await self._call_without_reply(op.CONFIRM_OUTBOUND, order_id=order_id)
+        return await self._call_without_reply(op.CONFIRM_OUTBOUND, order_id=order_id)
 
     def list_replenishment_orders(
         self,
@@ -443,4 +452,32 @@ class Awd20240509(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/confirmreplenishmentorder
         """
-        await self._call_without_reply(op.CONFIRM_REPLENISHMENT_ORDER, order_id=order_id)
+        return await self._call_without_reply(op.CONFIRM_REPLENISHMENT_ORDER, order_id=order_id)
+
+
+class Awd20240509WithRawResponse:
+    """The methods of `Awd20240509`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: Awd20240509) -> None:
+        api = api.as_raw()
+        self.create_inbound = raw(api.create_inbound)
+        self.get_inbound = raw(api.get_inbound)
+        self.update_inbound = raw(api.update_inbound)
+        self.cancel_inbound = raw(api.cancel_inbound)
+        self.confirm_inbound = raw(api.confirm_inbound)
+        self.get_inbound_shipment = raw(api.get_inbound_shipment)
+        self.get_inbound_shipment_labels = raw(api.get_inbound_shipment_labels)
+        self.get_label_page_types = raw(api.get_label_page_types)
+        self.update_inbound_shipment_transport_details = raw(api.update_inbound_shipment_transport_details)
+        self.check_inbound_eligibility = raw(api.check_inbound_eligibility)
+        self.list_inbound_shipments = raw(api.list_inbound_shipments)
+        self.list_inventory = raw(api.list_inventory)
+        self.list_outbounds = raw(api.list_outbounds)
+        self.create_outbound = raw(api.create_outbound)
+        self.get_outbound = raw(api.get_outbound)
+        self.update_outbound = raw(api.update_outbound)
+        self.confirm_outbound = raw(api.confirm_outbound)
+        self.list_replenishment_orders = raw(api.list_replenishment_orders)
+        self.create_replenishment_order = raw(api.create_replenishment_order)
+        self.get_replenishment_order = raw(api.get_replenishment_order)
+        self.confirm_replenishment_order = raw(api.confirm_replenishment_order)

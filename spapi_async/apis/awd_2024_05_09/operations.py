@@ -120,6 +120,7 @@ GET_INBOUND_SHIPMENT = Operation(
     ),
     result="InboundShipment",
     repeatable=True,
+    roles=("Amazon Warehousing and Distribution",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getinboundshipment",
 )
 
@@ -209,6 +210,7 @@ LIST_INBOUND_SHIPMENTS = Operation(
     ),
     result="ShipmentListing",
     repeatable=True,
+    roles=("Amazon Warehousing and Distribution",),
     docs="https://developer-docs.amazon.com/sp-api/reference/listinboundshipments",
 )
 
@@ -228,6 +230,7 @@ LIST_INVENTORY = Operation(
     ),
     result="InventoryListing",
     repeatable=True,
+    roles=("Amazon Warehousing and Distribution",),
     docs="https://developer-docs.amazon.com/sp-api/reference/listinventory",
 )
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import CatalogItems20201201
+    from .client import CatalogItems20201201, CatalogItems20201201WithRawResponse
     from .models import (
         BrandRefinement,
         ClassificationRefinement,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BrandRefinement",
     "CatalogItems20201201",
+    "CatalogItems20201201WithRawResponse",
     "ClassificationRefinement",
     "Item",
     "ItemIdentifier",
@@ -58,5 +59,11 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "CatalogItems20201201" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("CatalogItems20201201", "CatalogItems20201201WithRawResponse") else ".models",
+                __name__,
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,9 +10,10 @@ from typing import Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["CatalogItems20201201"]
+__all__ = ["CatalogItems20201201", "CatalogItems20201201WithRawResponse"]
 
 _SEARCH_CATALOG_ITEMS_PAGES = Paging(("page_token",), ("pagination", "next_token"), ("items",))
 
@@ -44,6 +45,8 @@ class CatalogItems20201201(Api):
         Usage plan: 2 requests/s, burst 2 (model).
 
         All selling partners of an application together: 500 requests/s.
+
+        Role: Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/searchcatalogitems
 
@@ -96,6 +99,8 @@ class CatalogItems20201201(Api):
 
         All selling partners of an application together: 250 requests/s.
 
+        Role: Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/getcatalogitem
         """
         return await self._call(
@@ -106,3 +111,12 @@ class CatalogItems20201201(Api):
             included_data=included_data,
             locale=locale,
         )
+
+
+class CatalogItems20201201WithRawResponse:
+    """The methods of `CatalogItems20201201`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: CatalogItems20201201) -> None:
+        api = api.as_raw()
+        self.search_catalog_items = raw(api.search_catalog_items)
+        self.get_catalog_item = raw(api.get_catalog_item)

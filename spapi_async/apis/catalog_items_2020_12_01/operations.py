@@ -53,6 +53,7 @@ SEARCH_CATALOG_ITEMS = Operation(
     ),
     result="ItemSearchResults",
     repeatable=True,
+    roles=("Product Listing",),
     docs="https://developer-docs.amazon.com/sp-api/reference/searchcatalogitems",
 )
 
@@ -95,6 +96,7 @@ GET_CATALOG_ITEM = Operation(
     ),
     result="Item",
     repeatable=True,
+    roles=("Product Listing",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getcatalogitem",
 )
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import CatalogItems20220401
+    from .client import CatalogItems20220401, CatalogItems20220401WithRawResponse
     from .models import (
         BrandRefinement,
         ClassificationRefinement,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BrandRefinement",
     "CatalogItems20220401",
+    "CatalogItems20220401WithRawResponse",
     "ClassificationRefinement",
     "Dimension",
     "Dimensions",
@@ -82,5 +83,11 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "CatalogItems20220401" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("CatalogItems20220401", "CatalogItems20220401WithRawResponse") else ".models",
+                __name__,
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

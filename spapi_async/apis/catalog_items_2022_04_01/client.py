@@ -10,9 +10,10 @@ from typing import Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["CatalogItems20220401"]
+__all__ = ["CatalogItems20220401", "CatalogItems20220401WithRawResponse"]
 
 _SEARCH_CATALOG_ITEMS_PAGES = Paging(("page_token",), ("pagination", "next_token"), ("items",))
 
@@ -127,3 +128,12 @@ class CatalogItems20220401(Api):
             included_data=included_data,
             locale=locale,
         )
+
+
+class CatalogItems20220401WithRawResponse:
+    """The methods of `CatalogItems20220401`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: CatalogItems20220401) -> None:
+        api = api.as_raw()
+        self.search_catalog_items = raw(api.search_catalog_items)
+        self.get_catalog_item = raw(api.get_catalog_item)

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import CatalogItemsV0
+    from .client import CatalogItemsV0, CatalogItemsV0WithRawResponse
     from .models import (
         ASINIdentifier,
         AttributeSetListType,
@@ -36,6 +36,7 @@ __all__ = [
     "ASINIdentifier",
     "AttributeSetListType",
     "CatalogItemsV0",
+    "CatalogItemsV0WithRawResponse",
     "Categories",
     "CreatorType",
     "DecimalWithUnits",
@@ -58,5 +59,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "CatalogItemsV0" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("CatalogItemsV0", "CatalogItemsV0WithRawResponse") else ".models", __name__
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

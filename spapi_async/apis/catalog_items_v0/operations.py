@@ -28,6 +28,7 @@ LIST_CATALOG_CATEGORIES = Operation(
     ),
     result="ListCatalogCategoriesResponse",
     repeatable=True,
+    roles=("Product Listing",),
     docs="https://developer-docs.amazon.com/sp-api/reference/listcatalogcategories",
 )
 
@@ -52,6 +53,7 @@ LIST_CATALOG_ITEMS = Operation(
     repeatable=True,
     deprecated=True,
     retired="withdrawn by Amazon",
+    roles=("Product Listing",),
     docs="https://developer-docs.amazon.com/sp-api/reference/listcatalogitems",
 )
 
@@ -70,6 +72,7 @@ GET_CATALOG_ITEM = Operation(
     repeatable=True,
     deprecated=True,
     retired="withdrawn by Amazon",
+    roles=("Product Listing",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getcatalogitem",
 )
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import CustomerFeedback20240601
+    from .client import CustomerFeedback20240601, CustomerFeedback20240601WithRawResponse
     from .models import (
         BrowseNodeAllOccurrence,
         BrowseNodeAllStarRatingImpact,
@@ -76,6 +76,7 @@ __all__ = [
     "ChildAsinMentionMetrics",
     "ChildAsinMetrics",
     "CustomerFeedback20240601",
+    "CustomerFeedback20240601WithRawResponse",
     "DateRange",
     "ItemReviewBrowseNodeMetrics",
     "ItemReviewSubtopic",
@@ -94,5 +95,13 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "CustomerFeedback20240601" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client"
+                if name in ("CustomerFeedback20240601", "CustomerFeedback20240601WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

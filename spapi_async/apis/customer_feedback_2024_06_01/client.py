@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Literal
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["CustomerFeedback20240601"]
+__all__ = ["CustomerFeedback20240601", "CustomerFeedback20240601WithRawResponse"]
 
 
 class CustomerFeedback20240601(Api):
@@ -28,6 +29,8 @@ class CustomerFeedback20240601(Api):
         GET /customerFeedback/2024-06-01/items/{asin}/reviews/topics
 
         Usage plan: 1 requests/s, burst 10 (sdk).
+
+        Role: any of Brand Analytics, Selling Partner Insights.
 
         https://developer-docs.amazon.com/sp-api/reference/getitemreviewtopics
         """
@@ -51,6 +54,8 @@ class CustomerFeedback20240601(Api):
 
         Usage plan: 1 requests/s, burst 10 (sdk).
 
+        Role: any of Brand Analytics, Selling Partner Insights.
+
         https://developer-docs.amazon.com/sp-api/reference/getitembrowsenode
         """
         return await self._call_or_none(
@@ -69,6 +74,8 @@ class CustomerFeedback20240601(Api):
         GET /customerFeedback/2024-06-01/browseNodes/{browseNodeId}/reviews/topics
 
         Usage plan: 1 requests/s, burst 10 (sdk).
+
+        Role: any of Brand Analytics, Selling Partner Insights.
 
         https://developer-docs.amazon.com/sp-api/reference/getbrowsenodereviewtopics
         """
@@ -92,6 +99,8 @@ class CustomerFeedback20240601(Api):
 
         Usage plan: 1 requests/s, burst 10 (sdk).
 
+        Role: any of Brand Analytics, Selling Partner Insights.
+
         https://developer-docs.amazon.com/sp-api/reference/getitemreviewtrends
         """
         return await self._call_or_none(
@@ -109,6 +118,8 @@ class CustomerFeedback20240601(Api):
         GET /customerFeedback/2024-06-01/browseNodes/{browseNodeId}/reviews/trends
 
         Usage plan: 1 requests/s, burst 10 (sdk).
+
+        Role: any of Brand Analytics, Selling Partner Insights.
 
         https://developer-docs.amazon.com/sp-api/reference/getbrowsenodereviewtrends
         """
@@ -131,6 +142,8 @@ class CustomerFeedback20240601(Api):
 
         Usage plan: 1 requests/s, burst 10 (sdk).
 
+        Role: any of Brand Analytics, Selling Partner Insights.
+
         https://developer-docs.amazon.com/sp-api/reference/getbrowsenodereturntopics
         """
         return await self._call_or_none(
@@ -152,6 +165,8 @@ class CustomerFeedback20240601(Api):
 
         Usage plan: 1 requests/s, burst 10 (sdk).
 
+        Role: any of Brand Analytics, Selling Partner Insights.
+
         https://developer-docs.amazon.com/sp-api/reference/getbrowsenodereturntrends
         """
         return await self._call_or_none(
@@ -160,3 +175,17 @@ class CustomerFeedback20240601(Api):
             browse_node_id=browse_node_id,
             marketplace_id=marketplace_id,
         )
+
+
+class CustomerFeedback20240601WithRawResponse:
+    """The methods of `CustomerFeedback20240601`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: CustomerFeedback20240601) -> None:
+        api = api.as_raw()
+        self.get_item_review_topics = raw(api.get_item_review_topics)
+        self.get_item_browse_node = raw(api.get_item_browse_node)
+        self.get_browse_node_review_topics = raw(api.get_browse_node_review_topics)
+        self.get_item_review_trends = raw(api.get_item_review_trends)
+        self.get_browse_node_review_trends = raw(api.get_browse_node_review_trends)
+        self.get_browse_node_return_topics = raw(api.get_browse_node_return_topics)
+        self.get_browse_node_return_trends = raw(api.get_browse_node_return_trends)

@@ -39,6 +39,7 @@ GET_ITEM_REVIEW_TOPICS = Operation(
     result="ItemReviewTopicsResponse",
     success=(200, 204),
     repeatable=True,
+    roles=("Brand Analytics", "Selling Partner Insights"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getitemreviewtopics",
 )
 
@@ -56,6 +57,7 @@ GET_ITEM_BROWSE_NODE = Operation(
     result="BrowseNodeResponse",
     success=(200, 204),
     repeatable=True,
+    roles=("Brand Analytics", "Selling Partner Insights"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getitembrowsenode",
 )
 
@@ -80,6 +82,7 @@ GET_BROWSE_NODE_REVIEW_TOPICS = Operation(
     result="BrowseNodeReviewTopicsResponse",
     success=(200, 204),
     repeatable=True,
+    roles=("Brand Analytics", "Selling Partner Insights"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getbrowsenodereviewtopics",
 )
 
@@ -97,6 +100,7 @@ GET_ITEM_REVIEW_TRENDS = Operation(
     result="ItemReviewTrendsResponse",
     success=(200, 204),
     repeatable=True,
+    roles=("Brand Analytics", "Selling Partner Insights"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getitemreviewtrends",
 )
 
@@ -114,6 +118,7 @@ GET_BROWSE_NODE_REVIEW_TRENDS = Operation(
     result="BrowseNodeReviewTrendsResponse",
     success=(200, 204),
     repeatable=True,
+    roles=("Brand Analytics", "Selling Partner Insights"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getbrowsenodereviewtrends",
 )
 
@@ -131,6 +136,7 @@ GET_BROWSE_NODE_RETURN_TOPICS = Operation(
     result="BrowseNodeReturnTopicsResponse",
     success=(200, 204),
     repeatable=True,
+    roles=("Brand Analytics", "Selling Partner Insights"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getbrowsenodereturntopics",
 )
 
@@ -148,6 +154,7 @@ GET_BROWSE_NODE_RETURN_TRENDS = Operation(
     result="BrowseNodeReturnTrendsResponse",
     success=(200, 204),
     repeatable=True,
+    roles=("Brand Analytics", "Selling Partner Insights"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getbrowsenodereturntrends",
 )
 

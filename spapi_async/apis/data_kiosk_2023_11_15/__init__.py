@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import DataKiosk20231115
+    from .client import DataKiosk20231115, DataKiosk20231115WithRawResponse
     from .models import (
         CreateQueryResponse,
         CreateQuerySpecification,
@@ -25,6 +25,7 @@ __all__ = [
     "CreateQueryResponse",
     "CreateQuerySpecification",
     "DataKiosk20231115",
+    "DataKiosk20231115WithRawResponse",
     "GetDocumentResponse",
     "GetQueriesResponse",
     "GetQueriesResponsePagination",
@@ -36,5 +37,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "DataKiosk20231115" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("DataKiosk20231115", "DataKiosk20231115WithRawResponse") else ".models", __name__
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["DataKiosk20231115"]
+__all__ = ["DataKiosk20231115", "DataKiosk20231115WithRawResponse"]
 
 _GET_QUERIES_PAGES = Paging(("pagination_token",), ("pagination", "next_token"), ("queries",))
 
@@ -100,7 +101,7 @@ class DataKiosk20231115(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/cancelquery
         """
-        await self._call_without_reply(op.CANCEL_QUERY, query_id=query_id)
+        return await self._call_without_reply(op.CANCEL_QUERY, query_id=query_id)
 
     async def get_document(
         self,
@@ -116,3 +117,15 @@ class DataKiosk20231115(Api):
         https://developer-docs.amazon.com/sp-api/reference/getdocument
         """
         return await self._call(op.GET_DOCUMENT, m.GetDocumentResponse, document_id=document_id)
+
+
+class DataKiosk20231115WithRawResponse:
+    """The methods of `DataKiosk20231115`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: DataKiosk20231115) -> None:
+        api = api.as_raw()
+        self.get_queries = raw(api.get_queries)
+        self.create_query = raw(api.create_query)
+        self.get_query = raw(api.get_query)
+        self.cancel_query = raw(api.cancel_query)
+        self.get_document = raw(api.get_document)

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import DeliveryShipmentInvoicing20220701
+    from .client import DeliveryShipmentInvoicing20220701, DeliveryShipmentInvoicing20220701WithRawResponse
     from .models import (
         Error,
         GetInvoiceStatusResponse,
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DeliveryShipmentInvoicing20220701",
+    "DeliveryShipmentInvoicing20220701WithRawResponse",
     "Error",
     "GetInvoiceStatusResponse",
     "InvoiceType",
@@ -35,6 +36,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(
-            import_module(".client" if name == "DeliveryShipmentInvoicing20220701" else ".models", __name__), name
+            import_module(
+                ".client"
+                if name in ("DeliveryShipmentInvoicing20220701", "DeliveryShipmentInvoicing20220701WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
         )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["DeliveryShipmentInvoicing20220701"]
+__all__ = ["DeliveryShipmentInvoicing20220701", "DeliveryShipmentInvoicing20220701WithRawResponse"]
 
 
 class DeliveryShipmentInvoicing20220701(Api):
@@ -62,3 +63,12 @@ class DeliveryShipmentInvoicing20220701(Api):
             order_id=order_id,
             shipment_id=shipment_id,
         )
+
+
+class DeliveryShipmentInvoicing20220701WithRawResponse:
+    """The methods of `DeliveryShipmentInvoicing20220701`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: DeliveryShipmentInvoicing20220701) -> None:
+        api = api.as_raw()
+        self.submit_invoice = raw(api.submit_invoice)
+        self.get_invoice_status = raw(api.get_invoice_status)

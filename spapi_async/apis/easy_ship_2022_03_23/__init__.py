@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import EasyShip20220323
+    from .client import EasyShip20220323, EasyShip20220323WithRawResponse
     from .models import (
         CreateScheduledPackageRequest,
         CreateScheduledPackagesRequest,
@@ -44,6 +44,7 @@ __all__ = [
     "CreateScheduledPackagesResponse",
     "Dimensions",
     "EasyShip20220323",
+    "EasyShip20220323WithRawResponse",
     "Error",
     "HandoverMethod",
     "InvoiceData",
@@ -70,5 +71,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "EasyShip20220323" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("EasyShip20220323", "EasyShip20220323WithRawResponse") else ".models", __name__
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["EasyShip20220323"]
+__all__ = ["EasyShip20220323", "EasyShip20220323WithRawResponse"]
 
 
 class EasyShip20220323(Api):
@@ -100,3 +101,15 @@ class EasyShip20220323(Api):
         https://developer-docs.amazon.com/sp-api/reference/createscheduledpackagebulk
         """
         return await self._call(op.CREATE_SCHEDULED_PACKAGE_BULK, m.CreateScheduledPackagesResponse, body=body)
+
+
+class EasyShip20220323WithRawResponse:
+    """The methods of `EasyShip20220323`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: EasyShip20220323) -> None:
+        api = api.as_raw()
+        self.list_handover_slots = raw(api.list_handover_slots)
+        self.get_scheduled_package = raw(api.get_scheduled_package)
+        self.create_scheduled_package = raw(api.create_scheduled_package)
+        self.update_scheduled_packages = raw(api.update_scheduled_packages)
+        self.create_scheduled_package_bulk = raw(api.create_scheduled_package_bulk)

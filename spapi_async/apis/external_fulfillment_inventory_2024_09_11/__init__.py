@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import ExternalFulfillmentInventory20240911
+    from .client import ExternalFulfillmentInventory20240911, ExternalFulfillmentInventory20240911WithRawResponse
     from .models import (
         ActionableError,
         BatchInventoryRequest,
@@ -29,6 +29,7 @@ __all__ = [
     "BatchInventoryRequest",
     "BatchInventoryResponse",
     "ExternalFulfillmentInventory20240911",
+    "ExternalFulfillmentInventory20240911WithRawResponse",
     "HttpMethod",
     "HttpStatusLine",
     "InventoryRequest",
@@ -43,6 +44,13 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(
-            import_module(".client" if name == "ExternalFulfillmentInventory20240911" else ".models", __name__), name
+            import_module(
+                ".client"
+                if name
+                in ("ExternalFulfillmentInventory20240911", "ExternalFulfillmentInventory20240911WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
         )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["ExternalFulfillmentInventory20240911"]
+__all__ = ["ExternalFulfillmentInventory20240911", "ExternalFulfillmentInventory20240911WithRawResponse"]
 
 
 class ExternalFulfillmentInventory20240911(Api):
@@ -31,3 +32,11 @@ class ExternalFulfillmentInventory20240911(Api):
         https://developer-docs.amazon.com/sp-api/reference/batchinventory
         """
         return await self._call(op.BATCH_INVENTORY, m.BatchInventoryResponse, body=body)
+
+
+class ExternalFulfillmentInventory20240911WithRawResponse:
+    """The methods of `ExternalFulfillmentInventory20240911`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: ExternalFulfillmentInventory20240911) -> None:
+        api = api.as_raw()
+        self.batch_inventory = raw(api.batch_inventory)

@@ -9,13 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import ExternalFulfillmentLocation20260730
+    from .client import ExternalFulfillmentLocation20260730, ExternalFulfillmentLocation20260730WithRawResponse
     from .models import CreateSandboxLocationRequest, CreateSandboxLocationResponse, LocationIdMap
 
 __all__ = [
     "CreateSandboxLocationRequest",
     "CreateSandboxLocationResponse",
     "ExternalFulfillmentLocation20260730",
+    "ExternalFulfillmentLocation20260730WithRawResponse",
     "LocationIdMap",
 ]
 
@@ -23,6 +24,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(
-            import_module(".client" if name == "ExternalFulfillmentLocation20260730" else ".models", __name__), name
+            import_module(
+                ".client"
+                if name in ("ExternalFulfillmentLocation20260730", "ExternalFulfillmentLocation20260730WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
         )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["ExternalFulfillmentLocation20260730"]
+__all__ = ["ExternalFulfillmentLocation20260730", "ExternalFulfillmentLocation20260730WithRawResponse"]
 
 
 class ExternalFulfillmentLocation20260730(Api):
@@ -31,3 +32,11 @@ class ExternalFulfillmentLocation20260730(Api):
         https://developer-docs.amazon.com/sp-api/reference/createsandboxlocation
         """
         return await self._call(op.CREATE_SANDBOX_LOCATION, m.CreateSandboxLocationResponse, body=body)
+
+
+class ExternalFulfillmentLocation20260730WithRawResponse:
+    """The methods of `ExternalFulfillmentLocation20260730`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: ExternalFulfillmentLocation20260730) -> None:
+        api = api.as_raw()
+        self.create_sandbox_location = raw(api.create_sandbox_location)

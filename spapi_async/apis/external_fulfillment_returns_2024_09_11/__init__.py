@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import ExternalFulfillmentReturns20240911
+    from .client import ExternalFulfillmentReturns20240911, ExternalFulfillmentReturns20240911WithRawResponse
     from .models import (
         InvoiceInformation,
         MarketplaceChannel,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ExternalFulfillmentReturns20240911",
+    "ExternalFulfillmentReturns20240911WithRawResponse",
     "InvoiceInformation",
     "MarketplaceChannel",
     "MarketplaceChannelDetails",
@@ -49,6 +50,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(
-            import_module(".client" if name == "ExternalFulfillmentReturns20240911" else ".models", __name__), name
+            import_module(
+                ".client"
+                if name in ("ExternalFulfillmentReturns20240911", "ExternalFulfillmentReturns20240911WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
         )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,9 +10,10 @@ from typing import Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["ExternalFulfillmentReturns20240911"]
+__all__ = ["ExternalFulfillmentReturns20240911", "ExternalFulfillmentReturns20240911WithRawResponse"]
 
 _LIST_RETURNS_PAGES = Paging(("next_token",), ("next_token",), ("returns",))
 
@@ -104,3 +105,12 @@ class ExternalFulfillmentReturns20240911(Api):
         https://developer-docs.amazon.com/sp-api/reference/getreturn
         """
         return await self._call(op.GET_RETURN, m.Return, return_id=return_id)
+
+
+class ExternalFulfillmentReturns20240911WithRawResponse:
+    """The methods of `ExternalFulfillmentReturns20240911`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: ExternalFulfillmentReturns20240911) -> None:
+        api = api.as_raw()
+        self.list_returns = raw(api.list_returns)
+        self.get_return = raw(api.get_return)

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import ExternalFulfillmentShipments20240911
+    from .client import ExternalFulfillmentShipments20240911, ExternalFulfillmentShipments20240911WithRawResponse
     from .models import (
         Address,
         Amount,
@@ -136,6 +136,7 @@ __all__ = [
     "DocumentV2",
     "Error",
     "ExternalFulfillmentShipments20240911",
+    "ExternalFulfillmentShipments20240911WithRawResponse",
     "Geocodes",
     "GiftAttributes",
     "HandoverLocation",
@@ -211,6 +212,13 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(
-            import_module(".client" if name == "ExternalFulfillmentShipments20240911" else ".models", __name__), name
+            import_module(
+                ".client"
+                if name
+                in ("ExternalFulfillmentShipments20240911", "ExternalFulfillmentShipments20240911WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
         )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["ExternalFulfillmentShipments20240911"]
+__all__ = ["ExternalFulfillmentShipments20240911", "ExternalFulfillmentShipments20240911WithRawResponse"]
 
 _GET_SHIPMENTS_PAGES = Paging(("pagination_token",), ("pagination", "next_token"), ("shipments",))
 
@@ -105,7 +106,9 @@ class ExternalFulfillmentShipments20240911(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/processshipment
         """
-        await self._call_without_reply(op.PROCESS_SHIPMENT, shipment_id=shipment_id, operation=operation, body=body)
+        return await self._call_without_reply(
+            op.PROCESS_SHIPMENT, shipment_id=shipment_id, operation=operation, body=body
+        )
 
     async def create_packages(
         self,
@@ -121,7 +124,7 @@ class ExternalFulfillmentShipments20240911(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/createpackages
         """
-        await self._call_without_reply(op.CREATE_PACKAGES, shipment_id=shipment_id, body=body)
+        return await self._call_without_reply(op.CREATE_PACKAGES, shipment_id=shipment_id, body=body)
 
     async def update_package(
         self,
@@ -138,7 +141,9 @@ class ExternalFulfillmentShipments20240911(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/updatepackage
         """
-        await self._call_without_reply(op.UPDATE_PACKAGE, shipment_id=shipment_id, package_id=package_id, body=body)
+        return await self._call_without_reply(
+            op.UPDATE_PACKAGE, shipment_id=shipment_id, package_id=package_id, body=body
+        )
 
     async def update_package_status(
         self,
@@ -156,7 +161,7 @@ class ExternalFulfillmentShipments20240911(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/updatepackagestatus
         """
-        await self._call_without_reply(
+        return await self._call_without_reply(
             op.UPDATE_PACKAGE_STATUS, shipment_id=shipment_id, package_id=package_id, status=status, body=body
         )
 
@@ -262,4 +267,23 @@ class ExternalFulfillmentShipments20240911(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/updatesandboxshipment
         """
-        await self._call_without_reply(op.UPDATE_SANDBOX_SHIPMENT, shipment_id=shipment_id, body=body)
+        return await self._call_without_reply(op.UPDATE_SANDBOX_SHIPMENT, shipment_id=shipment_id, body=body)
+
+
+class ExternalFulfillmentShipments20240911WithRawResponse:
+    """The methods of `ExternalFulfillmentShipments20240911`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: ExternalFulfillmentShipments20240911) -> None:
+        api = api.as_raw()
+        self.get_shipments = raw(api.get_shipments)
+        self.get_shipment = raw(api.get_shipment)
+        self.process_shipment = raw(api.process_shipment)
+        self.create_packages = raw(api.create_packages)
+        self.update_package = raw(api.update_package)
+        self.update_package_status = raw(api.update_package_status)
+        self.retrieve_shipping_options = raw(api.retrieve_shipping_options)
+        self.retrieve_invoice = raw(api.retrieve_invoice)
+        self.generate_invoice = raw(api.generate_invoice)
+        self.generate_ship_labels = raw(api.generate_ship_labels)
+        self.create_sandbox_shipment = raw(api.create_sandbox_shipment)
+        self.update_sandbox_shipment = raw(api.update_sandbox_shipment)

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import FbaInboundEligibilityV1
+    from .client import FbaInboundEligibilityV1, FbaInboundEligibilityV1WithRawResponse
     from .models import (
         Error,
         GetItemEligibilityPreviewResponse,
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Error",
     "FbaInboundEligibilityV1",
+    "FbaInboundEligibilityV1WithRawResponse",
     "GetItemEligibilityPreviewResponse",
     "ItemEligibilityPreview",
     "ItemEligibilityPreviewIneligibilityReasonListItem",
@@ -30,5 +31,13 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "FbaInboundEligibilityV1" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client"
+                if name in ("FbaInboundEligibilityV1", "FbaInboundEligibilityV1WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

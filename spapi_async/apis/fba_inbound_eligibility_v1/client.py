@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["FbaInboundEligibilityV1"]
+__all__ = ["FbaInboundEligibilityV1", "FbaInboundEligibilityV1WithRawResponse"]
 
 
 class FbaInboundEligibilityV1(Api):
@@ -30,6 +31,8 @@ class FbaInboundEligibilityV1(Api):
 
         Usage plan: 1 requests/s, burst 1 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/getitemeligibilitypreview
 
         Args:
@@ -42,3 +45,11 @@ class FbaInboundEligibilityV1(Api):
             program=program,
             marketplace_ids=marketplace_ids,
         )
+
+
+class FbaInboundEligibilityV1WithRawResponse:
+    """The methods of `FbaInboundEligibilityV1`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: FbaInboundEligibilityV1) -> None:
+        api = api.as_raw()
+        self.get_item_eligibility_preview = raw(api.get_item_eligibility_preview)

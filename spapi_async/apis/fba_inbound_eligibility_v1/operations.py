@@ -35,6 +35,7 @@ GET_ITEM_ELIGIBILITY_PREVIEW = Operation(
     ),
     result="GetItemEligibilityPreviewResponse",
     repeatable=True,
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getitemeligibilitypreview",
 )
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import FbaInventoryV1
+    from .client import FbaInventoryV1, FbaInventoryV1WithRawResponse
     from .models import (
         AddInventoryRequest,
         AddInventoryResponse,
@@ -39,6 +39,7 @@ __all__ = [
     "DeleteInventoryItemResponse",
     "Error",
     "FbaInventoryV1",
+    "FbaInventoryV1WithRawResponse",
     "GetInventorySummariesResponse",
     "GetInventorySummariesResult",
     "Granularity",
@@ -56,5 +57,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "FbaInventoryV1" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("FbaInventoryV1", "FbaInventoryV1WithRawResponse") else ".models", __name__
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["FbaInventoryV1"]
+__all__ = ["FbaInventoryV1", "FbaInventoryV1WithRawResponse"]
 
 _GET_INVENTORY_SUMMARIES_PAGES = Paging(
     ("next_token",), ("pagination", "next_token"), ("payload", "inventory_summaries")
@@ -40,6 +41,8 @@ class FbaInventoryV1(Api):
         GET /fba/inventory/v1/summaries
 
         Usage plan: 2 requests/s, burst 2 (model).
+
+        Role: any of Amazon Fulfillment, Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/getinventorysummaries
 
@@ -124,3 +127,14 @@ class FbaInventoryV1(Api):
         return await self._call(
             op.ADD_INVENTORY, m.AddInventoryResponse, body=body, idempotency_token=idempotency_token
         )
+
+
+class FbaInventoryV1WithRawResponse:
+    """The methods of `FbaInventoryV1`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: FbaInventoryV1) -> None:
+        api = api.as_raw()
+        self.get_inventory_summaries = raw(api.get_inventory_summaries)
+        self.create_inventory_item = raw(api.create_inventory_item)
+        self.delete_inventory_item = raw(api.delete_inventory_item)
+        self.add_inventory = raw(api.add_inventory)

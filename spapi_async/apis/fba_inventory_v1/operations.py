@@ -50,6 +50,7 @@ GET_INVENTORY_SUMMARIES = Operation(
     ),
     result="GetInventorySummariesResponse",
     repeatable=True,
+    roles=("Amazon Fulfillment", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getinventorysummaries",
 )
 

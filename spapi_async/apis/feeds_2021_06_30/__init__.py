@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import Feeds20210630
+    from .client import Feeds20210630, Feeds20210630WithRawResponse
     from .models import (
         CreateFeedDocumentResponse,
         CreateFeedDocumentSpecification,
@@ -32,11 +32,17 @@ __all__ = [
     "FeedDocumentCompressionAlgorithm",
     "FeedProcessingStatus",
     "Feeds20210630",
+    "Feeds20210630WithRawResponse",
     "GetFeedsResponse",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "Feeds20210630" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("Feeds20210630", "Feeds20210630WithRawResponse") else ".models", __name__
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

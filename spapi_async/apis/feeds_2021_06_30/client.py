@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["Feeds20210630"]
+__all__ = ["Feeds20210630", "Feeds20210630WithRawResponse"]
 
 _GET_FEEDS_PAGES = Paging(("next_token",), ("next_token",), ("feeds",), token_only=True)
 
@@ -38,6 +39,9 @@ class Feeds20210630(Api):
         GET /feeds/2021-06-30/feeds
 
         Usage plan: 0.0222 requests/s, burst 10 (model).
+
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Inventory
+        and Order Tracking, Pricing, Product Listing, Tax Invoicing (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getfeeds
 
@@ -74,6 +78,9 @@ class Feeds20210630(Api):
 
         Usage plan: 0.0083 requests/s, burst 15 (model).
 
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Inventory
+        and Order Tracking, Pricing, Product Listing, Tax Invoicing (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/createfeed
         """
         return await self._call(op.CREATE_FEED, m.CreateFeedResponse, body=body)
@@ -88,6 +95,9 @@ class Feeds20210630(Api):
         GET /feeds/2021-06-30/feeds/{feedId}
 
         Usage plan: 2 requests/s, burst 15 (model).
+
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Inventory
+        and Order Tracking, Pricing, Product Listing, Tax Invoicing (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getfeed
         """
@@ -104,9 +114,12 @@ class Feeds20210630(Api):
 
         Usage plan: 2 requests/s, burst 15 (model).
 
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Inventory
+        and Order Tracking, Pricing, Product Listing, Tax Invoicing (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/cancelfeed
         """
-        await self._call_without_reply(op.CANCEL_FEED, feed_id=feed_id)
+        return await self._call_without_reply(op.CANCEL_FEED, feed_id=feed_id)
 
     async def create_feed_document(
         self,
@@ -118,6 +131,9 @@ class Feeds20210630(Api):
         POST /feeds/2021-06-30/documents
 
         Usage plan: 0.5 requests/s, burst 15 (model).
+
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Inventory
+        and Order Tracking, Pricing, Product Listing, Tax Invoicing (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/createfeeddocument
         """
@@ -135,6 +151,9 @@ class Feeds20210630(Api):
 
         Usage plan: 0.0222 requests/s, burst 10 (model).
 
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Inventory
+        and Order Tracking, Pricing, Product Listing, Tax Invoicing (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getfeeddocument
         """
         return await self._call(
@@ -143,3 +162,16 @@ class Feeds20210630(Api):
             feed_document_id=feed_document_id,
             enable_content_encoding_url_header=enable_content_encoding_url_header,
         )
+
+
+class Feeds20210630WithRawResponse:
+    """The methods of `Feeds20210630`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: Feeds20210630) -> None:
+        api = api.as_raw()
+        self.get_feeds = raw(api.get_feeds)
+        self.create_feed = raw(api.create_feed)
+        self.get_feed = raw(api.get_feed)
+        self.cancel_feed = raw(api.cancel_feed)
+        self.create_feed_document = raw(api.create_feed_document)
+        self.get_feed_document = raw(api.get_feed_document)

@@ -59,6 +59,15 @@ GET_FEEDS = Operation(
     ),
     result="GetFeedsResponse",
     repeatable=True,
+    roles=(
+        "Amazon Fulfillment",
+        "Brand Analytics",
+        "Direct to Consumer Shipping (Restricted)",
+        "Inventory and Order Tracking",
+        "Pricing",
+        "Product Listing",
+        "Tax Invoicing (Restricted)",
+    ),
     docs="https://developer-docs.amazon.com/sp-api/reference/getfeeds",
 )
 
@@ -76,6 +85,15 @@ CREATE_FEED = Operation(
     ),
     result="CreateFeedResponse",
     success=(202,),
+    roles=(
+        "Amazon Fulfillment",
+        "Brand Analytics",
+        "Direct to Consumer Shipping (Restricted)",
+        "Inventory and Order Tracking",
+        "Pricing",
+        "Product Listing",
+        "Tax Invoicing (Restricted)",
+    ),
     docs="https://developer-docs.amazon.com/sp-api/reference/createfeed",
 )
 
@@ -89,6 +107,15 @@ GET_FEED = Operation(
     parameters=(Parameter(name="feedId", argument="feed_id", location="path", required=True),),
     result="Feed",
     repeatable=True,
+    roles=(
+        "Amazon Fulfillment",
+        "Brand Analytics",
+        "Direct to Consumer Shipping (Restricted)",
+        "Inventory and Order Tracking",
+        "Pricing",
+        "Product Listing",
+        "Tax Invoicing (Restricted)",
+    ),
     docs="https://developer-docs.amazon.com/sp-api/reference/getfeed",
 )
 
@@ -101,6 +128,15 @@ CANCEL_FEED = Operation(
     plan=UsagePlan(2, 15, "model"),
     parameters=(Parameter(name="feedId", argument="feed_id", location="path", required=True),),
     repeatable=True,
+    roles=(
+        "Amazon Fulfillment",
+        "Brand Analytics",
+        "Direct to Consumer Shipping (Restricted)",
+        "Inventory and Order Tracking",
+        "Pricing",
+        "Product Listing",
+        "Tax Invoicing (Restricted)",
+    ),
     docs="https://developer-docs.amazon.com/sp-api/reference/cancelfeed",
 )
 
@@ -124,6 +160,15 @@ CREATE_FEED_DOCUMENT = Operation(
     result="CreateFeedDocumentResponse",
     success=(201,),
     repeatable=True,
+    roles=(
+        "Amazon Fulfillment",
+        "Brand Analytics",
+        "Direct to Consumer Shipping (Restricted)",
+        "Inventory and Order Tracking",
+        "Pricing",
+        "Product Listing",
+        "Tax Invoicing (Restricted)",
+    ),
     docs="https://developer-docs.amazon.com/sp-api/reference/createfeeddocument",
 )
 
@@ -145,6 +190,15 @@ GET_FEED_DOCUMENT = Operation(
     ),
     result="FeedDocument",
     repeatable=True,
+    roles=(
+        "Amazon Fulfillment",
+        "Brand Analytics",
+        "Direct to Consumer Shipping (Restricted)",
+        "Inventory and Order Tracking",
+        "Pricing",
+        "Product Listing",
+        "Tax Invoicing (Restricted)",
+    ),
     docs="https://developer-docs.amazon.com/sp-api/reference/getfeeddocument",
 )
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import FinanceRemittance20260317
+    from .client import FinanceRemittance20260317, FinanceRemittance20260317WithRawResponse
     from .models import (
         Breakdown,
         Currency,
@@ -28,6 +28,7 @@ __all__ = [
     "Breakdown",
     "Currency",
     "FinanceRemittance20260317",
+    "FinanceRemittance20260317WithRawResponse",
     "GetRemittanceResponse",
     "GetRemittancesResponse",
     "RelatedIdentifier",
@@ -42,5 +43,13 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "FinanceRemittance20260317" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client"
+                if name in ("FinanceRemittance20260317", "FinanceRemittance20260317WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

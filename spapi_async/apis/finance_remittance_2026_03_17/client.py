@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["FinanceRemittance20260317"]
+__all__ = ["FinanceRemittance20260317", "FinanceRemittance20260317WithRawResponse"]
 
 _GET_REMITTANCE_PAGES = Paging(("next_token_for_line_items",), ("next_token_for_line_items",), ("remittance_items",))
 _GET_REMITTANCE_HEADERS_PAGES = Paging(("next_token",), ("next_token",), ("remittances",))
@@ -69,3 +70,12 @@ class FinanceRemittance20260317(Api):
             end_date=end_date,
             next_token=next_token,
         )
+
+
+class FinanceRemittance20260317WithRawResponse:
+    """The methods of `FinanceRemittance20260317`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: FinanceRemittance20260317) -> None:
+        api = api.as_raw()
+        self.get_remittance = raw(api.get_remittance)
+        self.get_remittance_headers = raw(api.get_remittance_headers)

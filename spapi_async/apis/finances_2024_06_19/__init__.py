@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import Finances20240619
+    from .client import Finances20240619, Finances20240619WithRawResponse
     from .models import (
         Balance,
         BalanceBalanceType,
@@ -39,6 +39,7 @@ __all__ = [
     "Context",
     "Currency",
     "Finances20240619",
+    "Finances20240619WithRawResponse",
     "Item",
     "ItemRelatedIdentifier",
     "ItemRelatedIdentifierItemRelatedIdentifierName",
@@ -58,5 +59,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "Finances20240619" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("Finances20240619", "Finances20240619WithRawResponse") else ".models", __name__
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

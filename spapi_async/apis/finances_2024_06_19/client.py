@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["Finances20240619"]
+__all__ = ["Finances20240619", "Finances20240619WithRawResponse"]
 
 _LIST_TRANSACTIONS_PAGES = Paging(("next_token",), ("payload", "next_token"), ("payload", "transactions"))
 _LIST_BALANCES_PAGES = Paging(("next_token",), ("next_token",), ("balances",))
@@ -38,6 +39,8 @@ class Finances20240619(Api):
         GET /finances/2024-06-19/transactions
 
         Usage plan: 0.5 requests/s, burst 10 (model).
+
+        Role: Finance and Accounting.
 
         https://developer-docs.amazon.com/sp-api/reference/listtransactions
 
@@ -120,3 +123,13 @@ class Finances20240619(Api):
             period_end=period_end,
             next_token=next_token,
         )
+
+
+class Finances20240619WithRawResponse:
+    """The methods of `Finances20240619`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: Finances20240619) -> None:
+        api = api.as_raw()
+        self.list_transactions = raw(api.list_transactions)
+        self.list_balances = raw(api.list_balances)
+        self.list_summary = raw(api.list_summary)

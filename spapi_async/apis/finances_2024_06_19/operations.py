@@ -32,6 +32,7 @@ LIST_TRANSACTIONS = Operation(
     ),
     result="ListTransactionsResponse",
     repeatable=True,
+    roles=("Finance and Accounting",),
     docs="https://developer-docs.amazon.com/sp-api/reference/listtransactions",
 )
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import FinancesInvoices20260625
+    from .client import FinancesInvoices20260625, FinancesInvoices20260625WithRawResponse
     from .models import (
         BillingPeriod,
         Breakdown,
@@ -40,6 +40,7 @@ __all__ = [
     "Breakdown",
     "Currency",
     "FinancesInvoices20260625",
+    "FinancesInvoices20260625WithRawResponse",
     "GetInvoiceResponse",
     "GetInvoicesResponse",
     "InvoiceHeader",
@@ -64,5 +65,13 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "FinancesInvoices20260625" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client"
+                if name in ("FinancesInvoices20260625", "FinancesInvoices20260625WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,9 +9,10 @@ import datetime as dt
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["FinancesInvoices20260625"]
+__all__ = ["FinancesInvoices20260625", "FinancesInvoices20260625WithRawResponse"]
 
 _GET_INVOICE_HEADERS_PAGES = Paging(("next_token",), ("next_token",), ("invoices",))
 _GET_INVOICE_PAGES = Paging(("next_token_for_line_items",), ("next_token_for_line_items",), ("invoice_items",))
@@ -78,3 +79,12 @@ class FinancesInvoices20260625(Api):
             invoice_identifier=invoice_identifier,
             next_token_for_line_items=next_token_for_line_items,
         )
+
+
+class FinancesInvoices20260625WithRawResponse:
+    """The methods of `FinancesInvoices20260625`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: FinancesInvoices20260625) -> None:
+        api = api.as_raw()
+        self.get_invoice_headers = raw(api.get_invoice_headers)
+        self.get_invoice = raw(api.get_invoice)

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import FinancesTransfers20240601
+    from .client import FinancesTransfers20240601, FinancesTransfers20240601WithRawResponse
     from .models import (
         AssignmentType,
         Currency,
@@ -41,6 +41,7 @@ __all__ = [
     "ExpectedPayoutStatusName",
     "ExpiryDate",
     "FinancesTransfers20240601",
+    "FinancesTransfers20240601WithRawResponse",
     "GetPaymentMethodsResponse",
     "InitiatePayoutRequest",
     "InitiatePayoutResponse",
@@ -62,5 +63,13 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "FinancesTransfers20240601" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client"
+                if name in ("FinancesTransfers20240601", "FinancesTransfers20240601WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["FinancesTransfers20240601"]
+__all__ = ["FinancesTransfers20240601", "FinancesTransfers20240601WithRawResponse"]
 
 _LIST_PAYOUTS_PAGES = Paging(("next_token",), ("next_token",), ("payouts",))
 _LIST_EXPECTED_PAYOUTS_PAGES = Paging(("next_token",), ("next_token",), ("expected_payouts",))
@@ -84,6 +85,8 @@ class FinancesTransfers20240601(Api):
 
         Usage plan: 0.5 requests/s, burst 30 (model).
 
+        Role: Account Information Service Provider.
+
         https://developer-docs.amazon.com/sp-api/reference/getpaymentmethods
 
         Args:
@@ -120,3 +123,14 @@ class FinancesTransfers20240601(Api):
             account_type=account_type,
             next_token=next_token,
         )
+
+
+class FinancesTransfers20240601WithRawResponse:
+    """The methods of `FinancesTransfers20240601`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: FinancesTransfers20240601) -> None:
+        api = api.as_raw()
+        self.list_payouts = raw(api.list_payouts)
+        self.initiate_payout = raw(api.initiate_payout)
+        self.get_payment_methods = raw(api.get_payment_methods)
+        self.list_expected_payouts = raw(api.list_expected_payouts)

@@ -72,6 +72,7 @@ GET_PAYMENT_METHODS = Operation(
     ),
     result="GetPaymentMethodsResponse",
     repeatable=True,
+    roles=("Account Information Service Provider",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getpaymentmethods",
 )
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import FinancesV0
+    from .client import FinancesV0, FinancesV0WithRawResponse
     from .models import (
         AdhocDisbursementEvent,
         AdjustmentEvent,
@@ -85,6 +85,7 @@ __all__ = [
     "FailedAdhocDisbursementEvent",
     "FeeComponent",
     "FinancesV0",
+    "FinancesV0WithRawResponse",
     "FinancialEventGroup",
     "FinancialEvents",
     "ImagingServicesFeeEvent",
@@ -122,5 +123,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "FinancesV0" else ".models", __name__), name)
+        return getattr(
+            import_module(".client" if name in ("FinancesV0", "FinancesV0WithRawResponse") else ".models", __name__),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,9 +9,10 @@ import datetime as dt
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["FinancesV0"]
+__all__ = ["FinancesV0", "FinancesV0WithRawResponse"]
 
 _LIST_FINANCIAL_EVENT_GROUPS_PAGES = Paging(
     ("next_token",), ("payload", "next_token"), ("payload", "financial_event_group_list")
@@ -37,6 +38,8 @@ class FinancesV0(Api):
         GET /finances/v0/financialEventGroups
 
         Usage plan: 0.5 requests/s, burst 30 (model).
+
+        Role: Finance and Accounting.
 
         https://developer-docs.amazon.com/sp-api/reference/listfinancialeventgroups
 
@@ -71,6 +74,8 @@ class FinancesV0(Api):
 
         Usage plan: 0.5 requests/s, burst 30 (model).
 
+        Role: Finance and Accounting.
+
         https://developer-docs.amazon.com/sp-api/reference/listfinancialeventsbygroupid
 
         Args:
@@ -103,6 +108,8 @@ class FinancesV0(Api):
 
         Usage plan: 0.5 requests/s, burst 30 (model).
 
+        Role: Finance and Accounting.
+
         https://developer-docs.amazon.com/sp-api/reference/listfinancialeventsbyorderid
 
         Args:
@@ -132,6 +139,8 @@ class FinancesV0(Api):
 
         Usage plan: 0.5 requests/s, burst 30 (model).
 
+        Role: Finance and Accounting.
+
         https://developer-docs.amazon.com/sp-api/reference/listfinancialevents
 
         Args:
@@ -149,3 +158,14 @@ class FinancesV0(Api):
             posted_before=posted_before,
             next_token=next_token,
         )
+
+
+class FinancesV0WithRawResponse:
+    """The methods of `FinancesV0`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: FinancesV0) -> None:
+        api = api.as_raw()
+        self.list_financial_event_groups = raw(api.list_financial_event_groups)
+        self.list_financial_events_by_group_id = raw(api.list_financial_events_by_group_id)
+        self.list_financial_events_by_order_id = raw(api.list_financial_events_by_order_id)
+        self.list_financial_events = raw(api.list_financial_events)

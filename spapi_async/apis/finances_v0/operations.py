@@ -47,6 +47,7 @@ LIST_FINANCIAL_EVENT_GROUPS = Operation(
     ),
     result="ListFinancialEventGroupsResponse",
     repeatable=True,
+    roles=("Finance and Accounting",),
     docs="https://developer-docs.amazon.com/sp-api/reference/listfinancialeventgroups",
 )
 
@@ -73,6 +74,7 @@ LIST_FINANCIAL_EVENTS_BY_GROUP_ID = Operation(
     ),
     result="ListFinancialEventsResponse",
     repeatable=True,
+    roles=("Finance and Accounting",),
     docs="https://developer-docs.amazon.com/sp-api/reference/listfinancialeventsbygroupid",
 )
 
@@ -97,6 +99,7 @@ LIST_FINANCIAL_EVENTS_BY_ORDER_ID = Operation(
     ),
     result="ListFinancialEventsResponse",
     repeatable=True,
+    roles=("Finance and Accounting",),
     docs="https://developer-docs.amazon.com/sp-api/reference/listfinancialeventsbyorderid",
 )
 
@@ -122,6 +125,7 @@ LIST_FINANCIAL_EVENTS = Operation(
     ),
     result="ListFinancialEventsResponse",
     repeatable=True,
+    roles=("Finance and Accounting",),
     docs="https://developer-docs.amazon.com/sp-api/reference/listfinancialevents",
 )
 

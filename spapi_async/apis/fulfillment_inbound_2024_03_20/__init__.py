@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import FulfillmentInbound20240320
+    from .client import FulfillmentInbound20240320, FulfillmentInbound20240320WithRawResponse
     from .models import (
         Address,
         AddressInput,
@@ -188,6 +188,7 @@ __all__ = [
     "DocumentDownload",
     "FreightInformation",
     "FulfillmentInbound20240320",
+    "FulfillmentInbound20240320WithRawResponse",
     "GenerateDeliveryWindowOptionsResponse",
     "GeneratePackingOptionsResponse",
     "GeneratePlacementOptionsRequest",
@@ -296,5 +297,13 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "FulfillmentInbound20240320" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client"
+                if name in ("FulfillmentInbound20240320", "FulfillmentInbound20240320WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

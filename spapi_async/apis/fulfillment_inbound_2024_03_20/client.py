@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["FulfillmentInbound20240320"]
+__all__ = ["FulfillmentInbound20240320", "FulfillmentInbound20240320WithRawResponse"]
 
 _LIST_INBOUND_PLANS_PAGES = Paging(("pagination_token",), ("pagination", "next_token"), ("inbound_plans",))
 _LIST_INBOUND_PLAN_BOXES_PAGES = Paging(("pagination_token",), ("pagination", "next_token"), ("boxes",))
@@ -203,7 +204,7 @@ class FulfillmentInbound20240320(Api):
         Args:
             inbound_plan_id: Exactly 38 characters.
         """
-        await self._call_without_reply(op.UPDATE_INBOUND_PLAN_NAME, inbound_plan_id=inbound_plan_id, body=body)
+        return await self._call_without_reply(op.UPDATE_INBOUND_PLAN_NAME, inbound_plan_id=inbound_plan_id, body=body)
 
     def list_packing_group_boxes(
         self,
@@ -808,7 +809,7 @@ class FulfillmentInbound20240320(Api):
             inbound_plan_id: Exactly 38 characters.
             shipment_id: Exactly 38 characters.
         """
-        await self._call_without_reply(
+        return await self._call_without_reply(
             op.UPDATE_SHIPMENT_NAME, inbound_plan_id=inbound_plan_id, shipment_id=shipment_id, body=body
         )
 
@@ -1218,3 +1219,55 @@ class FulfillmentInbound20240320(Api):
             operation_id: 36 to 38 characters.
         """
         return await self._call(op.GET_INBOUND_OPERATION_STATUS, m.InboundOperationStatus, operation_id=operation_id)
+
+
+class FulfillmentInbound20240320WithRawResponse:
+    """The methods of `FulfillmentInbound20240320`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: FulfillmentInbound20240320) -> None:
+        api = api.as_raw()
+        self.list_inbound_plans = raw(api.list_inbound_plans)
+        self.create_inbound_plan = raw(api.create_inbound_plan)
+        self.get_inbound_plan = raw(api.get_inbound_plan)
+        self.list_inbound_plan_boxes = raw(api.list_inbound_plan_boxes)
+        self.cancel_inbound_plan = raw(api.cancel_inbound_plan)
+        self.list_inbound_plan_items = raw(api.list_inbound_plan_items)
+        self.update_inbound_plan_name = raw(api.update_inbound_plan_name)
+        self.list_packing_group_boxes = raw(api.list_packing_group_boxes)
+        self.list_packing_group_items = raw(api.list_packing_group_items)
+        self.set_packing_information = raw(api.set_packing_information)
+        self.list_packing_options = raw(api.list_packing_options)
+        self.generate_packing_options = raw(api.generate_packing_options)
+        self.confirm_packing_option = raw(api.confirm_packing_option)
+        self.list_inbound_plan_pallets = raw(api.list_inbound_plan_pallets)
+        self.list_placement_options = raw(api.list_placement_options)
+        self.generate_placement_options = raw(api.generate_placement_options)
+        self.confirm_placement_option = raw(api.confirm_placement_option)
+        self.get_shipment = raw(api.get_shipment)
+        self.list_shipment_boxes = raw(api.list_shipment_boxes)
+        self.list_shipment_content_update_previews = raw(api.list_shipment_content_update_previews)
+        self.generate_shipment_content_update_previews = raw(api.generate_shipment_content_update_previews)
+        self.get_shipment_content_update_preview = raw(api.get_shipment_content_update_preview)
+        self.confirm_shipment_content_update_preview = raw(api.confirm_shipment_content_update_preview)
+        self.get_delivery_challan_document = raw(api.get_delivery_challan_document)
+        self.list_delivery_window_options = raw(api.list_delivery_window_options)
+        self.generate_delivery_window_options = raw(api.generate_delivery_window_options)
+        self.confirm_delivery_window_options = raw(api.confirm_delivery_window_options)
+        self.list_shipment_items = raw(api.list_shipment_items)
+        self.update_shipment_name = raw(api.update_shipment_name)
+        self.list_shipment_pallets = raw(api.list_shipment_pallets)
+        self.cancel_self_ship_appointment = raw(api.cancel_self_ship_appointment)
+        self.get_self_ship_appointment_slots = raw(api.get_self_ship_appointment_slots)
+        self.generate_self_ship_appointment_slots = raw(api.generate_self_ship_appointment_slots)
+        self.schedule_self_ship_appointment = raw(api.schedule_self_ship_appointment)
+        self.update_shipment_source_address = raw(api.update_shipment_source_address)
+        self.update_shipment_tracking_details = raw(api.update_shipment_tracking_details)
+        self.list_transportation_options = raw(api.list_transportation_options)
+        self.generate_transportation_options = raw(api.generate_transportation_options)
+        self.confirm_transportation_options = raw(api.confirm_transportation_options)
+        self.list_item_compliance_details = raw(api.list_item_compliance_details)
+        self.update_item_compliance_details = raw(api.update_item_compliance_details)
+        self.create_marketplace_item_labels = raw(api.create_marketplace_item_labels)
+        self.list_prep_details = raw(api.list_prep_details)
+        self.set_prep_details = raw(api.set_prep_details)
+        self.get_inbound_operation_status = raw(api.get_inbound_operation_status)

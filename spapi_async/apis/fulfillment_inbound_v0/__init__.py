@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import FulfillmentInboundV0
+    from .client import FulfillmentInboundV0, FulfillmentInboundV0WithRawResponse
     from .models import (
         Address,
         AmazonPrepFeesDetails,
@@ -57,6 +57,7 @@ __all__ = [
     "Error",
     "ErrorReason",
     "FulfillmentInboundV0",
+    "FulfillmentInboundV0WithRawResponse",
     "GetBillOfLadingResponse",
     "GetLabelsResponse",
     "GetPrepInstructionsResponse",
@@ -82,5 +83,11 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "FulfillmentInboundV0" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("FulfillmentInboundV0", "FulfillmentInboundV0WithRawResponse") else ".models",
+                __name__,
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

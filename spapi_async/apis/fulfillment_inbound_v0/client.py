@@ -11,9 +11,10 @@ from typing import Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["FulfillmentInboundV0"]
+__all__ = ["FulfillmentInboundV0", "FulfillmentInboundV0WithRawResponse"]
 
 _GET_SHIPMENTS_PAGES = Paging(
     ("next_token",), ("payload", "next_token"), ("payload", "shipment_data"), switch={"query_type": "NEXT_TOKEN"}
@@ -45,6 +46,8 @@ class FulfillmentInboundV0(Api):
         GET /fba/inbound/v0/prepInstructions
 
         Usage plan: 2 requests/s, burst 30 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/getprepinstructions
 
@@ -92,6 +95,8 @@ class FulfillmentInboundV0(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/getlabels
         """
         return await self._call(
@@ -117,6 +122,8 @@ class FulfillmentInboundV0(Api):
         GET /fba/inbound/v0/shipments/{shipmentId}/billOfLading
 
         Usage plan: 2 requests/s, burst 30 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/getbilloflading
         """
@@ -155,6 +162,8 @@ class FulfillmentInboundV0(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/getshipments
 
         Args:
@@ -188,6 +197,8 @@ class FulfillmentInboundV0(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/getshipmentitemsbyshipmentid
         """
         return self._pages(
@@ -214,6 +225,8 @@ class FulfillmentInboundV0(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/getshipmentitems
 
         Args:
@@ -231,3 +244,16 @@ class FulfillmentInboundV0(Api):
             last_updated_before=last_updated_before,
             next_token=next_token,
         )
+
+
+class FulfillmentInboundV0WithRawResponse:
+    """The methods of `FulfillmentInboundV0`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: FulfillmentInboundV0) -> None:
+        api = api.as_raw()
+        self.get_prep_instructions = raw(api.get_prep_instructions)
+        self.get_labels = raw(api.get_labels)
+        self.get_bill_of_lading = raw(api.get_bill_of_lading)
+        self.get_shipments = raw(api.get_shipments)
+        self.get_shipment_items_by_shipment_id = raw(api.get_shipment_items_by_shipment_id)
+        self.get_shipment_items = raw(api.get_shipment_items)

@@ -40,6 +40,7 @@ GET_PREP_INSTRUCTIONS = Operation(
     ),
     result="GetPrepInstructionsResponse",
     repeatable=True,
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getprepinstructions",
 )
 
@@ -93,6 +94,7 @@ GET_LABELS = Operation(
     ),
     result="GetLabelsResponse",
     repeatable=True,
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getlabels",
 )
 
@@ -106,6 +108,7 @@ GET_BILL_OF_LADING = Operation(
     parameters=(Parameter(name="shipmentId", argument="shipment_id", location="path", required=True),),
     result="GetBillOfLadingResponse",
     repeatable=True,
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getbilloflading",
 )
 
@@ -159,6 +162,7 @@ GET_SHIPMENTS = Operation(
     ),
     result="GetShipmentsResponse",
     repeatable=True,
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getshipments",
 )
 
@@ -175,6 +179,7 @@ GET_SHIPMENT_ITEMS_BY_SHIPMENT_ID = Operation(
     ),
     result="GetShipmentItemsResponse",
     repeatable=True,
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getshipmentitemsbyshipmentid",
 )
 
@@ -200,6 +205,7 @@ GET_SHIPMENT_ITEMS = Operation(
     ),
     result="GetShipmentItemsResponse",
     repeatable=True,
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getshipmentitems",
 )
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import FulfillmentOutbound20200701
+    from .client import FulfillmentOutbound20200701, FulfillmentOutbound20200701WithRawResponse
     from .models import (
         AdditionalLocationInfo,
         Address,
@@ -147,6 +147,7 @@ __all__ = [
     "FulfillmentOrderItem",
     "FulfillmentOrderStatus",
     "FulfillmentOutbound20200701",
+    "FulfillmentOutbound20200701WithRawResponse",
     "FulfillmentPolicy",
     "FulfillmentPreview",
     "FulfillmentPreviewItem",
@@ -210,5 +211,13 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "FulfillmentOutbound20200701" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client"
+                if name in ("FulfillmentOutbound20200701", "FulfillmentOutbound20200701WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

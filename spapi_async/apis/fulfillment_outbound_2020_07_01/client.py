@@ -11,9 +11,10 @@ from typing import Any
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["FulfillmentOutbound20200701"]
+__all__ = ["FulfillmentOutbound20200701", "FulfillmentOutbound20200701WithRawResponse"]
 
 _LIST_ALL_FULFILLMENT_ORDERS_PAGES = Paging(
     ("next_token",), ("payload", "next_token"), ("payload", "fulfillment_orders")
@@ -34,6 +35,8 @@ class FulfillmentOutbound20200701(Api):
         POST /fba/outbound/2020-07-01/fulfillmentOrders/preview
 
         Usage plan: 2 requests/s, burst 30 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/getfulfillmentpreview
         """
@@ -66,6 +69,8 @@ class FulfillmentOutbound20200701(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/listallfulfillmentorders
 
         Args:
@@ -91,6 +96,8 @@ class FulfillmentOutbound20200701(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/createfulfillmentorder
         """
         return await self._call(op.CREATE_FULFILLMENT_ORDER, m.CreateFulfillmentOrderResponse, body=body)
@@ -105,6 +112,8 @@ class FulfillmentOutbound20200701(Api):
         GET /fba/outbound/2020-07-01/tracking
 
         Usage plan: 2 requests/s, burst 30 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/getpackagetrackingdetails
         """
@@ -125,6 +134,8 @@ class FulfillmentOutbound20200701(Api):
         GET /fba/outbound/2020-07-01/returnReasonCodes
 
         Usage plan: 2 requests/s, burst 30 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/listreturnreasoncodes
         """
@@ -149,6 +160,8 @@ class FulfillmentOutbound20200701(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/createfulfillmentreturn
         """
         return await self._call(
@@ -168,6 +181,8 @@ class FulfillmentOutbound20200701(Api):
         GET /fba/outbound/2020-07-01/fulfillmentOrders/{sellerFulfillmentOrderId}
 
         Usage plan: 2 requests/s, burst 30 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/getfulfillmentorder
 
@@ -192,6 +207,8 @@ class FulfillmentOutbound20200701(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/updatefulfillmentorder
 
         Args:
@@ -214,6 +231,8 @@ class FulfillmentOutbound20200701(Api):
         PUT /fba/outbound/2020-07-01/fulfillmentOrders/{sellerFulfillmentOrderId}/cancel
 
         Usage plan: 2 requests/s, burst 30 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/cancelfulfillmentorder
 
@@ -263,6 +282,8 @@ class FulfillmentOutbound20200701(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/getfeatures
         """
         return await self._call(op.GET_FEATURES, m.GetFeaturesResponse, marketplace_id=marketplace_id)
@@ -280,6 +301,8 @@ class FulfillmentOutbound20200701(Api):
         GET /fba/outbound/2020-07-01/features/inventory/{featureName}
 
         Usage plan: 2 requests/s, burst 30 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/getfeatureinventory
 
@@ -310,6 +333,8 @@ class FulfillmentOutbound20200701(Api):
 
         Usage plan: 2 requests/s, burst 30 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/getfeaturesku
         """
         return await self._call(
@@ -319,3 +344,24 @@ class FulfillmentOutbound20200701(Api):
             feature_name=feature_name,
             seller_sku=seller_sku,
         )
+
+
+class FulfillmentOutbound20200701WithRawResponse:
+    """The methods of `FulfillmentOutbound20200701`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: FulfillmentOutbound20200701) -> None:
+        api = api.as_raw()
+        self.get_fulfillment_preview = raw(api.get_fulfillment_preview)
+        self.delivery_offers = raw(api.delivery_offers)
+        self.list_all_fulfillment_orders = raw(api.list_all_fulfillment_orders)
+        self.create_fulfillment_order = raw(api.create_fulfillment_order)
+        self.get_package_tracking_details = raw(api.get_package_tracking_details)
+        self.list_return_reason_codes = raw(api.list_return_reason_codes)
+        self.create_fulfillment_return = raw(api.create_fulfillment_return)
+        self.get_fulfillment_order = raw(api.get_fulfillment_order)
+        self.update_fulfillment_order = raw(api.update_fulfillment_order)
+        self.cancel_fulfillment_order = raw(api.cancel_fulfillment_order)
+        self.submit_fulfillment_order_status_update = raw(api.submit_fulfillment_order_status_update)
+        self.get_features = raw(api.get_features)
+        self.get_feature_inventory = raw(api.get_feature_inventory)
+        self.get_feature_sku = raw(api.get_feature_sku)

@@ -44,6 +44,7 @@ GET_FULFILLMENT_PREVIEW = Operation(
     ),
     result="GetFulfillmentPreviewResponse",
     repeatable=True,
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getfulfillmentpreview",
 )
 
@@ -82,6 +83,7 @@ LIST_ALL_FULFILLMENT_ORDERS = Operation(
     ),
     result="ListAllFulfillmentOrdersResponse",
     repeatable=True,
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/listallfulfillmentorders",
 )
 
@@ -103,6 +105,7 @@ CREATE_FULFILLMENT_ORDER = Operation(
         ),
     ),
     result="CreateFulfillmentOrderResponse",
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/createfulfillmentorder",
 )
 
@@ -118,6 +121,7 @@ GET_PACKAGE_TRACKING_DETAILS = Operation(
     ),
     result="GetPackageTrackingDetailsResponse",
     repeatable=True,
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getpackagetrackingdetails",
 )
 
@@ -136,6 +140,7 @@ LIST_RETURN_REASON_CODES = Operation(
     ),
     result="ListReturnReasonCodesResponse",
     repeatable=True,
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/listreturnreasoncodes",
 )
 
@@ -161,6 +166,7 @@ CREATE_FULFILLMENT_RETURN = Operation(
     ),
     result="CreateFulfillmentReturnResponse",
     repeatable=True,
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/createfulfillmentreturn",
 )
 
@@ -182,6 +188,7 @@ GET_FULFILLMENT_ORDER = Operation(
     ),
     result="GetFulfillmentOrderResponse",
     repeatable=True,
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getfulfillmentorder",
 )
 
@@ -211,6 +218,7 @@ UPDATE_FULFILLMENT_ORDER = Operation(
     ),
     result="UpdateFulfillmentOrderResponse",
     repeatable=True,
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/updatefulfillmentorder",
 )
 
@@ -232,6 +240,7 @@ CANCEL_FULFILLMENT_ORDER = Operation(
     ),
     result="CancelFulfillmentOrderResponse",
     repeatable=True,
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/cancelfulfillmentorder",
 )
 
@@ -275,6 +284,7 @@ GET_FEATURES = Operation(
     parameters=(Parameter(name="marketplaceId", argument="marketplace_id", location="query", required=True),),
     result="GetFeaturesResponse",
     repeatable=True,
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getfeatures",
 )
 
@@ -293,6 +303,7 @@ GET_FEATURE_INVENTORY = Operation(
     ),
     result="GetFeatureInventoryResponse",
     repeatable=True,
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getfeatureinventory",
 )
 
@@ -310,6 +321,7 @@ GET_FEATURE_SKU = Operation(
     ),
     result="GetFeatureSkuResponse",
     repeatable=True,
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getfeaturesku",
 )
 

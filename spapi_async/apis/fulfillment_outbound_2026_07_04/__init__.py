@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import FulfillmentOutbound20260704
+    from .client import FulfillmentOutbound20260704, FulfillmentOutbound20260704WithRawResponse
     from .models import (
         Address,
         AmazonFacility,
@@ -103,6 +103,7 @@ __all__ = [
     "EstimatedPrice",
     "FulfillmentOrder",
     "FulfillmentOutbound20260704",
+    "FulfillmentOutbound20260704WithRawResponse",
     "GetOffersRequest",
     "GetOffersResponse",
     "GetOrderPreviewRequest",
@@ -170,5 +171,13 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "FulfillmentOutbound20260704" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client"
+                if name in ("FulfillmentOutbound20260704", "FulfillmentOutbound20260704WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["FulfillmentOutbound20260704"]
+__all__ = ["FulfillmentOutbound20260704", "FulfillmentOutbound20260704WithRawResponse"]
 
 _LIST_ORDERS_PAGES = Paging(("page_token",), ("pagination", "next_token"), ("orders",))
 
@@ -106,7 +107,7 @@ class FulfillmentOutbound20260704(Api):
             order_id: At most 40 characters.
             fulfillment_service_id: At most 40 characters.
         """
-        await self._call_without_reply(
+        return await self._call_without_reply(
             op.UPDATE_ORDER_STATUS, order_id=order_id, body=body, fulfillment_service_id=fulfillment_service_id
         )
 
@@ -132,7 +133,7 @@ class FulfillmentOutbound20260704(Api):
             order_id: At most 40 characters.
             fulfillment_service_id: At most 40 characters.
         """
-        await self._call_without_reply(
+        return await self._call_without_reply(
             op.UPDATE_PACKAGE,
             order_id=order_id,
             package_id=package_id,
@@ -244,3 +245,19 @@ class FulfillmentOutbound20260704(Api):
             body=body,
             fulfillment_service_id=fulfillment_service_id,
         )
+
+
+class FulfillmentOutbound20260704WithRawResponse:
+    """The methods of `FulfillmentOutbound20260704`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: FulfillmentOutbound20260704) -> None:
+        api = api.as_raw()
+        self.get_order_preview = raw(api.get_order_preview)
+        self.get_offers = raw(api.get_offers)
+        self.cancel_order = raw(api.cancel_order)
+        self.update_order_status = raw(api.update_order_status)
+        self.update_package = raw(api.update_package)
+        self.get_order = raw(api.get_order)
+        self.update_order = raw(api.update_order)
+        self.list_orders = raw(api.list_orders)
+        self.create_order = raw(api.create_order)

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import ListingsItems20200901
+    from .client import ListingsItems20200901, ListingsItems20200901WithRawResponse
     from .models import (
         Issue,
         IssueSeverity,
@@ -31,6 +31,7 @@ __all__ = [
     "ListingsItemSubmissionResponse",
     "ListingsItemSubmissionResponseStatus",
     "ListingsItems20200901",
+    "ListingsItems20200901WithRawResponse",
     "PatchOperation",
     "PatchOperationOp",
 ]
@@ -38,5 +39,11 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "ListingsItems20200901" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("ListingsItems20200901", "ListingsItems20200901WithRawResponse") else ".models",
+                __name__,
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

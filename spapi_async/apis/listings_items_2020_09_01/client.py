@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["ListingsItems20200901"]
+__all__ = ["ListingsItems20200901", "ListingsItems20200901WithRawResponse"]
 
 
 class ListingsItems20200901(Api):
@@ -31,6 +32,8 @@ class ListingsItems20200901(Api):
         PUT /listings/2020-09-01/items/{sellerId}/{sku}
 
         Usage plan: 5 requests/s, burst 10 (model).
+
+        Role: Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/putlistingsitem
         """
@@ -59,6 +62,8 @@ class ListingsItems20200901(Api):
 
         Usage plan: 5 requests/s, burst 10 (model).
 
+        Role: Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/patchlistingsitem
         """
         return await self._call(
@@ -85,6 +90,8 @@ class ListingsItems20200901(Api):
 
         Usage plan: 5 requests/s, burst 10 (model).
 
+        Role: Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/deletelistingsitem
         """
         return await self._call(
@@ -95,3 +102,13 @@ class ListingsItems20200901(Api):
             marketplace_ids=marketplace_ids,
             issue_locale=issue_locale,
         )
+
+
+class ListingsItems20200901WithRawResponse:
+    """The methods of `ListingsItems20200901`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: ListingsItems20200901) -> None:
+        api = api.as_raw()
+        self.put_listings_item = raw(api.put_listings_item)
+        self.patch_listings_item = raw(api.patch_listings_item)
+        self.delete_listings_item = raw(api.delete_listings_item)

@@ -39,6 +39,7 @@ PUT_LISTINGS_ITEM = Operation(
     ),
     result="ListingsItemSubmissionResponse",
     repeatable=True,
+    roles=("Product Listing",),
     docs="https://developer-docs.amazon.com/sp-api/reference/putlistingsitem",
 )
 
@@ -71,6 +72,7 @@ PATCH_LISTINGS_ITEM = Operation(
         Parameter(name="issueLocale", argument="issue_locale", location="query"),
     ),
     result="ListingsItemSubmissionResponse",
+    roles=("Product Listing",),
     docs="https://developer-docs.amazon.com/sp-api/reference/patchlistingsitem",
 )
 
@@ -96,6 +98,7 @@ DELETE_LISTINGS_ITEM = Operation(
     ),
     result="ListingsItemSubmissionResponse",
     repeatable=True,
+    roles=("Product Listing",),
     docs="https://developer-docs.amazon.com/sp-api/reference/deletelistingsitem",
 )
 

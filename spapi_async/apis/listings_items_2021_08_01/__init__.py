@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import ListingsItems20210801
+    from .client import ListingsItems20210801, ListingsItems20210801WithRawResponse
     from .models import (
         Audience,
         FulfillmentAvailability,
@@ -76,6 +76,7 @@ __all__ = [
     "ListingsItemSubmissionResponse",
     "ListingsItemSubmissionResponseStatus",
     "ListingsItems20210801",
+    "ListingsItems20210801WithRawResponse",
     "Money",
     "Pagination",
     "PatchOperation",
@@ -86,5 +87,11 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "ListingsItems20210801" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("ListingsItems20210801", "ListingsItems20210801WithRawResponse") else ".models",
+                __name__,
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["ListingsItems20210801"]
+__all__ = ["ListingsItems20210801", "ListingsItems20210801WithRawResponse"]
 
 _SEARCH_LISTINGS_ITEMS_PAGES = Paging(("page_token",), ("pagination", "next_token"), ("items",))
 
@@ -49,6 +50,8 @@ class ListingsItems20210801(Api):
 
         Usage plan: 5 requests/s, burst 10 (model).
 
+        Role: Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/getlistingsitem
         """
         return await self._call(
@@ -77,6 +80,8 @@ class ListingsItems20210801(Api):
         PUT /listings/2021-08-01/items/{sellerId}/{sku}
 
         Usage plan: 5 requests/s, burst 10 (model).
+
+        Role: Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/putlistingsitem
 
@@ -112,6 +117,8 @@ class ListingsItems20210801(Api):
 
         Usage plan: 5 requests/s, burst 5 (model).
 
+        Role: Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/patchlistingsitem
         """
         return await self._call(
@@ -139,6 +146,8 @@ class ListingsItems20210801(Api):
         DELETE /listings/2021-08-01/items/{sellerId}/{sku}
 
         Usage plan: 5 requests/s, burst 5 (model).
+
+        Role: Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/deletelistingsitem
 
@@ -233,3 +242,15 @@ class ListingsItems20210801(Api):
             page_size=page_size,
             page_token=page_token,
         )
+
+
+class ListingsItems20210801WithRawResponse:
+    """The methods of `ListingsItems20210801`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: ListingsItems20210801) -> None:
+        api = api.as_raw()
+        self.get_listings_item = raw(api.get_listings_item)
+        self.put_listings_item = raw(api.put_listings_item)
+        self.patch_listings_item = raw(api.patch_listings_item)
+        self.delete_listings_item = raw(api.delete_listings_item)
+        self.search_listings_items = raw(api.search_listings_items)

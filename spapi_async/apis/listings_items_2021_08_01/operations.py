@@ -55,6 +55,7 @@ GET_LISTINGS_ITEM = Operation(
     ),
     result="Item",
     repeatable=True,
+    roles=("Product Listing",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getlistingsitem",
 )
 
@@ -93,6 +94,7 @@ PUT_LISTINGS_ITEM = Operation(
     ),
     result="ListingsItemSubmissionResponse",
     repeatable=True,
+    roles=("Product Listing",),
     docs="https://developer-docs.amazon.com/sp-api/reference/putlistingsitem",
 )
 
@@ -134,6 +136,7 @@ PATCH_LISTINGS_ITEM = Operation(
         Parameter(name="issueLocale", argument="issue_locale", location="query"),
     ),
     result="ListingsItemSubmissionResponse",
+    roles=("Product Listing",),
     docs="https://developer-docs.amazon.com/sp-api/reference/patchlistingsitem",
 )
 
@@ -160,6 +163,7 @@ DELETE_LISTINGS_ITEM = Operation(
     ),
     result="ListingsItemSubmissionResponse",
     repeatable=True,
+    roles=("Product Listing",),
     docs="https://developer-docs.amazon.com/sp-api/reference/deletelistingsitem",
 )
 

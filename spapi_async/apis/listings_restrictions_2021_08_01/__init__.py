@@ -9,13 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import ListingsRestrictions20210801
+    from .client import ListingsRestrictions20210801, ListingsRestrictions20210801WithRawResponse
     from .models import Link, LinkVerb, Reason, ReasonReasonCode, Restriction, RestrictionConditionType, RestrictionList
 
 __all__ = [
     "Link",
     "LinkVerb",
     "ListingsRestrictions20210801",
+    "ListingsRestrictions20210801WithRawResponse",
     "Reason",
     "ReasonReasonCode",
     "Restriction",
@@ -27,6 +28,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(
-            import_module(".client" if name == "ListingsRestrictions20210801" else ".models", __name__), name
+            import_module(
+                ".client"
+                if name in ("ListingsRestrictions20210801", "ListingsRestrictions20210801WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
         )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["ListingsRestrictions20210801"]
+__all__ = ["ListingsRestrictions20210801", "ListingsRestrictions20210801WithRawResponse"]
 
 
 class ListingsRestrictions20210801(Api):
@@ -51,6 +52,8 @@ class ListingsRestrictions20210801(Api):
 
         All selling partners of an application together: 100 requests/s.
 
+        Role: Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/getlistingsrestrictions
         """
         return await self._call(
@@ -63,3 +66,11 @@ class ListingsRestrictions20210801(Api):
             reason_locale=reason_locale,
             product_type=product_type,
         )
+
+
+class ListingsRestrictions20210801WithRawResponse:
+    """The methods of `ListingsRestrictions20210801`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: ListingsRestrictions20210801) -> None:
+        api = api.as_raw()
+        self.get_listings_restrictions = raw(api.get_listings_restrictions)

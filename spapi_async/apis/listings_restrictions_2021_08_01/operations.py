@@ -56,6 +56,7 @@ GET_LISTINGS_RESTRICTIONS = Operation(
     ),
     result="RestrictionList",
     repeatable=True,
+    roles=("Product Listing",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getlistingsrestrictions",
 )
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import MerchantFulfillmentV0
+    from .client import MerchantFulfillmentV0, MerchantFulfillmentV0WithRawResponse
     from .models import (
         AdditionalInputs,
         AdditionalSellerInput,
@@ -120,6 +120,7 @@ __all__ = [
     "LiquidVolume",
     "LiquidVolumeUnit",
     "MerchantFulfillmentV0",
+    "MerchantFulfillmentV0WithRawResponse",
     "PackageDimensions",
     "PredefinedPackageDimensions",
     "RateItem",
@@ -144,5 +145,11 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "MerchantFulfillmentV0" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("MerchantFulfillmentV0", "MerchantFulfillmentV0WithRawResponse") else ".models",
+                __name__,
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["MerchantFulfillmentV0"]
+__all__ = ["MerchantFulfillmentV0", "MerchantFulfillmentV0WithRawResponse"]
 
 
 class MerchantFulfillmentV0(Api):
@@ -27,6 +28,8 @@ class MerchantFulfillmentV0(Api):
         POST /mfn/v0/eligibleShippingServices
 
         Usage plan: 6 requests/s, burst 12 (model).
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/geteligibleshipmentservices
         """
@@ -45,6 +48,8 @@ class MerchantFulfillmentV0(Api):
 
         Restricted: it travels with a restricted data token, fetched by itself.
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getshipment
         """
         return await self._call(op.GET_SHIPMENT, m.GetShipmentResponse, shipment_id=shipment_id)
@@ -61,6 +66,8 @@ class MerchantFulfillmentV0(Api):
         Usage plan: 1 requests/s, burst 1 (model).
 
         Restricted: it travels with a restricted data token, fetched by itself.
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/cancelshipment
         """
@@ -79,6 +86,8 @@ class MerchantFulfillmentV0(Api):
 
         Restricted: it travels with a restricted data token, fetched by itself.
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/createshipment
         """
         return await self._call(op.CREATE_SHIPMENT, m.CreateShipmentResponse, body=body)
@@ -94,6 +103,20 @@ class MerchantFulfillmentV0(Api):
 
         Usage plan: 1 requests/s, burst 1 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getadditionalsellerinputs
         """
         return await self._call(op.GET_ADDITIONAL_SELLER_INPUTS, m.GetAdditionalSellerInputsResponse, body=body)
+
+
+class MerchantFulfillmentV0WithRawResponse:
+    """The methods of `MerchantFulfillmentV0`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: MerchantFulfillmentV0) -> None:
+        api = api.as_raw()
+        self.get_eligible_shipment_services = raw(api.get_eligible_shipment_services)
+        self.get_shipment = raw(api.get_shipment)
+        self.cancel_shipment = raw(api.cancel_shipment)
+        self.create_shipment = raw(api.create_shipment)
+        self.get_additional_seller_inputs = raw(api.get_additional_seller_inputs)

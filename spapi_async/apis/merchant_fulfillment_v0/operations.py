@@ -35,6 +35,7 @@ GET_ELIGIBLE_SHIPMENT_SERVICES = Operation(
     ),
     result="GetEligibleShipmentServicesResponse",
     repeatable=True,
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/geteligibleshipmentservices",
 )
 
@@ -58,6 +59,7 @@ GET_SHIPMENT = Operation(
     repeatable=True,
     restricted="required",
     restricted_path=True,
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getshipment",
 )
 
@@ -81,6 +83,7 @@ CANCEL_SHIPMENT = Operation(
     repeatable=True,
     restricted="required",
     restricted_path=True,
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/cancelshipment",
 )
 
@@ -99,6 +102,7 @@ CREATE_SHIPMENT = Operation(
     result="CreateShipmentResponse",
     restricted="required",
     restricted_path=True,
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/createshipment",
 )
 
@@ -121,6 +125,7 @@ GET_ADDITIONAL_SELLER_INPUTS = Operation(
     ),
     result="GetAdditionalSellerInputsResponse",
     repeatable=True,
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getadditionalsellerinputs",
 )
 

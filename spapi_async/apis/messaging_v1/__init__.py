@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import MessagingV1
+    from .client import MessagingV1, MessagingV1WithRawResponse
     from .models import (
         Attachment,
         CreateAmazonMotorsRequest,
@@ -85,10 +85,14 @@ __all__ = [
     "LinkObject",
     "MessagingAction",
     "MessagingV1",
+    "MessagingV1WithRawResponse",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "MessagingV1" else ".models", __name__), name)
+        return getattr(
+            import_module(".client" if name in ("MessagingV1", "MessagingV1WithRawResponse") else ".models", __name__),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["MessagingV1"]
+__all__ = ["MessagingV1", "MessagingV1WithRawResponse"]
 
 
 class MessagingV1(Api):
@@ -28,6 +29,8 @@ class MessagingV1(Api):
         GET /messaging/v1/orders/{amazonOrderId}
 
         Usage plan: 1 requests/s, burst 5 (model).
+
+        Role: Buyer Communication.
 
         https://developer-docs.amazon.com/sp-api/reference/getmessagingactionsfororder
 
@@ -53,6 +56,8 @@ class MessagingV1(Api):
         POST /messaging/v1/orders/{amazonOrderId}/messages/confirmCustomizationDetails
 
         Usage plan: 1 requests/s, burst 5 (model).
+
+        Role: Buyer Communication.
 
         https://developer-docs.amazon.com/sp-api/reference/confirmcustomizationdetails
 
@@ -80,6 +85,8 @@ class MessagingV1(Api):
 
         Usage plan: 1 requests/s, burst 5 (model).
 
+        Role: Buyer Communication.
+
         https://developer-docs.amazon.com/sp-api/reference/createconfirmdeliverydetails
 
         Args:
@@ -105,6 +112,8 @@ class MessagingV1(Api):
         POST /messaging/v1/orders/{amazonOrderId}/messages/legalDisclosure
 
         Usage plan: 1 requests/s, burst 5 (model).
+
+        Role: Buyer Communication.
 
         https://developer-docs.amazon.com/sp-api/reference/createlegaldisclosure
 
@@ -132,6 +141,8 @@ class MessagingV1(Api):
 
         Usage plan: 1 requests/s, burst 5 (model).
 
+        Role: Buyer Communication.
+
         https://developer-docs.amazon.com/sp-api/reference/createconfirmorderdetails
 
         Args:
@@ -157,6 +168,8 @@ class MessagingV1(Api):
         POST /messaging/v1/orders/{amazonOrderId}/messages/confirmServiceDetails
 
         Usage plan: 1 requests/s, burst 5 (model).
+
+        Role: Buyer Communication.
 
         https://developer-docs.amazon.com/sp-api/reference/createconfirmservicedetails
 
@@ -184,6 +197,8 @@ class MessagingV1(Api):
 
         Usage plan: 1 requests/s, burst 5 (model).
 
+        Role: Buyer Communication.
+
         https://developer-docs.amazon.com/sp-api/reference/createwarranty
 
         Args:
@@ -209,6 +224,8 @@ class MessagingV1(Api):
 
         Usage plan: 1 requests/s, burst 5 (model).
 
+        Role: Buyer Communication.
+
         https://developer-docs.amazon.com/sp-api/reference/getattributes
 
         Args:
@@ -230,6 +247,8 @@ class MessagingV1(Api):
         POST /messaging/v1/orders/{amazonOrderId}/messages/digitalAccessKey
 
         Usage plan: 1 requests/s, burst 5 (model).
+
+        Role: Buyer Communication.
 
         https://developer-docs.amazon.com/sp-api/reference/createdigitalaccesskey
 
@@ -257,6 +276,8 @@ class MessagingV1(Api):
 
         Usage plan: 1 requests/s, burst 5 (model).
 
+        Role: Buyer Communication.
+
         https://developer-docs.amazon.com/sp-api/reference/createunexpectedproblem
 
         Args:
@@ -282,6 +303,8 @@ class MessagingV1(Api):
         POST /messaging/v1/orders/{amazonOrderId}/messages/invoice
 
         Usage plan: 1 requests/s, burst 5 (sdk).
+
+        Role: Buyer Communication.
 
         https://developer-docs.amazon.com/sp-api/reference/sendinvoice
 
@@ -312,6 +335,8 @@ class MessagingV1(Api):
 
         Retired: withdrawn by Amazon 2025-08-04.
 
+        Role: Buyer Communication.
+
         https://developer-docs.amazon.com/sp-api/reference/createnegativefeedbackremoval
 
         Args:
@@ -341,6 +366,8 @@ class MessagingV1(Api):
 
         Retired: withdrawn by Amazon 2026-01-30.
 
+        Role: any of Amazon Fulfillment, Buyer Communication.
+
         https://developer-docs.amazon.com/sp-api/reference/createamazonmotors
 
         Args:
@@ -353,3 +380,23 @@ class MessagingV1(Api):
             marketplace_ids=marketplace_ids,
             body=body,
         )
+
+
+class MessagingV1WithRawResponse:
+    """The methods of `MessagingV1`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: MessagingV1) -> None:
+        api = api.as_raw()
+        self.get_messaging_actions_for_order = raw(api.get_messaging_actions_for_order)
+        self.confirm_customization_details = raw(api.confirm_customization_details)
+        self.create_confirm_delivery_details = raw(api.create_confirm_delivery_details)
+        self.create_legal_disclosure = raw(api.create_legal_disclosure)
+        self.create_confirm_order_details = raw(api.create_confirm_order_details)
+        self.create_confirm_service_details = raw(api.create_confirm_service_details)
+        self.create_warranty = raw(api.create_warranty)
+        self.get_attributes = raw(api.get_attributes)
+        self.create_digital_access_key = raw(api.create_digital_access_key)
+        self.create_unexpected_problem = raw(api.create_unexpected_problem)
+        self.send_invoice = raw(api.send_invoice)
+        self.create_negative_feedback_removal = raw(api.create_negative_feedback_removal)
+        self.create_amazon_motors = raw(api.create_amazon_motors)

@@ -46,6 +46,7 @@ GET_MESSAGING_ACTIONS_FOR_ORDER = Operation(
     result="GetMessagingActionsForOrderResponse",
     accept="application/hal+json",
     repeatable=True,
+    roles=("Buyer Communication",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getmessagingactionsfororder",
 )
 
@@ -79,6 +80,7 @@ CONFIRM_CUSTOMIZATION_DETAILS = Operation(
     result="CreateConfirmCustomizationDetailsResponse",
     success=(201,),
     accept="application/hal+json",
+    roles=("Buyer Communication",),
     docs="https://developer-docs.amazon.com/sp-api/reference/confirmcustomizationdetails",
 )
 
@@ -112,6 +114,7 @@ CREATE_CONFIRM_DELIVERY_DETAILS = Operation(
     result="CreateConfirmDeliveryDetailsResponse",
     success=(201,),
     accept="application/hal+json",
+    roles=("Buyer Communication",),
     docs="https://developer-docs.amazon.com/sp-api/reference/createconfirmdeliverydetails",
 )
 
@@ -145,6 +148,7 @@ CREATE_LEGAL_DISCLOSURE = Operation(
     result="CreateLegalDisclosureResponse",
     success=(201,),
     accept="application/hal+json",
+    roles=("Buyer Communication",),
     docs="https://developer-docs.amazon.com/sp-api/reference/createlegaldisclosure",
 )
 
@@ -178,6 +182,7 @@ CREATE_CONFIRM_ORDER_DETAILS = Operation(
     result="CreateConfirmOrderDetailsResponse",
     success=(201,),
     accept="application/hal+json",
+    roles=("Buyer Communication",),
     docs="https://developer-docs.amazon.com/sp-api/reference/createconfirmorderdetails",
 )
 
@@ -211,6 +216,7 @@ CREATE_CONFIRM_SERVICE_DETAILS = Operation(
     result="CreateConfirmServiceDetailsResponse",
     success=(201,),
     accept="application/hal+json",
+    roles=("Buyer Communication",),
     docs="https://developer-docs.amazon.com/sp-api/reference/createconfirmservicedetails",
 )
 
@@ -239,6 +245,7 @@ CREATE_WARRANTY = Operation(
     result="CreateWarrantyResponse",
     success=(201,),
     accept="application/hal+json",
+    roles=("Buyer Communication",),
     docs="https://developer-docs.amazon.com/sp-api/reference/createwarranty",
 )
 
@@ -264,6 +271,7 @@ GET_ATTRIBUTES = Operation(
     result="GetAttributesResponse",
     accept="application/hal+json",
     repeatable=True,
+    roles=("Buyer Communication",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getattributes",
 )
 
@@ -297,6 +305,7 @@ CREATE_DIGITAL_ACCESS_KEY = Operation(
     result="CreateDigitalAccessKeyResponse",
     success=(201,),
     accept="application/hal+json",
+    roles=("Buyer Communication",),
     docs="https://developer-docs.amazon.com/sp-api/reference/createdigitalaccesskey",
 )
 
@@ -330,6 +339,7 @@ CREATE_UNEXPECTED_PROBLEM = Operation(
     result="CreateUnexpectedProblemResponse",
     success=(201,),
     accept="application/hal+json",
+    roles=("Buyer Communication",),
     docs="https://developer-docs.amazon.com/sp-api/reference/createunexpectedproblem",
 )
 
@@ -356,6 +366,7 @@ SEND_INVOICE = Operation(
     result="InvoiceResponse",
     success=(201,),
     accept="application/hal+json",
+    roles=("Buyer Communication",),
     docs="https://developer-docs.amazon.com/sp-api/reference/sendinvoice",
 )
 
@@ -383,6 +394,7 @@ CREATE_NEGATIVE_FEEDBACK_REMOVAL = Operation(
     accept="application/hal+json",
     deprecated=True,
     retired="withdrawn by Amazon 2025-08-04",
+    roles=("Buyer Communication",),
     docs="https://developer-docs.amazon.com/sp-api/reference/createnegativefeedbackremoval",
 )
 
@@ -418,6 +430,7 @@ CREATE_AMAZON_MOTORS = Operation(
     accept="application/hal+json",
     deprecated=True,
     retired="withdrawn by Amazon 2026-01-30",
+    roles=("Amazon Fulfillment", "Buyer Communication"),
     docs="https://developer-docs.amazon.com/sp-api/reference/createamazonmotors",
 )
 

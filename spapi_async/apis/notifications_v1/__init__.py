@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import NotificationsV1
+    from .client import NotificationsV1, NotificationsV1WithRawResponse
     from .models import (
         AggregationSettings,
         AggregationTimePeriod,
@@ -68,6 +68,7 @@ __all__ = [
     "GetSubscriptionsPayload",
     "GetSubscriptionsResponse",
     "NotificationsV1",
+    "NotificationsV1WithRawResponse",
     "OrderChangeTypeEnum",
     "ProcessingDirective",
     "SendTestNotificationRequest",
@@ -82,5 +83,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "NotificationsV1" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("NotificationsV1", "NotificationsV1WithRawResponse") else ".models", __name__
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

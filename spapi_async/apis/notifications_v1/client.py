@@ -10,9 +10,10 @@ from typing import Any
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["NotificationsV1"]
+__all__ = ["NotificationsV1", "NotificationsV1WithRawResponse"]
 
 _GET_SUBSCRIPTIONS_PAGES = Paging(("next_token",), ("payload", "next_token"), ("payload", "subscriptions"))
 
@@ -221,3 +222,20 @@ class NotificationsV1(Api):
         https://developer-docs.amazon.com/sp-api/reference/deletedestination
         """
         return await self._call(op.DELETE_DESTINATION, m.DeleteDestinationResponse, destination_id=destination_id)
+
+
+class NotificationsV1WithRawResponse:
+    """The methods of `NotificationsV1`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: NotificationsV1) -> None:
+        api = api.as_raw()
+        self.get_subscriptions = raw(api.get_subscriptions)
+        self.get_subscription = raw(api.get_subscription)
+        self.create_subscription = raw(api.create_subscription)
+        self.get_subscription_by_id = raw(api.get_subscription_by_id)
+        self.delete_subscription_by_id = raw(api.delete_subscription_by_id)
+        self.send_test_notification = raw(api.send_test_notification)
+        self.get_destinations = raw(api.get_destinations)
+        self.create_destination = raw(api.create_destination)
+        self.get_destination = raw(api.get_destination)
+        self.delete_destination = raw(api.delete_destination)

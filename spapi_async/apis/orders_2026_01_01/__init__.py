@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import Orders20260101
+    from .client import Orders20260101, Orders20260101WithRawResponse
     from .models import (
         AddressExtendedFields,
         Alias,
@@ -144,6 +144,7 @@ __all__ = [
     "OrderTaxInvoicing",
     "OrderTaxRegistration",
     "Orders20260101",
+    "Orders20260101WithRawResponse",
     "PackageItem",
     "PackageStatus",
     "PackageStatusStatus",
@@ -162,5 +163,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "Orders20260101" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("Orders20260101", "Orders20260101WithRawResponse") else ".models", __name__
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

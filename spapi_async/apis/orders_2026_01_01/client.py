@@ -11,9 +11,10 @@ from typing import Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["Orders20260101"]
+__all__ = ["Orders20260101", "Orders20260101WithRawResponse"]
 
 _SEARCH_ORDERS_PAGES = Paging(("pagination_token",), ("pagination", "next_token"), ("orders",))
 
@@ -68,6 +69,11 @@ class Orders20260101(Api):
         GET /orders/2026-01-01/orders
 
         Usage plan: 0.0056 requests/s, burst 20 (model).
+
+        Role: any of Amazon Fulfillment, Buyer Communication, Buyer Solicitation, Direct to Consumer Shipping
+        (Restricted), Finance and Accounting, Inventory and Order Tracking, Pricing, Product Listing,
+        Professional Services (Restricted), Selling Partner Insights, Tax Invoicing (Restricted), Tax Remittance
+        (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/searchorders
 
@@ -126,3 +132,12 @@ class Orders20260101(Api):
         https://developer-docs.amazon.com/sp-api/reference/getorder
         """
         return await self._call(op.GET_ORDER, m.GetOrderResponse, order_id=order_id, included_data=included_data)
+
+
+class Orders20260101WithRawResponse:
+    """The methods of `Orders20260101`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: Orders20260101) -> None:
+        api = api.as_raw()
+        self.search_orders = raw(api.search_orders)
+        self.get_order = raw(api.get_order)

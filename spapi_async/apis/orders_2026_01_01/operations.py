@@ -82,6 +82,20 @@ SEARCH_ORDERS = Operation(
     ),
     result="SearchOrdersResponse",
     repeatable=True,
+    roles=(
+        "Amazon Fulfillment",
+        "Buyer Communication",
+        "Buyer Solicitation",
+        "Direct to Consumer Shipping (Restricted)",
+        "Finance and Accounting",
+        "Inventory and Order Tracking",
+        "Pricing",
+        "Product Listing",
+        "Professional Services (Restricted)",
+        "Selling Partner Insights",
+        "Tax Invoicing (Restricted)",
+        "Tax Remittance (Restricted)",
+    ),
     docs="https://developer-docs.amazon.com/sp-api/reference/searchorders",
 )
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import OrdersV0
+    from .client import OrdersV0, OrdersV0WithRawResponse
     from .models import (
         Address,
         AddressAddressType,
@@ -157,6 +157,7 @@ __all__ = [
     "OrderRegulatedInfo",
     "OrdersList",
     "OrdersV0",
+    "OrdersV0WithRawResponse",
     "OtherDeliveryAttributes",
     "PackageDetail",
     "PaymentExecutionDetailItem",
@@ -190,5 +191,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "OrdersV0" else ".models", __name__), name)
+        return getattr(
+            import_module(".client" if name in ("OrdersV0", "OrdersV0WithRawResponse") else ".models", __name__), name
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,9 +11,10 @@ from typing import Any
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["OrdersV0"]
+__all__ = ["OrdersV0", "OrdersV0WithRawResponse"]
 
 _GET_ORDERS_PAGES = Paging(("next_token",), ("payload", "next_token"), ("payload", "orders"))
 _GET_ORDER_ITEMS_PAGES = Paging(("next_token",), ("payload", "next_token"), ("payload", "order_items"))
@@ -58,6 +59,10 @@ class OrdersV0(Api):
         Restricted: without a restricted data token, Amazon leaves some of the data out.
 
         Deprecated by Amazon.
+
+        Role: any of Amazon Fulfillment, Buyer Communication, Buyer Solicitation, Direct to Consumer Shipping
+        (Restricted), Finance and Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling
+        Partner Insights, Tax Invoicing (Restricted), Tax Remittance (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getorders
 
@@ -117,6 +122,10 @@ class OrdersV0(Api):
 
         Deprecated by Amazon.
 
+        Role: any of Amazon Fulfillment, Buyer Communication, Buyer Solicitation, Direct to Consumer Shipping
+        (Restricted), Finance and Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling
+        Partner Insights, Tax Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getorder
         """
         return await self._call(op.GET_ORDER, m.GetOrderResponse, order_id=order_id)
@@ -135,6 +144,10 @@ class OrdersV0(Api):
         Restricted: it travels with a restricted data token, fetched by itself.
 
         Deprecated by Amazon.
+
+        Role: any of Amazon Fulfillment, Buyer Communication, Buyer Solicitation, Direct to Consumer Shipping
+        (Restricted), Finance and Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling
+        Partner Insights, Tax Invoicing (Restricted), Tax Remittance (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getorderbuyerinfo
         """
@@ -155,6 +168,10 @@ class OrdersV0(Api):
 
         Deprecated by Amazon.
 
+        Role: any of Amazon Fulfillment, Buyer Communication, Buyer Solicitation, Direct to Consumer Shipping
+        (Restricted), Finance and Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling
+        Partner Insights, Tax Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getorderaddress
         """
         return await self._call(op.GET_ORDER_ADDRESS, m.GetOrderAddressResponse, order_id=order_id)
@@ -174,6 +191,10 @@ class OrdersV0(Api):
         Restricted: without a restricted data token, Amazon leaves some of the data out.
 
         Deprecated by Amazon.
+
+        Role: any of Amazon Fulfillment, Buyer Communication, Buyer Solicitation, Direct to Consumer Shipping
+        (Restricted), Finance and Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling
+        Partner Insights, Tax Invoicing (Restricted), Tax Remittance (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getorderitems
         """
@@ -202,6 +223,10 @@ class OrdersV0(Api):
 
         Deprecated by Amazon.
 
+        Role: any of Amazon Fulfillment, Buyer Communication, Buyer Solicitation, Direct to Consumer Shipping
+        (Restricted), Finance and Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling
+        Partner Insights, Tax Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getorderitemsbuyerinfo
         """
         return self._pages(
@@ -225,9 +250,11 @@ class OrdersV0(Api):
 
         Usage plan: 5 requests/s, burst 15 (model).
 
+        Role: Inventory and Order Tracking.
+
         https://developer-docs.amazon.com/sp-api/reference/updateshipmentstatus
         """
-        await self._call_without_reply(op.UPDATE_SHIPMENT_STATUS, order_id=order_id, body=body)
+        return await self._call_without_reply(op.UPDATE_SHIPMENT_STATUS, order_id=order_id, body=body)
 
     async def get_order_regulated_info(
         self,
@@ -260,7 +287,7 @@ class OrdersV0(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/updateverificationstatus
         """
-        await self._call_without_reply(op.UPDATE_VERIFICATION_STATUS, order_id=order_id, body=body)
+        return await self._call_without_reply(op.UPDATE_VERIFICATION_STATUS, order_id=order_id, body=body)
 
     async def confirm_shipment(
         self,
@@ -276,4 +303,21 @@ class OrdersV0(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/confirmshipment
         """
-        await self._call_without_reply(op.CONFIRM_SHIPMENT, order_id=order_id, body=body)
+        return await self._call_without_reply(op.CONFIRM_SHIPMENT, order_id=order_id, body=body)
+
+
+class OrdersV0WithRawResponse:
+    """The methods of `OrdersV0`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: OrdersV0) -> None:
+        api = api.as_raw()
+        self.get_orders = raw(api.get_orders)
+        self.get_order = raw(api.get_order)
+        self.get_order_buyer_info = raw(api.get_order_buyer_info)
+        self.get_order_address = raw(api.get_order_address)
+        self.get_order_items = raw(api.get_order_items)
+        self.get_order_items_buyer_info = raw(api.get_order_items_buyer_info)
+        self.update_shipment_status = raw(api.update_shipment_status)
+        self.get_order_regulated_info = raw(api.get_order_regulated_info)
+        self.update_verification_status = raw(api.update_verification_status)
+        self.confirm_shipment = raw(api.confirm_shipment)

@@ -108,6 +108,19 @@ GET_ORDERS = Operation(
     repeatable=True,
     restricted="optional",
     deprecated=True,
+    roles=(
+        "Amazon Fulfillment",
+        "Buyer Communication",
+        "Buyer Solicitation",
+        "Direct to Consumer Shipping (Restricted)",
+        "Finance and Accounting",
+        "Inventory and Order Tracking",
+        "Pricing",
+        "Product Listing",
+        "Selling Partner Insights",
+        "Tax Invoicing (Restricted)",
+        "Tax Remittance (Restricted)",
+    ),
     docs="https://developer-docs.amazon.com/sp-api/reference/getorders",
 )
 
@@ -124,6 +137,19 @@ GET_ORDER = Operation(
     restricted="optional",
     restricted_path=True,
     deprecated=True,
+    roles=(
+        "Amazon Fulfillment",
+        "Buyer Communication",
+        "Buyer Solicitation",
+        "Direct to Consumer Shipping (Restricted)",
+        "Finance and Accounting",
+        "Inventory and Order Tracking",
+        "Pricing",
+        "Product Listing",
+        "Selling Partner Insights",
+        "Tax Invoicing (Restricted)",
+        "Tax Remittance (Restricted)",
+    ),
     docs="https://developer-docs.amazon.com/sp-api/reference/getorder",
 )
 
@@ -140,6 +166,19 @@ GET_ORDER_BUYER_INFO = Operation(
     restricted="required",
     restricted_path=True,
     deprecated=True,
+    roles=(
+        "Amazon Fulfillment",
+        "Buyer Communication",
+        "Buyer Solicitation",
+        "Direct to Consumer Shipping (Restricted)",
+        "Finance and Accounting",
+        "Inventory and Order Tracking",
+        "Pricing",
+        "Product Listing",
+        "Selling Partner Insights",
+        "Tax Invoicing (Restricted)",
+        "Tax Remittance (Restricted)",
+    ),
     docs="https://developer-docs.amazon.com/sp-api/reference/getorderbuyerinfo",
 )
 
@@ -156,6 +195,19 @@ GET_ORDER_ADDRESS = Operation(
     restricted="required",
     restricted_path=True,
     deprecated=True,
+    roles=(
+        "Amazon Fulfillment",
+        "Buyer Communication",
+        "Buyer Solicitation",
+        "Direct to Consumer Shipping (Restricted)",
+        "Finance and Accounting",
+        "Inventory and Order Tracking",
+        "Pricing",
+        "Product Listing",
+        "Selling Partner Insights",
+        "Tax Invoicing (Restricted)",
+        "Tax Remittance (Restricted)",
+    ),
     docs="https://developer-docs.amazon.com/sp-api/reference/getorderaddress",
 )
 
@@ -175,6 +227,19 @@ GET_ORDER_ITEMS = Operation(
     restricted="optional",
     restricted_path=True,
     deprecated=True,
+    roles=(
+        "Amazon Fulfillment",
+        "Buyer Communication",
+        "Buyer Solicitation",
+        "Direct to Consumer Shipping (Restricted)",
+        "Finance and Accounting",
+        "Inventory and Order Tracking",
+        "Pricing",
+        "Product Listing",
+        "Selling Partner Insights",
+        "Tax Invoicing (Restricted)",
+        "Tax Remittance (Restricted)",
+    ),
     docs="https://developer-docs.amazon.com/sp-api/reference/getorderitems",
 )
 
@@ -194,6 +259,19 @@ GET_ORDER_ITEMS_BUYER_INFO = Operation(
     restricted="required",
     restricted_path=True,
     deprecated=True,
+    roles=(
+        "Amazon Fulfillment",
+        "Buyer Communication",
+        "Buyer Solicitation",
+        "Direct to Consumer Shipping (Restricted)",
+        "Finance and Accounting",
+        "Inventory and Order Tracking",
+        "Pricing",
+        "Product Listing",
+        "Selling Partner Insights",
+        "Tax Invoicing (Restricted)",
+        "Tax Remittance (Restricted)",
+    ),
     docs="https://developer-docs.amazon.com/sp-api/reference/getorderitemsbuyerinfo",
 )
 
@@ -216,6 +294,7 @@ UPDATE_SHIPMENT_STATUS = Operation(
         ),
     ),
     success=(204,),
+    roles=("Inventory and Order Tracking",),
     docs="https://developer-docs.amazon.com/sp-api/reference/updateshipmentstatus",
 )
 

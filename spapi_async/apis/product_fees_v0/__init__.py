@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import ProductFeesV0
+    from .client import ProductFeesV0, ProductFeesV0WithRawResponse
     from .models import (
         Error,
         FeeDetail,
@@ -49,10 +49,16 @@ __all__ = [
     "Points",
     "PriceToEstimateFees",
     "ProductFeesV0",
+    "ProductFeesV0WithRawResponse",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "ProductFeesV0" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("ProductFeesV0", "ProductFeesV0WithRawResponse") else ".models", __name__
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

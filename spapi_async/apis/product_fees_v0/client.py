@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["ProductFeesV0"]
+__all__ = ["ProductFeesV0", "ProductFeesV0WithRawResponse"]
 
 
 class ProductFeesV0(Api):
@@ -28,6 +29,10 @@ class ProductFeesV0(Api):
         POST /products/fees/v0/listings/{SellerSKU}/feesEstimate
 
         Usage plan: 1 requests/s, burst 2 (model).
+
+        Role: any of Amazon Fulfillment, Buyer Communication, Buyer Solicitation, Direct to Consumer Shipping
+        (Restricted), Finance and Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling
+        Partner Insights, Tax Invoicing (Restricted), Tax Remittance (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getmyfeesestimateforsku
         """
@@ -47,6 +52,10 @@ class ProductFeesV0(Api):
 
         Usage plan: 1 requests/s, burst 2 (model).
 
+        Role: any of Amazon Fulfillment, Buyer Communication, Buyer Solicitation, Finance and Accounting,
+        Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax Invoicing
+        (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getmyfeesestimateforasin
         """
         return await self._call(op.GET_MY_FEES_ESTIMATE_FOR_ASIN, m.GetMyFeesEstimateResponse, body=body, asin=asin)
@@ -65,3 +74,13 @@ class ProductFeesV0(Api):
         https://developer-docs.amazon.com/sp-api/reference/getmyfeesestimates
         """
         return await self._call_list(op.GET_MY_FEES_ESTIMATES, m.FeesEstimateResult, body=body)
+
+
+class ProductFeesV0WithRawResponse:
+    """The methods of `ProductFeesV0`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: ProductFeesV0) -> None:
+        api = api.as_raw()
+        self.get_my_fees_estimate_for_sku = raw(api.get_my_fees_estimate_for_sku)
+        self.get_my_fees_estimate_for_asin = raw(api.get_my_fees_estimate_for_asin)
+        self.get_my_fees_estimates = raw(api.get_my_fees_estimates)

@@ -34,6 +34,19 @@ GET_MY_FEES_ESTIMATE_FOR_SKU = Operation(
     ),
     result="GetMyFeesEstimateResponse",
     repeatable=True,
+    roles=(
+        "Amazon Fulfillment",
+        "Buyer Communication",
+        "Buyer Solicitation",
+        "Direct to Consumer Shipping (Restricted)",
+        "Finance and Accounting",
+        "Inventory and Order Tracking",
+        "Pricing",
+        "Product Listing",
+        "Selling Partner Insights",
+        "Tax Invoicing (Restricted)",
+        "Tax Remittance (Restricted)",
+    ),
     docs="https://developer-docs.amazon.com/sp-api/reference/getmyfeesestimateforsku",
 )
 
@@ -57,6 +70,18 @@ GET_MY_FEES_ESTIMATE_FOR_ASIN = Operation(
     ),
     result="GetMyFeesEstimateResponse",
     repeatable=True,
+    roles=(
+        "Amazon Fulfillment",
+        "Buyer Communication",
+        "Buyer Solicitation",
+        "Finance and Accounting",
+        "Inventory and Order Tracking",
+        "Pricing",
+        "Product Listing",
+        "Selling Partner Insights",
+        "Tax Invoicing (Restricted)",
+        "Tax Remittance (Restricted)",
+    ),
     docs="https://developer-docs.amazon.com/sp-api/reference/getmyfeesestimateforasin",
 )
 

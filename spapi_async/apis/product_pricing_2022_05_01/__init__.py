@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import ProductPricing20220501
+    from .client import ProductPricing20220501, ProductPricing20220501WithRawResponse
     from .models import (
         AmountThreshold,
         CompetitiveSummaryBatchRequest,
@@ -106,6 +106,7 @@ __all__ = [
     "PrimeDetails",
     "PrimeDetailsEligibility",
     "ProductPricing20220501",
+    "ProductPricing20220501WithRawResponse",
     "Promotion",
     "PromotionDiscount",
     "PromotionSavings",
@@ -126,5 +127,11 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "ProductPricing20220501" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("ProductPricing20220501", "ProductPricing20220501WithRawResponse") else ".models",
+                __name__,
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["ProductPricing20220501"]
+__all__ = ["ProductPricing20220501", "ProductPricing20220501WithRawResponse"]
 
 
 class ProductPricing20220501(Api):
@@ -48,3 +49,12 @@ class ProductPricing20220501(Api):
         https://developer-docs.amazon.com/sp-api/reference/getcompetitivesummary
         """
         return await self._call(op.GET_COMPETITIVE_SUMMARY, m.CompetitiveSummaryBatchResponse, body=body)
+
+
+class ProductPricing20220501WithRawResponse:
+    """The methods of `ProductPricing20220501`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: ProductPricing20220501) -> None:
+        api = api.as_raw()
+        self.get_featured_offer_expected_price_batch = raw(api.get_featured_offer_expected_price_batch)
+        self.get_competitive_summary = raw(api.get_competitive_summary)

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import ProductPricingV0
+    from .client import ProductPricingV0, ProductPricingV0WithRawResponse
     from .models import (
         ASINIdentifier,
         BuyBoxPriceType,
@@ -104,6 +104,7 @@ __all__ = [
     "PrimeInformationType",
     "Product",
     "ProductPricingV0",
+    "ProductPricingV0WithRawResponse",
     "QuantityDiscountPriceType",
     "QuantityDiscountType",
     "SalesRankType",
@@ -116,5 +117,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "ProductPricingV0" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("ProductPricingV0", "ProductPricingV0WithRawResponse") else ".models", __name__
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

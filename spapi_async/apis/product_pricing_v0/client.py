@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["ProductPricingV0"]
+__all__ = ["ProductPricingV0", "ProductPricingV0WithRawResponse"]
 
 
 class ProductPricingV0(Api):
@@ -32,6 +33,8 @@ class ProductPricingV0(Api):
         GET /products/pricing/v0/price
 
         Usage plan: 0.5 requests/s, burst 1 (model).
+
+        Role: any of Pricing, Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/getpricing
 
@@ -65,6 +68,8 @@ class ProductPricingV0(Api):
 
         Usage plan: 0.5 requests/s, burst 1 (model).
 
+        Role: any of Pricing, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/getcompetitivepricing
 
         Args:
@@ -95,6 +100,8 @@ class ProductPricingV0(Api):
 
         Usage plan: 1 requests/s, burst 2 (model).
 
+        Role: any of Pricing, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/getlistingoffers
         """
         return await self._call(
@@ -119,6 +126,8 @@ class ProductPricingV0(Api):
         GET /products/pricing/v0/items/{Asin}/offers
 
         Usage plan: 0.5 requests/s, burst 1 (model).
+
+        Role: any of Pricing, Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/getitemoffers
         """
@@ -160,3 +169,16 @@ class ProductPricingV0(Api):
         https://developer-docs.amazon.com/sp-api/reference/getlistingoffersbatch
         """
         return await self._call(op.GET_LISTING_OFFERS_BATCH, m.GetListingOffersBatchResponse, body=body)
+
+
+class ProductPricingV0WithRawResponse:
+    """The methods of `ProductPricingV0`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: ProductPricingV0) -> None:
+        api = api.as_raw()
+        self.get_pricing = raw(api.get_pricing)
+        self.get_competitive_pricing = raw(api.get_competitive_pricing)
+        self.get_listing_offers = raw(api.get_listing_offers)
+        self.get_item_offers = raw(api.get_item_offers)
+        self.get_item_offers_batch = raw(api.get_item_offers_batch)
+        self.get_listing_offers_batch = raw(api.get_listing_offers_batch)

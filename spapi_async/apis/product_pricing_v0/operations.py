@@ -39,6 +39,7 @@ GET_PRICING = Operation(
     ),
     result="GetPricingResponse",
     repeatable=True,
+    roles=("Pricing", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getpricing",
 )
 
@@ -58,6 +59,7 @@ GET_COMPETITIVE_PRICING = Operation(
     ),
     result="GetPricingResponse",
     repeatable=True,
+    roles=("Pricing", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getcompetitivepricing",
 )
 
@@ -82,6 +84,7 @@ GET_LISTING_OFFERS = Operation(
     ),
     result="GetOffersResponse",
     repeatable=True,
+    roles=("Pricing", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getlistingoffers",
 )
 
@@ -106,6 +109,7 @@ GET_ITEM_OFFERS = Operation(
     ),
     result="GetOffersResponse",
     repeatable=True,
+    roles=("Pricing", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getitemoffers",
 )
 

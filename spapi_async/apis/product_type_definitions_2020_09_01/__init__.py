@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import ProductTypeDefinitions20200901
+    from .client import ProductTypeDefinitions20200901, ProductTypeDefinitions20200901WithRawResponse
     from .models import (
         ProductType,
         ProductTypeDefinition,
@@ -29,6 +29,7 @@ __all__ = [
     "ProductTypeDefinitionRequirements",
     "ProductTypeDefinitionRequirementsEnforced",
     "ProductTypeDefinitions20200901",
+    "ProductTypeDefinitions20200901WithRawResponse",
     "ProductTypeList",
     "ProductTypeVersion",
     "PropertyGroup",
@@ -41,6 +42,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(
-            import_module(".client" if name == "ProductTypeDefinitions20200901" else ".models", __name__), name
+            import_module(
+                ".client"
+                if name in ("ProductTypeDefinitions20200901", "ProductTypeDefinitions20200901WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
         )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

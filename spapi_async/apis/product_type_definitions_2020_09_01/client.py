@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["ProductTypeDefinitions20200901"]
+__all__ = ["ProductTypeDefinitions20200901", "ProductTypeDefinitions20200901WithRawResponse"]
 
 
 class ProductTypeDefinitions20200901(Api):
@@ -33,6 +34,8 @@ class ProductTypeDefinitions20200901(Api):
         Usage plan: 5 requests/s, burst 5 (documentation).
 
         All selling partners of an application together: 100 requests/s.
+
+        Role: any of Inventory and Order Tracking, Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/searchdefinitionsproducttypes
         """
@@ -107,6 +110,8 @@ class ProductTypeDefinitions20200901(Api):
 
         All selling partners of an application together: 100 requests/s.
 
+        Role: any of Inventory and Order Tracking, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/getdefinitionsproducttype
         """
         return await self._call(
@@ -121,3 +126,12 @@ class ProductTypeDefinitions20200901(Api):
             locale=locale,
             parentage_level=parentage_level,
         )
+
+
+class ProductTypeDefinitions20200901WithRawResponse:
+    """The methods of `ProductTypeDefinitions20200901`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: ProductTypeDefinitions20200901) -> None:
+        api = api.as_raw()
+        self.search_definitions_product_types = raw(api.search_definitions_product_types)
+        self.get_definitions_product_type = raw(api.get_definitions_product_type)

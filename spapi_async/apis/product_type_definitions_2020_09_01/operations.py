@@ -37,6 +37,7 @@ SEARCH_DEFINITIONS_PRODUCT_TYPES = Operation(
     ),
     result="ProductTypeList",
     repeatable=True,
+    roles=("Inventory and Order Tracking", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/searchdefinitionsproducttypes",
 )
 
@@ -123,6 +124,7 @@ GET_DEFINITIONS_PRODUCT_TYPE = Operation(
     ),
     result="ProductTypeDefinition",
     repeatable=True,
+    roles=("Inventory and Order Tracking", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getdefinitionsproducttype",
 )
 

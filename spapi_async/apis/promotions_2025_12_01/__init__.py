@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import Promotions20251201
+    from .client import Promotions20251201, Promotions20251201WithRawResponse
     from .models import (
         AmountThreshold,
         AmountThresholdType,
@@ -105,6 +105,7 @@ __all__ = [
     "PromotionSummaryStatus",
     "PromotionType",
     "Promotions20251201",
+    "Promotions20251201WithRawResponse",
     "PurchaseCondition",
     "PurchaseRequirements",
     "QuantityThreshold",
@@ -122,5 +123,11 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "Promotions20251201" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("Promotions20251201", "Promotions20251201WithRawResponse") else ".models",
+                __name__,
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

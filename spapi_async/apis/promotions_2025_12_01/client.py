@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["Promotions20251201"]
+__all__ = ["Promotions20251201", "Promotions20251201WithRawResponse"]
 
 _GET_SELECTION_PAGES = Paging(
     ("pagination_token",),
@@ -139,3 +140,13 @@ class Promotions20251201(Api):
             revision=revision,
             included_data=included_data,
         )
+
+
+class Promotions20251201WithRawResponse:
+    """The methods of `Promotions20251201`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: Promotions20251201) -> None:
+        api = api.as_raw()
+        self.get_promotion = raw(api.get_promotion)
+        self.get_selection = raw(api.get_selection)
+        self.search_promotions = raw(api.search_promotions)

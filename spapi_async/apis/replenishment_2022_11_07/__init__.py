@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import Replenishment20221107
+    from .client import Replenishment20221107, Replenishment20221107WithRawResponse
     from .models import (
         AggregationFrequency,
         AutoEnrollmentPreference,
@@ -92,6 +92,7 @@ __all__ = [
     "ProgramType",
     "Promotion",
     "Replenishment20221107",
+    "Replenishment20221107WithRawResponse",
     "SortOrder",
     "TimeInterval",
     "TimePeriodType",
@@ -100,5 +101,11 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "Replenishment20221107" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("Replenishment20221107", "Replenishment20221107WithRawResponse") else ".models",
+                __name__,
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

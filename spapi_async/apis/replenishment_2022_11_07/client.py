@@ -10,9 +10,10 @@ from typing import Any
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["Replenishment20221107"]
+__all__ = ["Replenishment20221107", "Replenishment20221107WithRawResponse"]
 
 _LIST_OFFER_METRICS_PAGES = Paging(
     ("body", "pagination", "offset"), ("pagination", "total_results"), ("offers",), is_total=True
@@ -77,3 +78,13 @@ class Replenishment20221107(Api):
         return self._pages(
             op.LIST_OFFERS, m.ListOffersResponse, m.ListOffersResponseOffer, _LIST_OFFERS_PAGES, body=body
         )
+
+
+class Replenishment20221107WithRawResponse:
+    """The methods of `Replenishment20221107`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: Replenishment20221107) -> None:
+        api = api.as_raw()
+        self.get_selling_partner_metrics = raw(api.get_selling_partner_metrics)
+        self.list_offer_metrics = raw(api.list_offer_metrics)
+        self.list_offers = raw(api.list_offers)

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import Reports20210630
+    from .client import Reports20210630, Reports20210630WithRawResponse
     from .models import (
         CreateReportResponse,
         CreateReportScheduleResponse,
@@ -39,10 +39,16 @@ __all__ = [
     "ReportSchedule",
     "ReportScheduleList",
     "Reports20210630",
+    "Reports20210630WithRawResponse",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "Reports20210630" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("Reports20210630", "Reports20210630WithRawResponse") else ".models", __name__
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["Reports20210630"]
+__all__ = ["Reports20210630", "Reports20210630WithRawResponse"]
 
 _GET_REPORTS_PAGES = Paging(("next_token",), ("next_token",), ("reports",), token_only=True)
 
@@ -38,6 +39,10 @@ class Reports20210630(Api):
         GET /reports/2021-06-30/reports
 
         Usage plan: 0.0222 requests/s, burst 10 (model).
+
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getreports
 
@@ -74,6 +79,10 @@ class Reports20210630(Api):
 
         Usage plan: 0.0167 requests/s, burst 15 (model).
 
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/createreport
         """
         return await self._call(op.CREATE_REPORT, m.CreateReportResponse, body=body)
@@ -88,6 +97,10 @@ class Reports20210630(Api):
         GET /reports/2021-06-30/reports/{reportId}
 
         Usage plan: 2 requests/s, burst 15 (model).
+
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getreport
         """
@@ -104,9 +117,13 @@ class Reports20210630(Api):
 
         Usage plan: 0.0222 requests/s, burst 10 (model).
 
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/cancelreport
         """
-        await self._call_without_reply(op.CANCEL_REPORT, report_id=report_id)
+        return await self._call_without_reply(op.CANCEL_REPORT, report_id=report_id)
 
     async def get_report_schedules(
         self,
@@ -118,6 +135,10 @@ class Reports20210630(Api):
         GET /reports/2021-06-30/schedules
 
         Usage plan: 0.0222 requests/s, burst 10 (model).
+
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getreportschedules
 
@@ -137,6 +158,10 @@ class Reports20210630(Api):
 
         Usage plan: 0.0222 requests/s, burst 10 (model).
 
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/createreportschedule
         """
         return await self._call(op.CREATE_REPORT_SCHEDULE, m.CreateReportScheduleResponse, body=body)
@@ -151,6 +176,10 @@ class Reports20210630(Api):
         GET /reports/2021-06-30/schedules/{reportScheduleId}
 
         Usage plan: 0.0222 requests/s, burst 10 (model).
+
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getreportschedule
         """
@@ -167,9 +196,13 @@ class Reports20210630(Api):
 
         Usage plan: 0.0222 requests/s, burst 10 (model).
 
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/cancelreportschedule
         """
-        await self._call_without_reply(op.CANCEL_REPORT_SCHEDULE, report_schedule_id=report_schedule_id)
+        return await self._call_without_reply(op.CANCEL_REPORT_SCHEDULE, report_schedule_id=report_schedule_id)
 
     async def get_report_document(
         self,
@@ -185,6 +218,10 @@ class Reports20210630(Api):
 
         Restricted: without a restricted data token, Amazon leaves some of the data out.
 
+        Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
+        Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
+        Invoicing (Restricted), Tax Remittance (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getreportdocument
         """
         return await self._call(
@@ -193,3 +230,19 @@ class Reports20210630(Api):
             report_document_id=report_document_id,
             enable_content_encoding_url_header=enable_content_encoding_url_header,
         )
+
+
+class Reports20210630WithRawResponse:
+    """The methods of `Reports20210630`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: Reports20210630) -> None:
+        api = api.as_raw()
+        self.get_reports = raw(api.get_reports)
+        self.create_report = raw(api.create_report)
+        self.get_report = raw(api.get_report)
+        self.cancel_report = raw(api.cancel_report)
+        self.get_report_schedules = raw(api.get_report_schedules)
+        self.create_report_schedule = raw(api.create_report_schedule)
+        self.get_report_schedule = raw(api.get_report_schedule)
+        self.cancel_report_schedule = raw(api.cancel_report_schedule)
+        self.get_report_document = raw(api.get_report_document)

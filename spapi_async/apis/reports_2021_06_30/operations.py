@@ -62,6 +62,18 @@ GET_REPORTS = Operation(
     ),
     result="GetReportsResponse",
     repeatable=True,
+    roles=(
+        "Amazon Fulfillment",
+        "Brand Analytics",
+        "Direct to Consumer Shipping (Restricted)",
+        "Finance and Accounting",
+        "Inventory and Order Tracking",
+        "Pricing",
+        "Product Listing",
+        "Selling Partner Insights",
+        "Tax Invoicing (Restricted)",
+        "Tax Remittance (Restricted)",
+    ),
     docs="https://developer-docs.amazon.com/sp-api/reference/getreports",
 )
 
@@ -84,6 +96,18 @@ CREATE_REPORT = Operation(
     ),
     result="CreateReportResponse",
     success=(202,),
+    roles=(
+        "Amazon Fulfillment",
+        "Brand Analytics",
+        "Direct to Consumer Shipping (Restricted)",
+        "Finance and Accounting",
+        "Inventory and Order Tracking",
+        "Pricing",
+        "Product Listing",
+        "Selling Partner Insights",
+        "Tax Invoicing (Restricted)",
+        "Tax Remittance (Restricted)",
+    ),
     docs="https://developer-docs.amazon.com/sp-api/reference/createreport",
 )
 
@@ -97,6 +121,18 @@ GET_REPORT = Operation(
     parameters=(Parameter(name="reportId", argument="report_id", location="path", required=True),),
     result="Report",
     repeatable=True,
+    roles=(
+        "Amazon Fulfillment",
+        "Brand Analytics",
+        "Direct to Consumer Shipping (Restricted)",
+        "Finance and Accounting",
+        "Inventory and Order Tracking",
+        "Pricing",
+        "Product Listing",
+        "Selling Partner Insights",
+        "Tax Invoicing (Restricted)",
+        "Tax Remittance (Restricted)",
+    ),
     docs="https://developer-docs.amazon.com/sp-api/reference/getreport",
 )
 
@@ -109,6 +145,18 @@ CANCEL_REPORT = Operation(
     plan=UsagePlan(0.0222, 10, "model"),
     parameters=(Parameter(name="reportId", argument="report_id", location="path", required=True),),
     repeatable=True,
+    roles=(
+        "Amazon Fulfillment",
+        "Brand Analytics",
+        "Direct to Consumer Shipping (Restricted)",
+        "Finance and Accounting",
+        "Inventory and Order Tracking",
+        "Pricing",
+        "Product Listing",
+        "Selling Partner Insights",
+        "Tax Invoicing (Restricted)",
+        "Tax Remittance (Restricted)",
+    ),
     docs="https://developer-docs.amazon.com/sp-api/reference/cancelreport",
 )
 
@@ -133,6 +181,18 @@ GET_REPORT_SCHEDULES = Operation(
     ),
     result="ReportScheduleList",
     repeatable=True,
+    roles=(
+        "Amazon Fulfillment",
+        "Brand Analytics",
+        "Direct to Consumer Shipping (Restricted)",
+        "Finance and Accounting",
+        "Inventory and Order Tracking",
+        "Pricing",
+        "Product Listing",
+        "Selling Partner Insights",
+        "Tax Invoicing (Restricted)",
+        "Tax Remittance (Restricted)",
+    ),
     docs="https://developer-docs.amazon.com/sp-api/reference/getreportschedules",
 )
 
@@ -156,6 +216,18 @@ CREATE_REPORT_SCHEDULE = Operation(
     result="CreateReportScheduleResponse",
     success=(201,),
     repeatable=True,
+    roles=(
+        "Amazon Fulfillment",
+        "Brand Analytics",
+        "Direct to Consumer Shipping (Restricted)",
+        "Finance and Accounting",
+        "Inventory and Order Tracking",
+        "Pricing",
+        "Product Listing",
+        "Selling Partner Insights",
+        "Tax Invoicing (Restricted)",
+        "Tax Remittance (Restricted)",
+    ),
     docs="https://developer-docs.amazon.com/sp-api/reference/createreportschedule",
 )
 
@@ -169,6 +241,18 @@ GET_REPORT_SCHEDULE = Operation(
     parameters=(Parameter(name="reportScheduleId", argument="report_schedule_id", location="path", required=True),),
     result="ReportSchedule",
     repeatable=True,
+    roles=(
+        "Amazon Fulfillment",
+        "Brand Analytics",
+        "Direct to Consumer Shipping (Restricted)",
+        "Finance and Accounting",
+        "Inventory and Order Tracking",
+        "Pricing",
+        "Product Listing",
+        "Selling Partner Insights",
+        "Tax Invoicing (Restricted)",
+        "Tax Remittance (Restricted)",
+    ),
     docs="https://developer-docs.amazon.com/sp-api/reference/getreportschedule",
 )
 
@@ -181,6 +265,18 @@ CANCEL_REPORT_SCHEDULE = Operation(
     plan=UsagePlan(0.0222, 10, "model"),
     parameters=(Parameter(name="reportScheduleId", argument="report_schedule_id", location="path", required=True),),
     repeatable=True,
+    roles=(
+        "Amazon Fulfillment",
+        "Brand Analytics",
+        "Direct to Consumer Shipping (Restricted)",
+        "Finance and Accounting",
+        "Inventory and Order Tracking",
+        "Pricing",
+        "Product Listing",
+        "Selling Partner Insights",
+        "Tax Invoicing (Restricted)",
+        "Tax Remittance (Restricted)",
+    ),
     docs="https://developer-docs.amazon.com/sp-api/reference/cancelreportschedule",
 )
 
@@ -203,6 +299,18 @@ GET_REPORT_DOCUMENT = Operation(
     result="ReportDocument",
     repeatable=True,
     restricted="optional",
+    roles=(
+        "Amazon Fulfillment",
+        "Brand Analytics",
+        "Direct to Consumer Shipping (Restricted)",
+        "Finance and Accounting",
+        "Inventory and Order Tracking",
+        "Pricing",
+        "Product Listing",
+        "Selling Partner Insights",
+        "Tax Invoicing (Restricted)",
+        "Tax Remittance (Restricted)",
+    ),
     docs="https://developer-docs.amazon.com/sp-api/reference/getreportdocument",
 )
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import SalesV1
+    from .client import SalesV1, SalesV1WithRawResponse
     from .models import Error, GetOrderMetricsResponse, Money, OrderMetricsInterval
 
 __all__ = [
@@ -18,10 +18,13 @@ __all__ = [
     "Money",
     "OrderMetricsInterval",
     "SalesV1",
+    "SalesV1WithRawResponse",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "SalesV1" else ".models", __name__), name)
+        return getattr(
+            import_module(".client" if name in ("SalesV1", "SalesV1WithRawResponse") else ".models", __name__), name
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["SalesV1"]
+__all__ = ["SalesV1", "SalesV1WithRawResponse"]
 
 
 class SalesV1(Api):
@@ -37,6 +38,8 @@ class SalesV1(Api):
 
         Usage plan: 0.5 requests/s, burst 15 (model).
 
+        Role: any of Inventory and Order Tracking, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/getordermetrics
         """
         return await self._call(
@@ -53,3 +56,11 @@ class SalesV1(Api):
             sku=sku,
             amazon_program=amazon_program,
         )
+
+
+class SalesV1WithRawResponse:
+    """The methods of `SalesV1`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: SalesV1) -> None:
+        api = api.as_raw()
+        self.get_order_metrics = raw(api.get_order_metrics)

@@ -46,6 +46,7 @@ GET_ORDER_METRICS = Operation(
     ),
     result="GetOrderMetricsResponse",
     repeatable=True,
+    roles=("Inventory and Order Tracking", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getordermetrics",
 )
 

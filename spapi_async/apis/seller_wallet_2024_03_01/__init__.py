@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import SellerWallet20240301
+    from .client import SellerWallet20240301, SellerWallet20240301WithRawResponse
     from .models import (
         Balance,
         BalanceListing,
@@ -77,6 +77,7 @@ __all__ = [
     "ScheduleExpressionType",
     "ScheduleTransferType",
     "SellerWallet20240301",
+    "SellerWallet20240301WithRawResponse",
     "Transaction",
     "TransactionAccount",
     "TransactionInitiationRequest",
@@ -96,5 +97,11 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "SellerWallet20240301" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("SellerWallet20240301", "SellerWallet20240301WithRawResponse") else ".models",
+                __name__,
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

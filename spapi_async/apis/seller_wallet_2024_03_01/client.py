@@ -10,9 +10,10 @@ from typing import Any
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["SellerWallet20240301"]
+__all__ = ["SellerWallet20240301", "SellerWallet20240301WithRawResponse"]
 
 _LIST_ACCOUNT_TRANSACTIONS_PAGES = Paging(("next_page_token",), ("next_page_token",), ("transactions",))
 _LIST_TRANSFER_SCHEDULES_PAGES = Paging(("next_page_token",), ("next_page_token",), ("transfer_schedules",))
@@ -32,6 +33,8 @@ class SellerWallet20240301(Api):
 
         Usage plan: 0.5 requests/s, burst 15 (sdk).
 
+        Role: Account Information Service Provider.
+
         https://developer-docs.amazon.com/sp-api/reference/listaccounts
         """
         return await self._call(op.LIST_ACCOUNTS, m.BankAccountListing, marketplace_id=marketplace_id)
@@ -47,6 +50,8 @@ class SellerWallet20240301(Api):
         GET /finances/transfers/wallet/2024-03-01/accounts/{accountId}
 
         Usage plan: 0.5 requests/s, burst 15 (sdk).
+
+        Role: Account Information Service Provider.
 
         https://developer-docs.amazon.com/sp-api/reference/getaccount
         """
@@ -283,3 +288,22 @@ class SellerWallet20240301(Api):
             transfer_schedule_id=transfer_schedule_id,
             marketplace_id=marketplace_id,
         )
+
+
+class SellerWallet20240301WithRawResponse:
+    """The methods of `SellerWallet20240301`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: SellerWallet20240301) -> None:
+        api = api.as_raw()
+        self.list_accounts = raw(api.list_accounts)
+        self.get_account = raw(api.get_account)
+        self.list_account_balances = raw(api.list_account_balances)
+        self.get_transfer_preview = raw(api.get_transfer_preview)
+        self.list_account_transactions = raw(api.list_account_transactions)
+        self.create_transaction = raw(api.create_transaction)
+        self.get_transaction = raw(api.get_transaction)
+        self.list_transfer_schedules = raw(api.list_transfer_schedules)
+        self.create_transfer_schedule = raw(api.create_transfer_schedule)
+        self.update_transfer_schedule = raw(api.update_transfer_schedule)
+        self.get_transfer_schedule = raw(api.get_transfer_schedule)
+        self.delete_schedule_transaction = raw(api.delete_schedule_transaction)

@@ -33,6 +33,7 @@ LIST_ACCOUNTS = Operation(
     parameters=(Parameter(name="marketplaceId", argument="marketplace_id", location="query", required=True),),
     result="BankAccountListing",
     repeatable=True,
+    roles=("Account Information Service Provider",),
     docs="https://developer-docs.amazon.com/sp-api/reference/listaccounts",
 )
 
@@ -49,6 +50,7 @@ GET_ACCOUNT = Operation(
     ),
     result="BankAccount",
     repeatable=True,
+    roles=("Account Information Service Provider",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getaccount",
 )
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import SellersV1
+    from .client import SellersV1, SellersV1WithRawResponse
     from .models import (
         Account,
         AccountBusinessType,
@@ -39,10 +39,13 @@ __all__ = [
     "Participation",
     "PrimaryContact",
     "SellersV1",
+    "SellersV1WithRawResponse",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "SellersV1" else ".models", __name__), name)
+        return getattr(
+            import_module(".client" if name in ("SellersV1", "SellersV1WithRawResponse") else ".models", __name__), name
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,6 +22,7 @@ GET_MARKETPLACE_PARTICIPATIONS = Operation(
     plan=UsagePlan(0.016, 15, "model"),
     result="GetMarketplaceParticipationsResponse",
     repeatable=True,
+    roles=("Product Listing", "Selling Partner Insights"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getmarketplaceparticipations",
 )
 
@@ -34,6 +35,7 @@ GET_ACCOUNT = Operation(
     plan=UsagePlan(0.016, 15, "model"),
     result="GetAccountResponse",
     repeatable=True,
+    roles=("Account Information Service Provider",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getaccount",
 )
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import ServicesV1
+    from .client import ServicesV1, ServicesV1WithRawResponse
     from .models import (
         AddAppointmentRequest,
         Address,
@@ -154,6 +154,7 @@ __all__ = [
     "ServiceUploadDocumentContentType",
     "ServiceWarning",
     "ServicesV1",
+    "ServicesV1WithRawResponse",
     "SetAppointmentFulfillmentDataRequest",
     "SetAppointmentResponse",
     "Technician",
@@ -168,5 +169,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "ServicesV1" else ".models", __name__), name)
+        return getattr(
+            import_module(".client" if name in ("ServicesV1", "ServicesV1WithRawResponse") else ".models", __name__),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

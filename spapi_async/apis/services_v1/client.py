@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["ServicesV1"]
+__all__ = ["ServicesV1", "ServicesV1WithRawResponse"]
 
 _GET_SERVICE_JOBS_PAGES = Paging(("page_token",), ("payload", "next_page_token"), ("payload", "jobs"))
 _GET_RANGE_SLOT_CAPACITY_PAGES = Paging(("next_page_token",), ("next_page_token",), ("capacities",))
@@ -270,7 +271,7 @@ class ServicesV1(Api):
             service_job_id: 1 to 100 characters.
             appointment_id: 1 to 100 characters.
         """
-        await self._call_without_reply(
+        return await self._call_without_reply(
             op.SET_APPOINTMENT_FULFILLMENT_DATA, service_job_id=service_job_id, appointment_id=appointment_id, body=body
         )
 
@@ -429,7 +430,7 @@ class ServicesV1(Api):
             reservation_id: 1 to 100 characters.
             marketplace_ids: At most 1 items.
         """
-        await self._call_without_reply(
+        return await self._call_without_reply(
             op.CANCEL_RESERVATION, reservation_id=reservation_id, marketplace_ids=marketplace_ids
         )
 
@@ -513,3 +514,31 @@ class ServicesV1(Api):
         return await self._call(
             op.CREATE_SERVICE_DOCUMENT_UPLOAD_DESTINATION, m.CreateServiceDocumentUploadDestination, body=body
         )
+
+
+class ServicesV1WithRawResponse:
+    """The methods of `ServicesV1`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: ServicesV1) -> None:
+        api = api.as_raw()
+        self.get_service_job_by_service_job_id = raw(api.get_service_job_by_service_job_id)
+        self.cancel_service_job_by_service_job_id = raw(api.cancel_service_job_by_service_job_id)
+        self.complete_service_job_by_service_job_id = raw(api.complete_service_job_by_service_job_id)
+        self.get_service_jobs = raw(api.get_service_jobs)
+        self.add_appointment_for_service_job_by_service_job_id = raw(
+            api.add_appointment_for_service_job_by_service_job_id
+        )
+        self.reschedule_appointment_for_service_job_by_service_job_id = raw(
+            api.reschedule_appointment_for_service_job_by_service_job_id
+        )
+        self.assign_appointment_resources = raw(api.assign_appointment_resources)
+        self.set_appointment_fulfillment_data = raw(api.set_appointment_fulfillment_data)
+        self.get_range_slot_capacity = raw(api.get_range_slot_capacity)
+        self.get_fixed_slot_capacity = raw(api.get_fixed_slot_capacity)
+        self.update_schedule = raw(api.update_schedule)
+        self.create_reservation = raw(api.create_reservation)
+        self.update_reservation = raw(api.update_reservation)
+        self.cancel_reservation = raw(api.cancel_reservation)
+        self.get_appointment_slots_by_job_id = raw(api.get_appointment_slots_by_job_id)
+        self.get_appointment_slots = raw(api.get_appointment_slots)
+        self.create_service_document_upload_destination = raw(api.create_service_document_upload_destination)

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import ShipmentInvoicingV0
+    from .client import ShipmentInvoicingV0, ShipmentInvoicingV0WithRawResponse
     from .models import (
         Address,
         AddressTypeEnum,
@@ -47,6 +47,7 @@ __all__ = [
     "ShipmentInvoiceStatusInfo",
     "ShipmentInvoiceStatusResponse",
     "ShipmentInvoicingV0",
+    "ShipmentInvoicingV0WithRawResponse",
     "ShipmentItem",
     "SubmitInvoiceRequest",
     "SubmitInvoiceResponse",
@@ -56,5 +57,11 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "ShipmentInvoicingV0" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("ShipmentInvoicingV0", "ShipmentInvoicingV0WithRawResponse") else ".models",
+                __name__,
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["ShipmentInvoicingV0"]
+__all__ = ["ShipmentInvoicingV0", "ShipmentInvoicingV0WithRawResponse"]
 
 
 class ShipmentInvoicingV0(Api):
@@ -30,6 +31,8 @@ class ShipmentInvoicingV0(Api):
 
         Restricted: it travels with a restricted data token, fetched by itself.
 
+        Role: Tax Invoicing (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getshipmentdetails
         """
         return await self._call(op.GET_SHIPMENT_DETAILS, m.GetShipmentDetailsResponse, shipment_id=shipment_id)
@@ -46,6 +49,8 @@ class ShipmentInvoicingV0(Api):
 
         Usage plan: 1.133 requests/s, burst 25 (model).
 
+        Role: Tax Invoicing (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/submitinvoice
         """
         return await self._call(op.SUBMIT_INVOICE, m.SubmitInvoiceResponse, shipment_id=shipment_id, body=body)
@@ -61,6 +66,18 @@ class ShipmentInvoicingV0(Api):
 
         Usage plan: 1.133 requests/s, burst 25 (model).
 
+        Role: Tax Invoicing (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getinvoicestatus
         """
         return await self._call(op.GET_INVOICE_STATUS, m.GetInvoiceStatusResponse, shipment_id=shipment_id)
+
+
+class ShipmentInvoicingV0WithRawResponse:
+    """The methods of `ShipmentInvoicingV0`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: ShipmentInvoicingV0) -> None:
+        api = api.as_raw()
+        self.get_shipment_details = raw(api.get_shipment_details)
+        self.submit_invoice = raw(api.submit_invoice)
+        self.get_invoice_status = raw(api.get_invoice_status)

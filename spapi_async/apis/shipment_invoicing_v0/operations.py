@@ -26,6 +26,7 @@ GET_SHIPMENT_DETAILS = Operation(
     repeatable=True,
     restricted="required",
     restricted_path=True,
+    roles=("Tax Invoicing (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getshipmentdetails",
 )
 
@@ -43,6 +44,7 @@ SUBMIT_INVOICE = Operation(
         ),
     ),
     result="SubmitInvoiceResponse",
+    roles=("Tax Invoicing (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/submitinvoice",
 )
 
@@ -56,6 +58,7 @@ GET_INVOICE_STATUS = Operation(
     parameters=(Parameter(name="shipmentId", argument="shipment_id", location="path", required=True),),
     result="GetInvoiceStatusResponse",
     repeatable=True,
+    roles=("Tax Invoicing (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getinvoicestatus",
 )
 

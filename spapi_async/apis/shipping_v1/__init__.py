@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import ShippingV1
+    from .client import ShippingV1, ShippingV1WithRawResponse
     from .models import (
         AcceptedRate,
         Account,
@@ -106,6 +106,7 @@ __all__ = [
     "Shipment",
     "ShippingPromiseSet",
     "ShippingV1",
+    "ShippingV1WithRawResponse",
     "TimeRange",
     "TrackingInformation",
     "TrackingSummary",
@@ -116,5 +117,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "ShippingV1" else ".models", __name__), name)
+        return getattr(
+            import_module(".client" if name in ("ShippingV1", "ShippingV1WithRawResponse") else ".models", __name__),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

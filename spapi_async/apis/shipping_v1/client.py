@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["ShippingV1"]
+__all__ = ["ShippingV1", "ShippingV1WithRawResponse"]
 
 
 class ShippingV1(Api):
@@ -27,6 +28,8 @@ class ShippingV1(Api):
         POST /shipping/v1/shipments
 
         Usage plan: 5 requests/s, burst 15 (model).
+
+        Role: any of Direct to Consumer Shipping (Restricted), Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/createshipment
         """
@@ -45,6 +48,8 @@ class ShippingV1(Api):
 
         Restricted: it travels with a restricted data token, fetched by itself.
 
+        Role: any of Direct to Consumer Shipping (Restricted), Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/getshipment
         """
         return await self._call(op.GET_SHIPMENT, m.GetShipmentResponse, shipment_id=shipment_id)
@@ -59,6 +64,8 @@ class ShippingV1(Api):
         POST /shipping/v1/shipments/{shipmentId}/cancel
 
         Usage plan: 5 requests/s, burst 15 (model).
+
+        Role: any of Direct to Consumer Shipping (Restricted), Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/cancelshipment
         """
@@ -76,6 +83,8 @@ class ShippingV1(Api):
 
         Usage plan: 5 requests/s, burst 15 (model).
 
+        Role: any of Direct to Consumer Shipping (Restricted), Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/purchaselabels
         """
         return await self._call(op.PURCHASE_LABELS, m.PurchaseLabelsResponse, shipment_id=shipment_id, body=body)
@@ -92,6 +101,8 @@ class ShippingV1(Api):
         POST /shipping/v1/shipments/{shipmentId}/containers/{trackingId}/label
 
         Usage plan: 5 requests/s, burst 15 (model).
+
+        Role: any of Direct to Consumer Shipping (Restricted), Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/retrieveshippinglabel
         """
@@ -114,6 +125,8 @@ class ShippingV1(Api):
 
         Usage plan: 5 requests/s, burst 15 (model).
 
+        Role: any of Direct to Consumer Shipping (Restricted), Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/purchaseshipment
         """
         return await self._call(op.PURCHASE_SHIPMENT, m.PurchaseShipmentResponse, body=body)
@@ -129,6 +142,8 @@ class ShippingV1(Api):
 
         Usage plan: 5 requests/s, burst 15 (model).
 
+        Role: any of Direct to Consumer Shipping (Restricted), Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/getrates
         """
         return await self._call(op.GET_RATES, m.GetRatesResponse, body=body)
@@ -139,6 +154,8 @@ class ShippingV1(Api):
         GET /shipping/v1/account
 
         Usage plan: 5 requests/s, burst 15 (model).
+
+        Role: any of Direct to Consumer Shipping (Restricted), Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/getaccount
         """
@@ -155,6 +172,24 @@ class ShippingV1(Api):
 
         Usage plan: 1 requests/s, burst 1 (model).
 
+        Role: any of Direct to Consumer Shipping (Restricted), Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/gettrackinginformation
         """
         return await self._call(op.GET_TRACKING_INFORMATION, m.GetTrackingInformationResponse, tracking_id=tracking_id)
+
+
+class ShippingV1WithRawResponse:
+    """The methods of `ShippingV1`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: ShippingV1) -> None:
+        api = api.as_raw()
+        self.create_shipment = raw(api.create_shipment)
+        self.get_shipment = raw(api.get_shipment)
+        self.cancel_shipment = raw(api.cancel_shipment)
+        self.purchase_labels = raw(api.purchase_labels)
+        self.retrieve_shipping_label = raw(api.retrieve_shipping_label)
+        self.purchase_shipment = raw(api.purchase_shipment)
+        self.get_rates = raw(api.get_rates)
+        self.get_account = raw(api.get_account)
+        self.get_tracking_information = raw(api.get_tracking_information)

@@ -33,6 +33,7 @@ CREATE_SHIPMENT = Operation(
         ),
     ),
     result="CreateShipmentResponse",
+    roles=("Direct to Consumer Shipping (Restricted)", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/createshipment",
 )
 
@@ -48,6 +49,7 @@ GET_SHIPMENT = Operation(
     repeatable=True,
     restricted="required",
     restricted_path=True,
+    roles=("Direct to Consumer Shipping (Restricted)", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getshipment",
 )
 
@@ -60,6 +62,7 @@ CANCEL_SHIPMENT = Operation(
     plan=UsagePlan(5, 15, "model"),
     parameters=(Parameter(name="shipmentId", argument="shipment_id", location="path", required=True),),
     result="CancelShipmentResponse",
+    roles=("Direct to Consumer Shipping (Restricted)", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/cancelshipment",
 )
 
@@ -77,6 +80,7 @@ PURCHASE_LABELS = Operation(
         ),
     ),
     result="PurchaseLabelsResponse",
+    roles=("Direct to Consumer Shipping (Restricted)", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/purchaselabels",
 )
 
@@ -101,6 +105,7 @@ RETRIEVE_SHIPPING_LABEL = Operation(
     ),
     result="RetrieveShippingLabelResponse",
     repeatable=True,
+    roles=("Direct to Consumer Shipping (Restricted)", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/retrieveshippinglabel",
 )
 
@@ -117,6 +122,7 @@ PURCHASE_SHIPMENT = Operation(
         ),
     ),
     result="PurchaseShipmentResponse",
+    roles=("Direct to Consumer Shipping (Restricted)", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/purchaseshipment",
 )
 
@@ -132,6 +138,7 @@ GET_RATES = Operation(
     ),
     result="GetRatesResponse",
     repeatable=True,
+    roles=("Direct to Consumer Shipping (Restricted)", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getrates",
 )
 
@@ -144,6 +151,7 @@ GET_ACCOUNT = Operation(
     plan=UsagePlan(5, 15, "model"),
     result="GetAccountResponse",
     repeatable=True,
+    roles=("Direct to Consumer Shipping (Restricted)", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getaccount",
 )
 
@@ -157,6 +165,7 @@ GET_TRACKING_INFORMATION = Operation(
     parameters=(Parameter(name="trackingId", argument="tracking_id", location="path", required=True),),
     result="GetTrackingInformationResponse",
     repeatable=True,
+    roles=("Direct to Consumer Shipping (Restricted)", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/gettrackinginformation",
 )
 

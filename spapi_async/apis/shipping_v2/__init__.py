@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import ShippingV2
+    from .client import ShippingV2, ShippingV2WithRawResponse
     from .models import (
         AccessibilityAttributes,
         AccessPoint,
@@ -264,6 +264,7 @@ __all__ = [
     "ShipmentType",
     "ShipperInstruction",
     "ShippingV2",
+    "ShippingV2WithRawResponse",
     "Status",
     "SubmitNdrFeedbackRequest",
     "SupportedDocumentDetail",
@@ -288,5 +289,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "ShippingV2" else ".models", __name__), name)
+        return getattr(
+            import_module(".client" if name in ("ShippingV2", "ShippingV2WithRawResponse") else ".models", __name__),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["ShippingV2"]
+__all__ = ["ShippingV2", "ShippingV2WithRawResponse"]
 
 
 class ShippingV2(Api):
@@ -41,6 +42,8 @@ class ShippingV2(Api):
         POST /shipping/v2/shipments/rates
 
         Usage plan: 80 requests/s, burst 100 (model).
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getrates
         """
@@ -74,6 +77,8 @@ class ShippingV2(Api):
         Usage plan: 80 requests/s, burst 100 (model).
 
         A key that makes a repeat harmless is made when none is given.
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/directpurchaseshipment
         """
@@ -113,6 +118,8 @@ class ShippingV2(Api):
         Usage plan: 80 requests/s, burst 100 (model).
 
         A key that makes a repeat harmless is made when none is given.
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/purchaseshipment
         """
@@ -181,6 +188,8 @@ class ShippingV2(Api):
 
         Usage plan: 80 requests/s, burst 100 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/gettracking
         """
         return await self._call(
@@ -219,6 +228,8 @@ class ShippingV2(Api):
 
         Usage plan: 80 requests/s, burst 100 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getshipmentdocuments
         """
         return await self._call(
@@ -256,6 +267,8 @@ class ShippingV2(Api):
 
         Usage plan: 80 requests/s, burst 100 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/cancelshipment
         """
         return await self._call(
@@ -290,6 +303,8 @@ class ShippingV2(Api):
         GET /shipping/v2/shipments/additionalInputs/schema
 
         Usage plan: 80 requests/s, burst 100 (model).
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getadditionalinputs
         """
@@ -689,7 +704,9 @@ class ShippingV2(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/submitndrfeedback
         """
-        await self._call_without_reply(op.SUBMIT_NDR_FEEDBACK, body=body, shipping_business_id=shipping_business_id)
+        return await self._call_without_reply(
+            op.SUBMIT_NDR_FEEDBACK, body=body, shipping_business_id=shipping_business_id
+        )
 
     async def create_claim(
         self,
@@ -721,3 +738,30 @@ class ShippingV2(Api):
         return await self._call(
             op.CREATE_CLAIM, m.CreateClaimResponse, body=body, shipping_business_id=shipping_business_id
         )
+
+
+class ShippingV2WithRawResponse:
+    """The methods of `ShippingV2`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: ShippingV2) -> None:
+        api = api.as_raw()
+        self.get_rates = raw(api.get_rates)
+        self.direct_purchase_shipment = raw(api.direct_purchase_shipment)
+        self.purchase_shipment = raw(api.purchase_shipment)
+        self.one_click_shipment = raw(api.one_click_shipment)
+        self.get_tracking = raw(api.get_tracking)
+        self.get_shipment_documents = raw(api.get_shipment_documents)
+        self.cancel_shipment = raw(api.cancel_shipment)
+        self.get_additional_inputs = raw(api.get_additional_inputs)
+        self.get_carrier_account_form_inputs = raw(api.get_carrier_account_form_inputs)
+        self.get_carrier_accounts = raw(api.get_carrier_accounts)
+        self.link_carrier_account = raw(api.link_carrier_account)
+        self.update_carrier_account_link = raw(api.update_carrier_account_link)
+        self.unlink_carrier_account = raw(api.unlink_carrier_account)
+        self.generate_collection_form = raw(api.generate_collection_form)
+        self.get_collection_form_history = raw(api.get_collection_form_history)
+        self.get_unmanifested_shipments = raw(api.get_unmanifested_shipments)
+        self.get_collection_form = raw(api.get_collection_form)
+        self.get_access_points = raw(api.get_access_points)
+        self.submit_ndr_feedback = raw(api.submit_ndr_feedback)
+        self.create_claim = raw(api.create_claim)

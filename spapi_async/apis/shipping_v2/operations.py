@@ -60,6 +60,7 @@ GET_RATES = Operation(
     ),
     result="GetRatesResponse",
     repeatable=True,
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getrates",
 )
 
@@ -96,6 +97,7 @@ DIRECT_PURCHASE_SHIPMENT = Operation(
     ),
     result="DirectPurchaseResponse",
     idempotency_header="x-amzn-IdempotencyKey",
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/directpurchaseshipment",
 )
 
@@ -131,6 +133,7 @@ PURCHASE_SHIPMENT = Operation(
     ),
     result="PurchaseShipmentResponse",
     idempotency_header="x-amzn-IdempotencyKey",
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/purchaseshipment",
 )
 
@@ -197,6 +200,7 @@ GET_TRACKING = Operation(
     ),
     result="GetTrackingResponse",
     repeatable=True,
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/gettracking",
 )
 
@@ -234,6 +238,7 @@ GET_SHIPMENT_DOCUMENTS = Operation(
     ),
     result="GetShipmentDocumentsResponse",
     repeatable=True,
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getshipmentdocuments",
 )
 
@@ -266,6 +271,7 @@ CANCEL_SHIPMENT = Operation(
     ),
     result="CancelShipmentResponse",
     repeatable=True,
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/cancelshipment",
 )
 
@@ -299,6 +305,7 @@ GET_ADDITIONAL_INPUTS = Operation(
     ),
     result="GetAdditionalInputsResponse",
     repeatable=True,
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getadditionalinputs",
 )
 

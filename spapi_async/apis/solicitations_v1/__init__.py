@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import SolicitationsV1
+    from .client import SolicitationsV1, SolicitationsV1WithRawResponse
     from .models import (
         CreateProductReviewAndSellerFeedbackSolicitationResponse,
         Error,
@@ -39,10 +39,16 @@ __all__ = [
     "LinkObject",
     "SolicitationsAction",
     "SolicitationsV1",
+    "SolicitationsV1WithRawResponse",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "SolicitationsV1" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("SolicitationsV1", "SolicitationsV1WithRawResponse") else ".models", __name__
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

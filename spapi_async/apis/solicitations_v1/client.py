@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["SolicitationsV1"]
+__all__ = ["SolicitationsV1", "SolicitationsV1WithRawResponse"]
 
 
 class SolicitationsV1(Api):
@@ -27,6 +28,8 @@ class SolicitationsV1(Api):
         GET /solicitations/v1/orders/{amazonOrderId}
 
         Usage plan: 1 requests/s, burst 5 (model).
+
+        Role: any of Buyer Solicitation, Product Listing.
 
         https://developer-docs.amazon.com/sp-api/reference/getsolicitationactionsfororder
 
@@ -52,6 +55,8 @@ class SolicitationsV1(Api):
 
         Usage plan: 1 requests/s, burst 5 (model).
 
+        Role: any of Buyer Solicitation, Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/createproductreviewandsellerfeedbacksolicitation
 
         Args:
@@ -62,4 +67,15 @@ class SolicitationsV1(Api):
             m.CreateProductReviewAndSellerFeedbackSolicitationResponse,
             amazon_order_id=amazon_order_id,
             marketplace_ids=marketplace_ids,
+        )
+
+
+class SolicitationsV1WithRawResponse:
+    """The methods of `SolicitationsV1`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: SolicitationsV1) -> None:
+        api = api.as_raw()
+        self.get_solicitation_actions_for_order = raw(api.get_solicitation_actions_for_order)
+        self.create_product_review_and_seller_feedback_solicitation = raw(
+            api.create_product_review_and_seller_feedback_solicitation
         )

@@ -35,6 +35,7 @@ GET_SOLICITATION_ACTIONS_FOR_ORDER = Operation(
     result="GetSolicitationActionsForOrderResponse",
     accept="application/hal+json",
     repeatable=True,
+    roles=("Buyer Solicitation", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getsolicitationactionsfororder",
 )
 
@@ -60,6 +61,7 @@ CREATE_PRODUCT_REVIEW_AND_SELLER_FEEDBACK_SOLICITATION = Operation(
     result="CreateProductReviewAndSellerFeedbackSolicitationResponse",
     success=(201,),
     accept="application/hal+json",
+    roles=("Buyer Solicitation", "Product Listing"),
     docs="https://developer-docs.amazon.com/sp-api/reference/createproductreviewandsellerfeedbacksolicitation",
 )
 

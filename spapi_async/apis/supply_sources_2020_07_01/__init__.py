@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import SupplySources20200701
+    from .client import SupplySources20200701, SupplySources20200701WithRawResponse
     from .models import (
         Address,
         AddressWithContact,
@@ -77,6 +77,7 @@ __all__ = [
     "SupplySourceStatus",
     "SupplySourceStatusReadOnly",
     "SupplySources20200701",
+    "SupplySources20200701WithRawResponse",
     "ThroughputCap",
     "ThroughputConfig",
     "ThroughputUnit",
@@ -88,5 +89,11 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "SupplySources20200701" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("SupplySources20200701", "SupplySources20200701WithRawResponse") else ".models",
+                __name__,
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,9 +10,10 @@ from typing import Any
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["SupplySources20200701"]
+__all__ = ["SupplySources20200701", "SupplySources20200701WithRawResponse"]
 
 _GET_SUPPLY_SOURCES_PAGES = Paging(("next_page_token",), ("next_page_token",), ("supply_sources",))
 
@@ -31,6 +32,8 @@ class SupplySources20200701(Api):
         GET /supplySources/2020-07-01/supplySources
 
         Usage plan: 10 requests/s, burst 10 (sdk).
+
+        Role: Selling Partner Insights.
 
         https://developer-docs.amazon.com/sp-api/reference/getsupplysources
         """
@@ -54,6 +57,8 @@ class SupplySources20200701(Api):
 
         Usage plan: 2 requests/s, burst 2 (sdk).
 
+        Role: Selling Partner Insights.
+
         https://developer-docs.amazon.com/sp-api/reference/createsupplysource
         """
         return await self._call(op.CREATE_SUPPLY_SOURCE, m.CreateSupplySourceResponse, body=body)
@@ -68,6 +73,8 @@ class SupplySources20200701(Api):
         GET /supplySources/2020-07-01/supplySources/{supplySourceId}
 
         Usage plan: 40 requests/s, burst 40 (sdk).
+
+        Role: Selling Partner Insights.
 
         https://developer-docs.amazon.com/sp-api/reference/getsupplysource
         """
@@ -85,9 +92,11 @@ class SupplySources20200701(Api):
 
         Usage plan: 1 requests/s, burst 1 (sdk).
 
+        Role: Selling Partner Insights.
+
         https://developer-docs.amazon.com/sp-api/reference/updatesupplysource
         """
-        await self._call_without_reply(op.UPDATE_SUPPLY_SOURCE, supply_source_id=supply_source_id, body=body)
+        return await self._call_without_reply(op.UPDATE_SUPPLY_SOURCE, supply_source_id=supply_source_id, body=body)
 
     async def archive_supply_source(
         self,
@@ -100,9 +109,11 @@ class SupplySources20200701(Api):
 
         Usage plan: 20 requests/s, burst 20 (sdk).
 
+        Role: Selling Partner Insights.
+
         https://developer-docs.amazon.com/sp-api/reference/archivesupplysource
         """
-        await self._call_without_reply(op.ARCHIVE_SUPPLY_SOURCE, supply_source_id=supply_source_id)
+        return await self._call_without_reply(op.ARCHIVE_SUPPLY_SOURCE, supply_source_id=supply_source_id)
 
     async def update_supply_source_status(
         self,
@@ -116,6 +127,23 @@ class SupplySources20200701(Api):
 
         Usage plan: 20 requests/s, burst 20 (sdk).
 
+        Role: Selling Partner Insights.
+
         https://developer-docs.amazon.com/sp-api/reference/updatesupplysourcestatus
         """
-        await self._call_without_reply(op.UPDATE_SUPPLY_SOURCE_STATUS, supply_source_id=supply_source_id, body=body)
+        return await self._call_without_reply(
+            op.UPDATE_SUPPLY_SOURCE_STATUS, supply_source_id=supply_source_id, body=body
+        )
+
+
+class SupplySources20200701WithRawResponse:
+    """The methods of `SupplySources20200701`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: SupplySources20200701) -> None:
+        api = api.as_raw()
+        self.get_supply_sources = raw(api.get_supply_sources)
+        self.create_supply_source = raw(api.create_supply_source)
+        self.get_supply_source = raw(api.get_supply_source)
+        self.update_supply_source = raw(api.update_supply_source)
+        self.archive_supply_source = raw(api.archive_supply_source)
+        self.update_supply_source_status = raw(api.update_supply_source_status)

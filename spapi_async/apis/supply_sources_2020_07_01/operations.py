@@ -30,6 +30,7 @@ GET_SUPPLY_SOURCES = Operation(
     ),
     result="GetSupplySourcesResponse",
     repeatable=True,
+    roles=("Selling Partner Insights",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getsupplysources",
 )
 
@@ -51,6 +52,7 @@ CREATE_SUPPLY_SOURCE = Operation(
         ),
     ),
     result="CreateSupplySourceResponse",
+    roles=("Selling Partner Insights",),
     docs="https://developer-docs.amazon.com/sp-api/reference/createsupplysource",
 )
 
@@ -64,6 +66,7 @@ GET_SUPPLY_SOURCE = Operation(
     parameters=(Parameter(name="supplySourceId", argument="supply_source_id", location="path", required=True),),
     result="SupplySource",
     repeatable=True,
+    roles=("Selling Partner Insights",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getsupplysource",
 )
 
@@ -80,6 +83,7 @@ UPDATE_SUPPLY_SOURCE = Operation(
     ),
     success=(204,),
     repeatable=True,
+    roles=("Selling Partner Insights",),
     docs="https://developer-docs.amazon.com/sp-api/reference/updatesupplysource",
 )
 
@@ -93,6 +97,7 @@ ARCHIVE_SUPPLY_SOURCE = Operation(
     parameters=(Parameter(name="supplySourceId", argument="supply_source_id", location="path", required=True),),
     success=(204,),
     repeatable=True,
+    roles=("Selling Partner Insights",),
     docs="https://developer-docs.amazon.com/sp-api/reference/archivesupplysource",
 )
 
@@ -111,6 +116,7 @@ UPDATE_SUPPLY_SOURCE_STATUS = Operation(
     ),
     success=(204,),
     repeatable=True,
+    roles=("Selling Partner Insights",),
     docs="https://developer-docs.amazon.com/sp-api/reference/updatesupplysourcestatus",
 )
 

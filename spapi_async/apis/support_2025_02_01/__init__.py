@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import Support20250201
+    from .client import Support20250201, Support20250201WithRawResponse
     from .models import (
         Appointment,
         AppointmentAnsweringParty,
@@ -63,10 +63,16 @@ __all__ = [
     "PhoneContent",
     "PhoneNumber",
     "Support20250201",
+    "Support20250201WithRawResponse",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "Support20250201" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("Support20250201", "Support20250201WithRawResponse") else ".models", __name__
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

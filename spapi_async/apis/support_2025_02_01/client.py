@@ -10,9 +10,10 @@ from typing import Any
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["Support20250201"]
+__all__ = ["Support20250201", "Support20250201WithRawResponse"]
 
 _LIST_CASES_PAGES = Paging(("body", "next_token"), ("next_token",), ("cases",))
 _LIST_CONTACTS_PAGES = Paging(("next_token",), ("next_token",), ("contacts",))
@@ -77,3 +78,13 @@ class Support20250201(Api):
             next_token=next_token,
             sort_order=sort_order,
         )
+
+
+class Support20250201WithRawResponse:
+    """The methods of `Support20250201`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: Support20250201) -> None:
+        api = api.as_raw()
+        self.get_case = raw(api.get_case)
+        self.list_cases = raw(api.list_cases)
+        self.list_contacts = raw(api.list_contacts)

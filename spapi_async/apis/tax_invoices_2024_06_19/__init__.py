@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import TaxInvoices20240619
+    from .client import TaxInvoices20240619, TaxInvoices20240619WithRawResponse
     from .models import (
         AttributeOption,
         CarrierDetailsContext,
@@ -60,11 +60,18 @@ __all__ = [
     "InvoicesAttributes",
     "InvoicesDocument",
     "TaxInvoices20240619",
+    "TaxInvoices20240619WithRawResponse",
     "TransactionIdentifier",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "TaxInvoices20240619" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("TaxInvoices20240619", "TaxInvoices20240619WithRawResponse") else ".models",
+                __name__,
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

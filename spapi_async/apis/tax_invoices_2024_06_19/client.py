@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["TaxInvoices20240619"]
+__all__ = ["TaxInvoices20240619", "TaxInvoices20240619WithRawResponse"]
 
 _GET_INVOICES_EXPORTS_PAGES = Paging(("next_token",), ("next_token",), ("exports",))
 _GET_INVOICES_PAGES = Paging(("next_token",), ("next_token",), ("invoices",))
@@ -161,7 +162,7 @@ class TaxInvoices20240619(Api):
 
         https://developer-docs.amazon.com/sp-api/reference/creategovernmentinvoice
         """
-        await self._call_without_reply(op.CREATE_GOVERNMENT_INVOICE, body=body)
+        return await self._call_without_reply(op.CREATE_GOVERNMENT_INVOICE, body=body)
 
     async def get_government_invoice_document(
         self,
@@ -261,3 +262,20 @@ class TaxInvoices20240619(Api):
         return await self._call(
             op.GET_INVOICE, m.GetInvoiceResponse, marketplace_id=marketplace_id, invoice_id=invoice_id
         )
+
+
+class TaxInvoices20240619WithRawResponse:
+    """The methods of `TaxInvoices20240619`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: TaxInvoices20240619) -> None:
+        api = api.as_raw()
+        self.get_invoices_attributes = raw(api.get_invoices_attributes)
+        self.get_invoices_document = raw(api.get_invoices_document)
+        self.get_invoices_exports = raw(api.get_invoices_exports)
+        self.create_invoices_export = raw(api.create_invoices_export)
+        self.get_invoices_export = raw(api.get_invoices_export)
+        self.get_government_invoice_status = raw(api.get_government_invoice_status)
+        self.create_government_invoice = raw(api.create_government_invoice)
+        self.get_government_invoice_document = raw(api.get_government_invoice_document)
+        self.get_invoices = raw(api.get_invoices)
+        self.get_invoice = raw(api.get_invoice)

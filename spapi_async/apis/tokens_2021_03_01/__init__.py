@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import Tokens20210301
+    from .client import Tokens20210301, Tokens20210301WithRawResponse
     from .models import (
         CreateRestrictedDataTokenRequest,
         CreateRestrictedDataTokenResponse,
@@ -23,10 +23,16 @@ __all__ = [
     "RestrictedResource",
     "RestrictedResourceMethod",
     "Tokens20210301",
+    "Tokens20210301WithRawResponse",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "Tokens20210301" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("Tokens20210301", "Tokens20210301WithRawResponse") else ".models", __name__
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

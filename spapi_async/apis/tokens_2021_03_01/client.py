@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["Tokens20210301"]
+__all__ = ["Tokens20210301", "Tokens20210301WithRawResponse"]
 
 
 class Tokens20210301(Api):
@@ -31,3 +32,11 @@ class Tokens20210301(Api):
         https://developer-docs.amazon.com/sp-api/reference/createrestricteddatatoken
         """
         return await self._call(op.CREATE_RESTRICTED_DATA_TOKEN, m.CreateRestrictedDataTokenResponse, body=body)
+
+
+class Tokens20210301WithRawResponse:
+    """The methods of `Tokens20210301`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: Tokens20210301) -> None:
+        api = api.as_raw()
+        self.create_restricted_data_token = raw(api.create_restricted_data_token)

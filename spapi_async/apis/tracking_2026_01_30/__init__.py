@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import Tracking20260130
+    from .client import Tracking20260130, Tracking20260130WithRawResponse
     from .models import (
         BoundedInterval,
         CarrierTracking,
@@ -30,6 +30,7 @@ __all__ = [
     "CarrierTracking",
     "GetShipmentTrackingResponse",
     "Tracking20260130",
+    "Tracking20260130WithRawResponse",
     "TrackingDetail",
     "TrackingEstimate",
     "TrackingIdentifier",
@@ -44,5 +45,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "Tracking20260130" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("Tracking20260130", "Tracking20260130WithRawResponse") else ".models", __name__
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import Uploads20201101
+    from .client import Uploads20201101, Uploads20201101WithRawResponse
     from .models import CreateUploadDestinationResponse, Error, UploadDestination
 
 __all__ = [
@@ -17,10 +17,16 @@ __all__ = [
     "Error",
     "UploadDestination",
     "Uploads20201101",
+    "Uploads20201101WithRawResponse",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "Uploads20201101" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("Uploads20201101", "Uploads20201101WithRawResponse") else ".models", __name__
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["Uploads20201101"]
+__all__ = ["Uploads20201101", "Uploads20201101WithRawResponse"]
 
 
 class Uploads20201101(Api):
@@ -30,6 +31,8 @@ class Uploads20201101(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Product Listing.
+
         https://developer-docs.amazon.com/sp-api/reference/createuploaddestinationforresource
 
         Args:
@@ -43,3 +46,11 @@ class Uploads20201101(Api):
             resource=resource,
             content_type=content_type,
         )
+
+
+class Uploads20201101WithRawResponse:
+    """The methods of `Uploads20201101`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: Uploads20201101) -> None:
+        api = api.as_raw()
+        self.create_upload_destination_for_resource = raw(api.create_upload_destination_for_resource)

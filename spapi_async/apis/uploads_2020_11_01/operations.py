@@ -37,6 +37,7 @@ CREATE_UPLOAD_DESTINATION_FOR_RESOURCE = Operation(
     success=(201,),
     repeatable=True,
     greedy=frozenset(["resource"]),
+    roles=("Product Listing",),
     docs="https://developer-docs.amazon.com/sp-api/reference/createuploaddestinationforresource",
 )
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import Vehicles20241101
+    from .client import Vehicles20241101, Vehicles20241101WithRawResponse
     from .models import (
         EngineOutput,
         EngineOutputUnit,
@@ -32,11 +32,17 @@ __all__ = [
     "VehicleStandard",
     "VehicleStatusInCatalog",
     "Vehicles20241101",
+    "Vehicles20241101WithRawResponse",
     "VehiclesResponse",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "Vehicles20241101" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("Vehicles20241101", "Vehicles20241101WithRawResponse") else ".models", __name__
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,9 +10,10 @@ from typing import Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["Vehicles20241101"]
+__all__ = ["Vehicles20241101", "Vehicles20241101WithRawResponse"]
 
 _GET_VEHICLES_PAGES = Paging(("page_token",), ("pagination", "next_token"), ("vehicles",))
 
@@ -49,3 +50,11 @@ class Vehicles20241101(Api):
             page_token=page_token,
             updated_after=updated_after,
         )
+
+
+class Vehicles20241101WithRawResponse:
+    """The methods of `Vehicles20241101`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: Vehicles20241101) -> None:
+        api = api.as_raw()
+        self.get_vehicles = raw(api.get_vehicles)

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import VendorDirectFulfillmentInventoryV1
+    from .client import VendorDirectFulfillmentInventoryV1, VendorDirectFulfillmentInventoryV1WithRawResponse
     from .models import (
         Error,
         InventoryUpdate,
@@ -31,12 +31,19 @@ __all__ = [
     "SubmitInventoryUpdateResponse",
     "TransactionReference",
     "VendorDirectFulfillmentInventoryV1",
+    "VendorDirectFulfillmentInventoryV1WithRawResponse",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(
-            import_module(".client" if name == "VendorDirectFulfillmentInventoryV1" else ".models", __name__), name
+            import_module(
+                ".client"
+                if name in ("VendorDirectFulfillmentInventoryV1", "VendorDirectFulfillmentInventoryV1WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
         )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["VendorDirectFulfillmentInventoryV1"]
+__all__ = ["VendorDirectFulfillmentInventoryV1", "VendorDirectFulfillmentInventoryV1WithRawResponse"]
 
 
 class VendorDirectFulfillmentInventoryV1(Api):
@@ -29,8 +30,18 @@ class VendorDirectFulfillmentInventoryV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/submitinventoryupdate
         """
         return await self._call(
             op.SUBMIT_INVENTORY_UPDATE, m.SubmitInventoryUpdateResponse, body=body, warehouse_id=warehouse_id
         )
+
+
+class VendorDirectFulfillmentInventoryV1WithRawResponse:
+    """The methods of `VendorDirectFulfillmentInventoryV1`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: VendorDirectFulfillmentInventoryV1) -> None:
+        api = api.as_raw()
+        self.submit_inventory_update = raw(api.submit_inventory_update)

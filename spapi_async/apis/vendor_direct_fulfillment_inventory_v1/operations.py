@@ -32,6 +32,7 @@ SUBMIT_INVENTORY_UPDATE = Operation(
     ),
     result="SubmitInventoryUpdateResponse",
     success=(202,),
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/submitinventoryupdate",
 )
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import VendorDirectFulfillmentOrders20211228
+    from .client import VendorDirectFulfillmentOrders20211228, VendorDirectFulfillmentOrders20211228WithRawResponse
     from .models import (
         AcknowledgementStatus,
         Address,
@@ -67,12 +67,20 @@ __all__ = [
     "TaxRegistrationDetailsTaxRegistrationType",
     "TransactionId",
     "VendorDirectFulfillmentOrders20211228",
+    "VendorDirectFulfillmentOrders20211228WithRawResponse",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(
-            import_module(".client" if name == "VendorDirectFulfillmentOrders20211228" else ".models", __name__), name
+            import_module(
+                ".client"
+                if name
+                in ("VendorDirectFulfillmentOrders20211228", "VendorDirectFulfillmentOrders20211228WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
         )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

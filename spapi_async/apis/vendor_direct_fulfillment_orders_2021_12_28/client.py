@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["VendorDirectFulfillmentOrders20211228"]
+__all__ = ["VendorDirectFulfillmentOrders20211228", "VendorDirectFulfillmentOrders20211228WithRawResponse"]
 
 _GET_ORDERS_PAGES = Paging(("next_token",), ("pagination", "next_token"), ("orders",))
 
@@ -40,6 +41,8 @@ class VendorDirectFulfillmentOrders20211228(Api):
         Usage plan: 10 requests/s, burst 10 (model).
 
         Restricted: it travels with a restricted data token, fetched by itself.
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getorders
 
@@ -76,6 +79,8 @@ class VendorDirectFulfillmentOrders20211228(Api):
 
         Restricted: it travels with a restricted data token, fetched by itself.
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getorder
         """
         return await self._call(op.GET_ORDER, m.Order, purchase_order_number=purchase_order_number)
@@ -94,3 +99,13 @@ class VendorDirectFulfillmentOrders20211228(Api):
         https://developer-docs.amazon.com/sp-api/reference/submitacknowledgement
         """
         return await self._call(op.SUBMIT_ACKNOWLEDGEMENT, m.TransactionId, body=body)
+
+
+class VendorDirectFulfillmentOrders20211228WithRawResponse:
+    """The methods of `VendorDirectFulfillmentOrders20211228`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: VendorDirectFulfillmentOrders20211228) -> None:
+        api = api.as_raw()
+        self.get_orders = raw(api.get_orders)
+        self.get_order = raw(api.get_order)
+        self.submit_acknowledgement = raw(api.submit_acknowledgement)

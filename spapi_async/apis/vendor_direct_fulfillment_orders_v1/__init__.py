@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import VendorDirectFulfillmentOrdersV1
+    from .client import VendorDirectFulfillmentOrdersV1, VendorDirectFulfillmentOrdersV1WithRawResponse
     from .models import (
         AcknowledgementStatus,
         Address,
@@ -75,12 +75,19 @@ __all__ = [
     "TaxRegistrationDetailsTaxRegistrationType",
     "TransactionId",
     "VendorDirectFulfillmentOrdersV1",
+    "VendorDirectFulfillmentOrdersV1WithRawResponse",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(
-            import_module(".client" if name == "VendorDirectFulfillmentOrdersV1" else ".models", __name__), name
+            import_module(
+                ".client"
+                if name in ("VendorDirectFulfillmentOrdersV1", "VendorDirectFulfillmentOrdersV1WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
         )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

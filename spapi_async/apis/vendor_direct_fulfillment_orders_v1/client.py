@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["VendorDirectFulfillmentOrdersV1"]
+__all__ = ["VendorDirectFulfillmentOrdersV1", "VendorDirectFulfillmentOrdersV1WithRawResponse"]
 
 _GET_ORDERS_PAGES = Paging(("next_token",), ("payload", "pagination", "next_token"), ("payload", "orders"))
 
@@ -40,6 +41,8 @@ class VendorDirectFulfillmentOrdersV1(Api):
         Usage plan: 10 requests/s, burst 10 (model).
 
         Restricted: it travels with a restricted data token, fetched by itself.
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getorders
 
@@ -76,6 +79,8 @@ class VendorDirectFulfillmentOrdersV1(Api):
 
         Restricted: it travels with a restricted data token, fetched by itself.
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getorder
         """
         return await self._call(op.GET_ORDER, m.GetOrderResponse, purchase_order_number=purchase_order_number)
@@ -91,6 +96,18 @@ class VendorDirectFulfillmentOrdersV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/submitacknowledgement
         """
         return await self._call(op.SUBMIT_ACKNOWLEDGEMENT, m.SubmitAcknowledgementResponse, body=body)
+
+
+class VendorDirectFulfillmentOrdersV1WithRawResponse:
+    """The methods of `VendorDirectFulfillmentOrdersV1`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: VendorDirectFulfillmentOrdersV1) -> None:
+        api = api.as_raw()
+        self.get_orders = raw(api.get_orders)
+        self.get_order = raw(api.get_order)
+        self.submit_acknowledgement = raw(api.submit_acknowledgement)

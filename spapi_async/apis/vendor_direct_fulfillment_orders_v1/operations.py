@@ -37,6 +37,7 @@ GET_ORDERS = Operation(
     repeatable=True,
     restricted="required",
     restricted_path=True,
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getorders",
 )
 
@@ -54,6 +55,7 @@ GET_ORDER = Operation(
     repeatable=True,
     restricted="required",
     restricted_path=True,
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getorder",
 )
 
@@ -76,6 +78,7 @@ SUBMIT_ACKNOWLEDGEMENT = Operation(
     ),
     result="SubmitAcknowledgementResponse",
     success=(202,),
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/submitacknowledgement",
 )
 

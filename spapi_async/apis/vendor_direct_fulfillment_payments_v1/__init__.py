@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import VendorDirectFulfillmentPaymentsV1
+    from .client import VendorDirectFulfillmentPaymentsV1, VendorDirectFulfillmentPaymentsV1WithRawResponse
     from .models import (
         AdditionalDetails,
         AdditionalDetailsType,
@@ -51,12 +51,19 @@ __all__ = [
     "TaxRegistrationDetailTaxRegistrationType",
     "TransactionReference",
     "VendorDirectFulfillmentPaymentsV1",
+    "VendorDirectFulfillmentPaymentsV1WithRawResponse",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(
-            import_module(".client" if name == "VendorDirectFulfillmentPaymentsV1" else ".models", __name__), name
+            import_module(
+                ".client"
+                if name in ("VendorDirectFulfillmentPaymentsV1", "VendorDirectFulfillmentPaymentsV1WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
         )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["VendorDirectFulfillmentPaymentsV1"]
+__all__ = ["VendorDirectFulfillmentPaymentsV1", "VendorDirectFulfillmentPaymentsV1WithRawResponse"]
 
 
 class VendorDirectFulfillmentPaymentsV1(Api):
@@ -28,6 +29,16 @@ class VendorDirectFulfillmentPaymentsV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/submitinvoice
         """
         return await self._call(op.SUBMIT_INVOICE, m.SubmitInvoiceResponse, body=body)
+
+
+class VendorDirectFulfillmentPaymentsV1WithRawResponse:
+    """The methods of `VendorDirectFulfillmentPaymentsV1`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: VendorDirectFulfillmentPaymentsV1) -> None:
+        api = api.as_raw()
+        self.submit_invoice = raw(api.submit_invoice)

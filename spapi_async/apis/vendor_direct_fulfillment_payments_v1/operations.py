@@ -26,6 +26,7 @@ SUBMIT_INVOICE = Operation(
     ),
     result="SubmitInvoiceResponse",
     success=(202,),
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/submitinvoice",
 )
 

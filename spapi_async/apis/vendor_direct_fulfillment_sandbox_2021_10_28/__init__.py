@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import VendorDirectFulfillmentSandbox20211028
+    from .client import VendorDirectFulfillmentSandbox20211028, VendorDirectFulfillmentSandbox20211028WithRawResponse
     from .models import (
         GenerateOrderScenarioRequest,
         OrderScenarioRequest,
@@ -35,12 +35,20 @@ __all__ = [
     "TransactionStatus",
     "TransactionStatusEnum",
     "VendorDirectFulfillmentSandbox20211028",
+    "VendorDirectFulfillmentSandbox20211028WithRawResponse",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(
-            import_module(".client" if name == "VendorDirectFulfillmentSandbox20211028" else ".models", __name__), name
+            import_module(
+                ".client"
+                if name
+                in ("VendorDirectFulfillmentSandbox20211028", "VendorDirectFulfillmentSandbox20211028WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
         )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["VendorDirectFulfillmentSandbox20211028"]
+__all__ = ["VendorDirectFulfillmentSandbox20211028", "VendorDirectFulfillmentSandbox20211028WithRawResponse"]
 
 
 class VendorDirectFulfillmentSandbox20211028(Api):
@@ -30,6 +31,8 @@ class VendorDirectFulfillmentSandbox20211028(Api):
 
         On Amazon's sandbox endpoint only.
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/generateorderscenarios
         """
         return await self._call(op.GENERATE_ORDER_SCENARIOS, m.TransactionReference, body=body)
@@ -47,6 +50,17 @@ class VendorDirectFulfillmentSandbox20211028(Api):
 
         On Amazon's sandbox endpoint only.
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getorderscenarios
         """
         return await self._call(op.GET_ORDER_SCENARIOS, m.TransactionStatus, transaction_id=transaction_id)
+
+
+class VendorDirectFulfillmentSandbox20211028WithRawResponse:
+    """The methods of `VendorDirectFulfillmentSandbox20211028`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: VendorDirectFulfillmentSandbox20211028) -> None:
+        api = api.as_raw()
+        self.generate_order_scenarios = raw(api.generate_order_scenarios)
+        self.get_order_scenarios = raw(api.get_order_scenarios)

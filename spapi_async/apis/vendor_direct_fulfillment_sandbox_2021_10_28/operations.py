@@ -33,6 +33,7 @@ GENERATE_ORDER_SCENARIOS = Operation(
     result="TransactionReference",
     success=(202,),
     sandbox_only=True,
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/generateorderscenarios",
 )
 
@@ -47,6 +48,7 @@ GET_ORDER_SCENARIOS = Operation(
     result="TransactionStatus",
     repeatable=True,
     sandbox_only=True,
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getorderscenarios",
 )
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import VendorDirectFulfillmentShipping20211228
+    from .client import VendorDirectFulfillmentShipping20211228, VendorDirectFulfillmentShipping20211228WithRawResponse
     from .models import (
         Address,
         CarrierId,
@@ -95,6 +95,7 @@ __all__ = [
     "TaxRegistrationDetailsTaxRegistrationType",
     "TransactionReference",
     "VendorDirectFulfillmentShipping20211228",
+    "VendorDirectFulfillmentShipping20211228WithRawResponse",
     "Weight",
     "WeightUnitOfMeasure",
 ]
@@ -103,6 +104,13 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(
-            import_module(".client" if name == "VendorDirectFulfillmentShipping20211228" else ".models", __name__), name
+            import_module(
+                ".client"
+                if name
+                in ("VendorDirectFulfillmentShipping20211228", "VendorDirectFulfillmentShipping20211228WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
         )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

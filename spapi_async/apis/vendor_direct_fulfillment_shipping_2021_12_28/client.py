@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["VendorDirectFulfillmentShipping20211228"]
+__all__ = ["VendorDirectFulfillmentShipping20211228", "VendorDirectFulfillmentShipping20211228WithRawResponse"]
 
 _GET_SHIPPING_LABELS_PAGES = Paging(("next_token",), ("pagination", "next_token"), ("shipping_labels",))
 _GET_CUSTOMER_INVOICES_PAGES = Paging(("next_token",), ("pagination", "next_token"), ("customer_invoices",))
@@ -40,6 +41,8 @@ class VendorDirectFulfillmentShipping20211228(Api):
         Usage plan: 10 requests/s, burst 10 (model).
 
         Restricted: it travels with a restricted data token, fetched by itself.
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getshippinglabels
 
@@ -72,6 +75,8 @@ class VendorDirectFulfillmentShipping20211228(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/submitshippinglabelrequest
         """
         return await self._call(op.SUBMIT_SHIPPING_LABEL_REQUEST, m.TransactionReference, body=body)
@@ -88,6 +93,8 @@ class VendorDirectFulfillmentShipping20211228(Api):
         Usage plan: 10 requests/s, burst 10 (model).
 
         Restricted: it travels with a restricted data token, fetched by itself.
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getshippinglabel
         """
@@ -267,3 +274,21 @@ class VendorDirectFulfillmentShipping20211228(Api):
         https://developer-docs.amazon.com/sp-api/reference/createcontainerlabel
         """
         return await self._call(op.CREATE_CONTAINER_LABEL, m.CreateContainerLabelResponse, body=body)
+
+
+class VendorDirectFulfillmentShipping20211228WithRawResponse:
+    """The methods of `VendorDirectFulfillmentShipping20211228`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: VendorDirectFulfillmentShipping20211228) -> None:
+        api = api.as_raw()
+        self.get_shipping_labels = raw(api.get_shipping_labels)
+        self.submit_shipping_label_request = raw(api.submit_shipping_label_request)
+        self.get_shipping_label = raw(api.get_shipping_label)
+        self.create_shipping_labels = raw(api.create_shipping_labels)
+        self.submit_shipment_confirmations = raw(api.submit_shipment_confirmations)
+        self.submit_shipment_status_updates = raw(api.submit_shipment_status_updates)
+        self.get_customer_invoices = raw(api.get_customer_invoices)
+        self.get_customer_invoice = raw(api.get_customer_invoice)
+        self.get_packing_slips = raw(api.get_packing_slips)
+        self.get_packing_slip = raw(api.get_packing_slip)
+        self.create_container_label = raw(api.create_container_label)

@@ -41,6 +41,7 @@ GET_SHIPPING_LABELS = Operation(
     repeatable=True,
     restricted="required",
     restricted_path=True,
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getshippinglabels",
 )
 
@@ -63,6 +64,7 @@ SUBMIT_SHIPPING_LABEL_REQUEST = Operation(
     ),
     result="TransactionReference",
     success=(202,),
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/submitshippinglabelrequest",
 )
 
@@ -86,6 +88,7 @@ GET_SHIPPING_LABEL = Operation(
     repeatable=True,
     restricted="required",
     restricted_path=True,
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getshippinglabel",
 )
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import VendorDirectFulfillmentShippingV1
+    from .client import VendorDirectFulfillmentShippingV1, VendorDirectFulfillmentShippingV1WithRawResponse
     from .models import (
         Address,
         Container,
@@ -101,6 +101,7 @@ __all__ = [
     "TaxRegistrationDetailsTaxRegistrationType",
     "TransactionReference",
     "VendorDirectFulfillmentShippingV1",
+    "VendorDirectFulfillmentShippingV1WithRawResponse",
     "Weight",
     "WeightUnitOfMeasure",
 ]
@@ -109,6 +110,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(
-            import_module(".client" if name == "VendorDirectFulfillmentShippingV1" else ".models", __name__), name
+            import_module(
+                ".client"
+                if name in ("VendorDirectFulfillmentShippingV1", "VendorDirectFulfillmentShippingV1WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
         )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

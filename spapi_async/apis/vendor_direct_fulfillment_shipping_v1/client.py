@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["VendorDirectFulfillmentShippingV1"]
+__all__ = ["VendorDirectFulfillmentShippingV1", "VendorDirectFulfillmentShippingV1WithRawResponse"]
 
 _GET_SHIPPING_LABELS_PAGES = Paging(
     ("next_token",), ("payload", "pagination", "next_token"), ("payload", "shipping_labels")
@@ -47,6 +48,8 @@ class VendorDirectFulfillmentShippingV1(Api):
 
         Restricted: it travels with a restricted data token, fetched by itself.
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getshippinglabels
 
         Args:
@@ -78,6 +81,8 @@ class VendorDirectFulfillmentShippingV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/submitshippinglabelrequest
         """
         return await self._call(op.SUBMIT_SHIPPING_LABEL_REQUEST, m.SubmitShippingLabelsResponse, body=body)
@@ -94,6 +99,8 @@ class VendorDirectFulfillmentShippingV1(Api):
         Usage plan: 10 requests/s, burst 10 (model).
 
         Restricted: it travels with a restricted data token, fetched by itself.
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getshippinglabel
         """
@@ -112,6 +119,8 @@ class VendorDirectFulfillmentShippingV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/submitshipmentconfirmations
         """
         return await self._call(op.SUBMIT_SHIPMENT_CONFIRMATIONS, m.SubmitShipmentConfirmationsResponse, body=body)
@@ -126,6 +135,8 @@ class VendorDirectFulfillmentShippingV1(Api):
         POST /vendor/directFulfillment/shipping/v1/shipmentStatusUpdates
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/submitshipmentstatusupdates
         """
@@ -148,6 +159,8 @@ class VendorDirectFulfillmentShippingV1(Api):
         Usage plan: 10 requests/s, burst 10 (model).
 
         Restricted: it travels with a restricted data token, fetched by itself.
+
+        Role: Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getcustomerinvoices
 
@@ -182,6 +195,8 @@ class VendorDirectFulfillmentShippingV1(Api):
 
         Restricted: it travels with a restricted data token, fetched by itself.
 
+        Role: Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getcustomerinvoice
         """
         return await self._call(
@@ -205,6 +220,8 @@ class VendorDirectFulfillmentShippingV1(Api):
         Usage plan: 10 requests/s, burst 10 (model).
 
         Restricted: it travels with a restricted data token, fetched by itself.
+
+        Role: any of Amazon Fulfillment, Direct to Consumer Shipping (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getpackingslips
 
@@ -239,8 +256,26 @@ class VendorDirectFulfillmentShippingV1(Api):
 
         Restricted: it travels with a restricted data token, fetched by itself.
 
+        Role: any of Amazon Fulfillment, Direct to Consumer Shipping (Restricted).
+
         https://developer-docs.amazon.com/sp-api/reference/getpackingslip
         """
         return await self._call(
             op.GET_PACKING_SLIP, m.GetPackingSlipResponse, purchase_order_number=purchase_order_number
         )
+
+
+class VendorDirectFulfillmentShippingV1WithRawResponse:
+    """The methods of `VendorDirectFulfillmentShippingV1`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: VendorDirectFulfillmentShippingV1) -> None:
+        api = api.as_raw()
+        self.get_shipping_labels = raw(api.get_shipping_labels)
+        self.submit_shipping_label_request = raw(api.submit_shipping_label_request)
+        self.get_shipping_label = raw(api.get_shipping_label)
+        self.submit_shipment_confirmations = raw(api.submit_shipment_confirmations)
+        self.submit_shipment_status_updates = raw(api.submit_shipment_status_updates)
+        self.get_customer_invoices = raw(api.get_customer_invoices)
+        self.get_customer_invoice = raw(api.get_customer_invoice)
+        self.get_packing_slips = raw(api.get_packing_slips)
+        self.get_packing_slip = raw(api.get_packing_slip)

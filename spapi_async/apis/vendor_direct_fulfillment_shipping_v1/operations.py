@@ -39,6 +39,7 @@ GET_SHIPPING_LABELS = Operation(
     repeatable=True,
     restricted="required",
     restricted_path=True,
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getshippinglabels",
 )
 
@@ -61,6 +62,7 @@ SUBMIT_SHIPPING_LABEL_REQUEST = Operation(
     ),
     result="SubmitShippingLabelsResponse",
     success=(202,),
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/submitshippinglabelrequest",
 )
 
@@ -84,6 +86,7 @@ GET_SHIPPING_LABEL = Operation(
     repeatable=True,
     restricted="required",
     restricted_path=True,
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getshippinglabel",
 )
 
@@ -106,6 +109,7 @@ SUBMIT_SHIPMENT_CONFIRMATIONS = Operation(
     ),
     result="SubmitShipmentConfirmationsResponse",
     success=(202,),
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/submitshipmentconfirmations",
 )
 
@@ -128,6 +132,7 @@ SUBMIT_SHIPMENT_STATUS_UPDATES = Operation(
     ),
     result="SubmitShipmentStatusUpdatesResponse",
     success=(202,),
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/submitshipmentstatusupdates",
 )
 
@@ -150,6 +155,7 @@ GET_CUSTOMER_INVOICES = Operation(
     repeatable=True,
     restricted="required",
     restricted_path=True,
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getcustomerinvoices",
 )
 
@@ -173,6 +179,7 @@ GET_CUSTOMER_INVOICE = Operation(
     repeatable=True,
     restricted="required",
     restricted_path=True,
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getcustomerinvoice",
 )
 
@@ -195,6 +202,7 @@ GET_PACKING_SLIPS = Operation(
     repeatable=True,
     restricted="required",
     restricted_path=True,
+    roles=("Amazon Fulfillment", "Direct to Consumer Shipping (Restricted)"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getpackingslips",
 )
 
@@ -218,6 +226,7 @@ GET_PACKING_SLIP = Operation(
     repeatable=True,
     restricted="required",
     restricted_path=True,
+    roles=("Amazon Fulfillment", "Direct to Consumer Shipping (Restricted)"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getpackingslip",
 )
 

@@ -9,7 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import VendorDirectFulfillmentTransactions20211228
+    from .client import (
+        VendorDirectFulfillmentTransactions20211228,
+        VendorDirectFulfillmentTransactions20211228WithRawResponse,
+    )
     from .models import Error, ErrorList, Transaction, TransactionStatus, TransactionStatusEnum
 
 __all__ = [
@@ -19,13 +22,23 @@ __all__ = [
     "TransactionStatus",
     "TransactionStatusEnum",
     "VendorDirectFulfillmentTransactions20211228",
+    "VendorDirectFulfillmentTransactions20211228WithRawResponse",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(
-            import_module(".client" if name == "VendorDirectFulfillmentTransactions20211228" else ".models", __name__),
+            import_module(
+                ".client"
+                if name
+                in (
+                    "VendorDirectFulfillmentTransactions20211228",
+                    "VendorDirectFulfillmentTransactions20211228WithRawResponse",
+                )
+                else ".models",
+                __name__,
+            ),
             name,
         )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

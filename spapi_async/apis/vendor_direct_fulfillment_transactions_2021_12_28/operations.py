@@ -22,6 +22,7 @@ GET_TRANSACTION_STATUS = Operation(
     parameters=(Parameter(name="transactionId", argument="transaction_id", location="path", required=True),),
     result="TransactionStatus",
     repeatable=True,
+    roles=("Direct to Consumer Shipping (Restricted)",),
     docs="https://developer-docs.amazon.com/sp-api/reference/gettransactionstatus",
 )
 

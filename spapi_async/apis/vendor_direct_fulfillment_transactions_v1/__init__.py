@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import VendorDirectFulfillmentTransactionsV1
+    from .client import VendorDirectFulfillmentTransactionsV1, VendorDirectFulfillmentTransactionsV1WithRawResponse
     from .models import Error, GetTransactionResponse, Transaction, TransactionStatus, TransactionStatusEnum
 
 __all__ = [
@@ -19,12 +19,20 @@ __all__ = [
     "TransactionStatus",
     "TransactionStatusEnum",
     "VendorDirectFulfillmentTransactionsV1",
+    "VendorDirectFulfillmentTransactionsV1WithRawResponse",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(
-            import_module(".client" if name == "VendorDirectFulfillmentTransactionsV1" else ".models", __name__), name
+            import_module(
+                ".client"
+                if name
+                in ("VendorDirectFulfillmentTransactionsV1", "VendorDirectFulfillmentTransactionsV1WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
         )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import VendorInvoicesV1
+    from .client import VendorInvoicesV1, VendorInvoicesV1WithRawResponse
     from .models import (
         AdditionalDetails,
         AdditionalDetailsType,
@@ -71,10 +71,16 @@ __all__ = [
     "TotalWeightUnitOfMeasure",
     "TransactionId",
     "VendorInvoicesV1",
+    "VendorInvoicesV1WithRawResponse",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "VendorInvoicesV1" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("VendorInvoicesV1", "VendorInvoicesV1WithRawResponse") else ".models", __name__
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

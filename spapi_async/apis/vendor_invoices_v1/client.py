@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base import Api
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["VendorInvoicesV1"]
+__all__ = ["VendorInvoicesV1", "VendorInvoicesV1WithRawResponse"]
 
 
 class VendorInvoicesV1(Api):
@@ -28,6 +29,16 @@ class VendorInvoicesV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: any of Amazon Fulfillment, Inventory and Order Tracking.
+
         https://developer-docs.amazon.com/sp-api/reference/submitinvoices
         """
         return await self._call(op.SUBMIT_INVOICES, m.SubmitInvoicesResponse, body=body)
+
+
+class VendorInvoicesV1WithRawResponse:
+    """The methods of `VendorInvoicesV1`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: VendorInvoicesV1) -> None:
+        api = api.as_raw()
+        self.submit_invoices = raw(api.submit_invoices)

@@ -26,6 +26,7 @@ SUBMIT_INVOICES = Operation(
     ),
     result="SubmitInvoicesResponse",
     success=(202,),
+    roles=("Amazon Fulfillment", "Inventory and Order Tracking"),
     docs="https://developer-docs.amazon.com/sp-api/reference/submitinvoices",
 )
 

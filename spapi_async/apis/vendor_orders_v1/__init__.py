@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import VendorOrdersV1
+    from .client import VendorOrdersV1, VendorOrdersV1WithRawResponse
     from .models import (
         AcknowledgementStatusDetails,
         Address,
@@ -99,10 +99,16 @@ __all__ = [
     "TaxRegistrationDetailsTaxRegistrationType",
     "TransactionId",
     "VendorOrdersV1",
+    "VendorOrdersV1WithRawResponse",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "VendorOrdersV1" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("VendorOrdersV1", "VendorOrdersV1WithRawResponse") else ".models", __name__
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["VendorOrdersV1"]
+__all__ = ["VendorOrdersV1", "VendorOrdersV1WithRawResponse"]
 
 _GET_PURCHASE_ORDERS_PAGES = Paging(("next_token",), ("payload", "pagination", "next_token"), ("payload", "orders"))
 _GET_PURCHASE_ORDERS_STATUS_PAGES = Paging(
@@ -45,6 +46,8 @@ class VendorOrdersV1(Api):
         GET /vendor/orders/v1/purchaseOrders
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: any of Amazon Fulfillment, Inventory and Order Tracking.
 
         https://developer-docs.amazon.com/sp-api/reference/getpurchaseorders
 
@@ -85,6 +88,8 @@ class VendorOrdersV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: any of Amazon Fulfillment, Inventory and Order Tracking.
+
         https://developer-docs.amazon.com/sp-api/reference/getpurchaseorder
         """
         return await self._call(
@@ -101,6 +106,8 @@ class VendorOrdersV1(Api):
         POST /vendor/orders/v1/acknowledgements
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/submitacknowledgement
         """
@@ -131,6 +138,8 @@ class VendorOrdersV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: any of Amazon Fulfillment, Inventory and Order Tracking.
+
         https://developer-docs.amazon.com/sp-api/reference/getpurchaseordersstatus
 
         Args:
@@ -159,3 +168,14 @@ class VendorOrdersV1(Api):
             ordering_vendor_code=ordering_vendor_code,
             ship_to_party_id=ship_to_party_id,
         )
+
+
+class VendorOrdersV1WithRawResponse:
+    """The methods of `VendorOrdersV1`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: VendorOrdersV1) -> None:
+        api = api.as_raw()
+        self.get_purchase_orders = raw(api.get_purchase_orders)
+        self.get_purchase_order = raw(api.get_purchase_order)
+        self.submit_acknowledgement = raw(api.submit_acknowledgement)
+        self.get_purchase_orders_status = raw(api.get_purchase_orders_status)

@@ -43,6 +43,7 @@ GET_PURCHASE_ORDERS = Operation(
     ),
     result="GetPurchaseOrdersResponse",
     repeatable=True,
+    roles=("Amazon Fulfillment", "Inventory and Order Tracking"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getpurchaseorders",
 )
 
@@ -58,6 +59,7 @@ GET_PURCHASE_ORDER = Operation(
     ),
     result="GetPurchaseOrderResponse",
     repeatable=True,
+    roles=("Amazon Fulfillment", "Inventory and Order Tracking"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getpurchaseorder",
 )
 
@@ -80,6 +82,7 @@ SUBMIT_ACKNOWLEDGEMENT = Operation(
     ),
     result="SubmitAcknowledgementResponse",
     success=(202,),
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/submitacknowledgement",
 )
 
@@ -119,6 +122,7 @@ GET_PURCHASE_ORDERS_STATUS = Operation(
     ),
     result="GetPurchaseOrdersStatusResponse",
     repeatable=True,
+    roles=("Amazon Fulfillment", "Inventory and Order Tracking"),
     docs="https://developer-docs.amazon.com/sp-api/reference/getpurchaseordersstatus",
 )
 

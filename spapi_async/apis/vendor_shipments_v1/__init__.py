@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import VendorShipmentsV1
+    from .client import VendorShipmentsV1, VendorShipmentsV1WithRawResponse
     from .models import (
         Address,
         CarrierDetails,
@@ -169,6 +169,7 @@ __all__ = [
     "TransportationLabels",
     "VendorDetails",
     "VendorShipmentsV1",
+    "VendorShipmentsV1WithRawResponse",
     "Volume",
     "VolumeUnitOfMeasure",
     "Weight",
@@ -178,5 +179,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "VendorShipmentsV1" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client" if name in ("VendorShipmentsV1", "VendorShipmentsV1WithRawResponse") else ".models", __name__
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

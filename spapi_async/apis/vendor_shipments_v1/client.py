@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["VendorShipmentsV1"]
+__all__ = ["VendorShipmentsV1", "VendorShipmentsV1WithRawResponse"]
 
 _GET_SHIPMENT_DETAILS_PAGES = Paging(("next_token",), ("payload", "pagination", "next_token"), ("payload", "shipments"))
 _GET_SHIPMENT_LABELS_PAGES = Paging(
@@ -34,6 +35,8 @@ class VendorShipmentsV1(Api):
         POST /vendor/shipping/v1/shipmentConfirmations
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/submitshipmentconfirmations
         """
@@ -72,6 +75,8 @@ class VendorShipmentsV1(Api):
         GET /vendor/shipping/v1/shipments
 
         Usage plan: 10 requests/s, burst 10 (model).
+
+        Role: Amazon Fulfillment.
 
         https://developer-docs.amazon.com/sp-api/reference/getshipmentdetails
 
@@ -136,6 +141,8 @@ class VendorShipmentsV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/submitshipments
         """
         return await self._call(op.SUBMIT_SHIPMENTS, m.SubmitShipmentConfirmationsResponse, body=body)
@@ -158,6 +165,8 @@ class VendorShipmentsV1(Api):
 
         Usage plan: 10 requests/s, burst 10 (model).
 
+        Role: Amazon Fulfillment.
+
         https://developer-docs.amazon.com/sp-api/reference/getshipmentlabels
 
         Args:
@@ -179,3 +188,14 @@ class VendorShipmentsV1(Api):
             vendor_shipment_identifier=vendor_shipment_identifier,
             seller_warehouse_code=seller_warehouse_code,
         )
+
+
+class VendorShipmentsV1WithRawResponse:
+    """The methods of `VendorShipmentsV1`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: VendorShipmentsV1) -> None:
+        api = api.as_raw()
+        self.submit_shipment_confirmations = raw(api.submit_shipment_confirmations)
+        self.get_shipment_details = raw(api.get_shipment_details)
+        self.submit_shipments = raw(api.submit_shipments)
+        self.get_shipment_labels = raw(api.get_shipment_labels)

@@ -34,6 +34,7 @@ SUBMIT_SHIPMENT_CONFIRMATIONS = Operation(
     ),
     result="SubmitShipmentConfirmationsResponse",
     success=(202,),
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/submitshipmentconfirmations",
 )
 
@@ -102,6 +103,7 @@ GET_SHIPMENT_DETAILS = Operation(
     ),
     result="GetShipmentDetailsResponse",
     repeatable=True,
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getshipmentdetails",
 )
 
@@ -117,6 +119,7 @@ SUBMIT_SHIPMENTS = Operation(
     ),
     result="SubmitShipmentConfirmationsResponse",
     success=(202,),
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/submitshipments",
 )
 
@@ -139,6 +142,7 @@ GET_SHIPMENT_LABELS = Operation(
     ),
     result="GetShipmentLabels",
     repeatable=True,
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/getshipmentlabels",
 )
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import VendorTransactionStatusV1
+    from .client import VendorTransactionStatusV1, VendorTransactionStatusV1WithRawResponse
     from .models import Error, GetTransactionResponse, Transaction, TransactionStatus, TransactionStatusEnum
 
 __all__ = [
@@ -19,10 +19,19 @@ __all__ = [
     "TransactionStatus",
     "TransactionStatusEnum",
     "VendorTransactionStatusV1",
+    "VendorTransactionStatusV1WithRawResponse",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".client" if name == "VendorTransactionStatusV1" else ".models", __name__), name)
+        return getattr(
+            import_module(
+                ".client"
+                if name in ("VendorTransactionStatusV1", "VendorTransactionStatusV1WithRawResponse")
+                else ".models",
+                __name__,
+            ),
+            name,
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,6 +22,7 @@ GET_TRANSACTION = Operation(
     parameters=(Parameter(name="transactionId", argument="transaction_id", location="path", required=True),),
     result="GetTransactionResponse",
     repeatable=True,
+    roles=("Amazon Fulfillment",),
     docs="https://developer-docs.amazon.com/sp-api/reference/gettransaction",
 )
 

@@ -9,9 +9,14 @@ from ..ir import ApiSpec, OperationSpec, TypeSpec
 from ..source import RefusedError
 from .common import MARK, constant_name, title, type_text
 
-__all__ = ["write_client"]
+__all__ = ["class_names", "write_client"]
 
 _WIDTH = 104  # of docstring lines, inside of a class and a method
+
+
+def class_names(api: ApiSpec) -> tuple[str, str]:
+    """Return the names of the two classes that have a method per operation."""
+    return api.class_name, f"{api.class_name}WithRawResponse"
 
 
 def write_client(api: ApiSpec) -> str:
@@ -19,6 +24,8 @@ def write_client(api: ApiSpec) -> str:
     methods = "\n".join(_method(spec) for spec in api.operations)
     pagings = "\n".join(_paging(spec) for spec in api.operations if spec.paging)
     base = ["Api", "Paging"] if pagings else ["Api"]
+    name, raw_name = class_names(api)
+    raws = "\n".join(f"        self.{spec.operation.name} = raw(api.{spec.operation.name})" for spec in api.operations)
     return f'''"""{title(api)}: its methods.
 
 {MARK}
@@ -32,17 +39,26 @@ from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import {", ".join(base)}
+from ..raw import raw
 from . import models as m, operations as op
 
-__all__ = ["{api.class_name}"]
+__all__ = ["{name}", "{raw_name}"]
 
 {pagings}
 
 
-class {api.class_name}(Api):
+class {name}(Api):
     """{_class_doc(api)}"""
 
 {methods}
+
+
+class {raw_name}:
+    """The methods of `{name}`, each of which gives the reply as a `RawResponse`; of pages, the first."""
+
+    def __init__(self, api: {name}) -> None:
+        api = api.as_raw()
+{raws}
 '''
 
 
@@ -82,8 +98,6 @@ def _method(spec: OperationSpec) -> str:
         item = type_text(spec.paging.item, "m.") if spec.paging.item else result
         head = f"def {operation.name}({signature}) -> Pager[{result}, {item}]"
         body = f"return self._pages(op.{constant_name(spec)}{first}, {item}, _{constant_name(spec)}_PAGES{given})"
-    elif result == "None":
-        body = body.removeprefix("return ")
     doc = textwrap.indent(_method_doc(spec), "        ").strip()
     return f'''
     {head}:
@@ -162,7 +176,8 @@ def _method_doc(spec: OperationSpec) -> str:
     if operation.sandbox_only:
         paragraphs.append("On Amazon's sandbox endpoint only.")
     if operation.roles:
-        paragraphs.append(f"Role: {', '.join(operation.roles)}.")
+        roles = ("any of " if len(operation.roles) > 1 else "") + ", ".join(operation.roles)
+        paragraphs.append(textwrap.fill(f"Role: {roles}.", _WIDTH))
     paragraphs.append(operation.docs or "")
     described = [(p.argument, _describe(p, spec)) for p in operation.parameters]
     described = [(name, words) for name, words in described if words]
