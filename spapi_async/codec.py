@@ -111,7 +111,7 @@ class _Uncollected:
 
     None can be found in what is being built, and many new objects make Python look again and again: that took 5 to 20 %
     of the time. What has then come together is looked through right afterwards, when half of it is gone already.
-    Threads that read at the same time may end the pause early for each other, but none leaves it on.
+    Threads that read at the same time may end the pause early for each other, and it ends with the last of them.
     """
 
     __slots__ = ("was_enabled",)
