@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from importlib import import_module
@@ -15,7 +17,7 @@ from hypothesis import given, strategies as st
 from spapi_async import codec
 from spapi_async.apis import catalog
 from spapi_async.apis.messaging_v1 import CreateWarrantyRequest, GetMessagingActionsForOrderResponse
-from spapi_async.apis.orders_v0 import GetOrdersResponse, Money, Order, OrdersList
+from spapi_async.apis.orders_v0 import GetOrdersResponse, Money, Order, OrdersList, TaxClassification
 from spapi_async.codec import decode, decode_list, decode_object, encode, parse_errors
 from spapi_async.errors import DecodeError, Problem
 
@@ -103,6 +105,41 @@ def test_decode() -> None:
     assert order.order_total is None
 
 
+def test_what_is_not_as_the_model_says() -> None:
+    """A value of another type stays what it is, also one that stands for a small object or among some."""
+    wire = {
+        "Orders": [
+            {"OrderTotal": "11.01", "BuyerTaxInformation": [], "PaymentMethodDetails": {"a": 1}},
+            {"OrderTotal": {"Amount": 11.01, "CurrencyCode": None}, "MarketplaceTaxInfo": {"TaxClassifications": "x"}},
+            {"MarketplaceTaxInfo": {"TaxClassifications": [None, "x", {"Name": 5, "new": 1}]}},
+            "none",
+        ]
+    }
+    first, second, third, last = decode(OrdersList, orjson.dumps(wire), **NAMED).orders
+    assert (first.order_total, first.buyer_tax_information, first.payment_method_details) == ("11.01", [], {"a": 1})
+    assert second.order_total == Money(amount=11.01)
+    assert second.marketplace_tax_info.tax_classifications == "x"
+    assert third.marketplace_tax_info.tax_classifications == [None, "x", TaxClassification(name=5)]
+    assert last == "none"
+
+
+@pytest.mark.parametrize("was_enabled", [True, False])
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"[[]]", b"["])
+def test_no_garbage_is_looked_for(was_enabled: bool, body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's collector rests while a reply is read, and does afterwards what it did before, whatever came of it."""
+    seen = []
+    monkeypatch.setitem(codec._decoders, Money, lambda value: seen.append(gc.isenabled()))
+    try:
+        (gc.enable if was_enabled else gc.disable)()
+        for function in (decode, decode_list):
+            with suppress(DecodeError):
+                function(Money, body, **NAMED)
+            assert gc.isenabled() is was_enabled
+    finally:
+        gc.enable()
+    assert not any(seen)
+
+
 @pytest.mark.parametrize("body", [b"", b" \n"])
 def test_nothing_is_an_empty_object(body: bytes) -> None:
     """Some operations send nothing where their model says an object."""
@@ -129,6 +166,8 @@ def test_what_cannot_be_read_is_kept(body: bytes) -> None:
         ("2026-01-02T03:04:05.6Z", datetime(2026, 1, 2, 3, 4, 5, 600000, tzinfo=UTC)),
         ("2026-01-02T05:04:05+02:00", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
         ("2026-01-02T03:04:05.000", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        ("2026-01-02T03Z", datetime(2026, 1, 2, 3, tzinfo=UTC)),
+        ("2026-01-02T03", "2026-01-02T03"),
         ("2026-01-02", date(2026, 1, 2)),
         ("20260102", "20260102"),
         ("Mon Oct 28 18:49:32 UTC 2019", "Mon Oct 28 18:49:32 UTC 2019"),

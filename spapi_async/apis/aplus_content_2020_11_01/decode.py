@@ -16,456 +16,719 @@ _new = object.__new__
 def _read_asin_metadata(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AsinMetadata)
-    o.asin = g("asin")
-    o.badge_set = g("badgeSet")
-    o.parent = g("parent")
-    o.title = g("title")
-    o.image_url = g("imageUrl")
-    o.content_reference_key_set = g("contentReferenceKeySet")
+    o.asin = d.get("asin")
+    o.badge_set = d.get("badgeSet")
+    o.parent = d.get("parent")
+    o.title = d.get("title")
+    o.image_url = d.get("imageUrl")
+    o.content_reference_key_set = d.get("contentReferenceKeySet")
     return o
 
 
 def _read_content_document(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ContentDocument)
-    o.name = g("name")
-    o.content_type = g("contentType")
-    o.content_sub_type = g("contentSubType")
-    o.locale = g("locale")
-    v = g("contentModuleList")
-    o.content_module_list = None if v is None else [_read_content_module(i) for i in v] if v.__class__ is list else v
+    o.name = d.get("name")
+    o.content_type = d.get("contentType")
+    o.content_sub_type = d.get("contentSubType")
+    o.locale = d.get("locale")
+    v = d.get("contentModuleList")
+    o.content_module_list = v if v is None or v.__class__ is not list else [_read_content_module(i) for i in v]
     return o
 
 
 def _read_content_metadata(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ContentMetadata)
-    o.name = g("name")
-    o.marketplace_id = g("marketplaceId")
-    o.status = g("status")
-    o.badge_set = g("badgeSet")
-    v = g("updateTime")
-    o.update_time = None if v is None else read_datetime(v)
+    o.name = d.get("name")
+    o.marketplace_id = d.get("marketplaceId")
+    o.status = d.get("status")
+    o.badge_set = d.get("badgeSet")
+    v = d.get("updateTime")
+    o.update_time = v if v is None else read_datetime(v)
     return o
 
 
 def _read_content_metadata_record(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ContentMetadataRecord)
-    o.content_reference_key = g("contentReferenceKey")
-    v = g("contentMetadata")
-    o.content_metadata = None if v is None else _read_content_metadata(v)
+    o.content_reference_key = d.get("contentReferenceKey")
+    v = d.get("contentMetadata")
+    if v is None or v.__class__ is not dict:
+        o.content_metadata = v
+    else:
+        o.content_metadata = p = _new(m.ContentMetadata)
+        p.name = v.get("name")
+        p.marketplace_id = v.get("marketplaceId")
+        p.status = v.get("status")
+        p.badge_set = v.get("badgeSet")
+        w = v.get("updateTime")
+        p.update_time = w if w is None else read_datetime(w)
     return o
 
 
 def _read_content_module(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ContentModule)
-    o.content_module_type = g("contentModuleType")
-    v = g("standardCompanyLogo")
-    o.standard_company_logo = None if v is None else _read_standard_company_logo_module(v)
-    v = g("standardComparisonTable")
-    o.standard_comparison_table = None if v is None else _read_standard_comparison_table_module(v)
-    v = g("standardFourImageText")
-    o.standard_four_image_text = None if v is None else _read_standard_four_image_text_module(v)
-    v = g("standardFourImageTextQuadrant")
-    o.standard_four_image_text_quadrant = None if v is None else _read_standard_four_image_text_quadrant_module(v)
-    v = g("standardHeaderImageText")
-    o.standard_header_image_text = None if v is None else _read_standard_header_image_text_module(v)
-    v = g("standardImageSidebar")
-    o.standard_image_sidebar = None if v is None else _read_standard_image_sidebar_module(v)
-    v = g("standardImageTextOverlay")
-    o.standard_image_text_overlay = None if v is None else _read_standard_image_text_overlay_module(v)
-    v = g("standardMultipleImageText")
-    o.standard_multiple_image_text = None if v is None else _read_standard_multiple_image_text_module(v)
-    v = g("standardProductDescription")
-    o.standard_product_description = None if v is None else _read_standard_product_description_module(v)
-    v = g("standardSingleImageHighlights")
-    o.standard_single_image_highlights = None if v is None else _read_standard_single_image_highlights_module(v)
-    v = g("standardSingleImageSpecsDetail")
-    o.standard_single_image_specs_detail = None if v is None else _read_standard_single_image_specs_detail_module(v)
-    v = g("standardSingleSideImage")
-    o.standard_single_side_image = None if v is None else _read_standard_single_side_image_module(v)
-    v = g("standardTechSpecs")
-    o.standard_tech_specs = None if v is None else _read_standard_tech_specs_module(v)
-    v = g("standardText")
-    o.standard_text = None if v is None else _read_standard_text_module(v)
-    v = g("standardThreeImageText")
-    o.standard_three_image_text = None if v is None else _read_standard_three_image_text_module(v)
+    o.content_module_type = d.get("contentModuleType")
+    v = d.get("standardCompanyLogo")
+    o.standard_company_logo = v if v is None else _read_standard_company_logo_module(v)
+    v = d.get("standardComparisonTable")
+    o.standard_comparison_table = v if v is None else _read_standard_comparison_table_module(v)
+    v = d.get("standardFourImageText")
+    o.standard_four_image_text = v if v is None else _read_standard_four_image_text_module(v)
+    v = d.get("standardFourImageTextQuadrant")
+    o.standard_four_image_text_quadrant = v if v is None else _read_standard_four_image_text_quadrant_module(v)
+    v = d.get("standardHeaderImageText")
+    o.standard_header_image_text = v if v is None else _read_standard_header_image_text_module(v)
+    v = d.get("standardImageSidebar")
+    o.standard_image_sidebar = v if v is None else _read_standard_image_sidebar_module(v)
+    v = d.get("standardImageTextOverlay")
+    o.standard_image_text_overlay = v if v is None else _read_standard_image_text_overlay_module(v)
+    v = d.get("standardMultipleImageText")
+    o.standard_multiple_image_text = v if v is None else _read_standard_multiple_image_text_module(v)
+    v = d.get("standardProductDescription")
+    o.standard_product_description = v if v is None else _read_standard_product_description_module(v)
+    v = d.get("standardSingleImageHighlights")
+    o.standard_single_image_highlights = v if v is None else _read_standard_single_image_highlights_module(v)
+    v = d.get("standardSingleImageSpecsDetail")
+    o.standard_single_image_specs_detail = v if v is None else _read_standard_single_image_specs_detail_module(v)
+    v = d.get("standardSingleSideImage")
+    o.standard_single_side_image = v if v is None else _read_standard_single_side_image_module(v)
+    v = d.get("standardTechSpecs")
+    o.standard_tech_specs = v if v is None else _read_standard_tech_specs_module(v)
+    v = d.get("standardText")
+    o.standard_text = v if v is None else _read_standard_text_module(v)
+    v = d.get("standardThreeImageText")
+    o.standard_three_image_text = v if v is None else _read_standard_three_image_text_module(v)
     return o
 
 
 def _read_content_record(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ContentRecord)
-    o.content_reference_key = g("contentReferenceKey")
-    v = g("contentMetadata")
-    o.content_metadata = None if v is None else _read_content_metadata(v)
-    v = g("contentDocument")
-    o.content_document = None if v is None else _read_content_document(v)
+    o.content_reference_key = d.get("contentReferenceKey")
+    v = d.get("contentMetadata")
+    if v is None or v.__class__ is not dict:
+        o.content_metadata = v
+    else:
+        o.content_metadata = p = _new(m.ContentMetadata)
+        p.name = v.get("name")
+        p.marketplace_id = v.get("marketplaceId")
+        p.status = v.get("status")
+        p.badge_set = v.get("badgeSet")
+        w = v.get("updateTime")
+        p.update_time = w if w is None else read_datetime(w)
+    v = d.get("contentDocument")
+    o.content_document = v if v is None else _read_content_document(v)
     return o
 
 
 def _read_create_media_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateMediaRequest)
-    o.media_type = g("mediaType")
-    o.upload_destination_id = g("uploadDestinationId")
-    o.media_id = g("mediaId")
-    o.title = g("title")
-    v = g("descriptions")
-    o.descriptions = None if v is None else [_read_description(i) for i in v] if v.__class__ is list else v
-    v = g("relatedMedia")
-    o.related_media = None if v is None else [_read_related_media_input(i) for i in v] if v.__class__ is list else v
+    o.media_type = d.get("mediaType")
+    o.upload_destination_id = d.get("uploadDestinationId")
+    o.media_id = d.get("mediaId")
+    o.title = d.get("title")
+    v = d.get("descriptions")
+    if v is None or v.__class__ is not list:
+        o.descriptions = v
+    else:
+        o.descriptions = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Description)
+                p.locale = i.get("locale")
+                p.value = i.get("value")
+                items.append(p)
+    v = d.get("relatedMedia")
+    o.related_media = v if v is None or v.__class__ is not list else [_read_related_media_input(i) for i in v]
     return o
 
 
 def _read_create_media_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateMediaResponse)
-    v = g("warnings")
-    o.warnings = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
-    o.media_id = g("mediaId")
-    o.media_type = g("mediaType")
-    o.title = g("title")
-    v = g("descriptions")
-    o.descriptions = None if v is None else [_read_description(i) for i in v] if v.__class__ is list else v
-    o.status = g("status")
-    o.media_url = g("mediaUrl")
-    v = g("issues")
-    o.issues = None if v is None else [_read_issue(i) for i in v] if v.__class__ is list else v
-    v = g("relatedMedia")
-    o.related_media = None if v is None else [_read_related_media(i) for i in v] if v.__class__ is list else v
+    v = d.get("warnings")
+    if v is None or v.__class__ is not list:
+        o.warnings = v
+    else:
+        o.warnings = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
+    o.media_id = d.get("mediaId")
+    o.media_type = d.get("mediaType")
+    o.title = d.get("title")
+    v = d.get("descriptions")
+    if v is None or v.__class__ is not list:
+        o.descriptions = v
+    else:
+        o.descriptions = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Description)
+                p.locale = i.get("locale")
+                p.value = i.get("value")
+                items.append(p)
+    o.status = d.get("status")
+    o.media_url = d.get("mediaUrl")
+    v = d.get("issues")
+    if v is None or v.__class__ is not list:
+        o.issues = v
+    else:
+        o.issues = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Issue)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.severity = i.get("severity")
+                p.property_names = i.get("propertyNames")
+                p.categories = i.get("categories")
+                items.append(p)
+    v = d.get("relatedMedia")
+    o.related_media = v if v is None or v.__class__ is not list else [_read_related_media(i) for i in v]
     return o
 
 
 def _read_decorator(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Decorator)
-    o.type = g("type")
-    o.offset = g("offset")
-    o.length = g("length")
-    o.depth = g("depth")
+    o.type = d.get("type")
+    o.offset = d.get("offset")
+    o.length = d.get("length")
+    o.depth = d.get("depth")
     return o
 
 
 def _read_description(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Description)
-    o.locale = g("locale")
-    o.value = g("value")
+    o.locale = d.get("locale")
+    o.value = d.get("value")
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_get_content_document_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetContentDocumentResponse)
-    v = g("warnings")
-    o.warnings = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
-    v = g("contentRecord")
-    o.content_record = None if v is None else _read_content_record(v)
+    v = d.get("warnings")
+    if v is None or v.__class__ is not list:
+        o.warnings = v
+    else:
+        o.warnings = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
+    v = d.get("contentRecord")
+    o.content_record = v if v is None else _read_content_record(v)
     return o
 
 
 def _read_get_media_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetMediaResponse)
-    v = g("warnings")
-    o.warnings = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
-    o.media_id = g("mediaId")
-    o.media_type = g("mediaType")
-    o.title = g("title")
-    v = g("descriptions")
-    o.descriptions = None if v is None else [_read_description(i) for i in v] if v.__class__ is list else v
-    o.status = g("status")
-    o.media_url = g("mediaUrl")
-    v = g("issues")
-    o.issues = None if v is None else [_read_issue(i) for i in v] if v.__class__ is list else v
-    v = g("relatedMedia")
-    o.related_media = None if v is None else [_read_related_media(i) for i in v] if v.__class__ is list else v
+    v = d.get("warnings")
+    if v is None or v.__class__ is not list:
+        o.warnings = v
+    else:
+        o.warnings = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
+    o.media_id = d.get("mediaId")
+    o.media_type = d.get("mediaType")
+    o.title = d.get("title")
+    v = d.get("descriptions")
+    if v is None or v.__class__ is not list:
+        o.descriptions = v
+    else:
+        o.descriptions = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Description)
+                p.locale = i.get("locale")
+                p.value = i.get("value")
+                items.append(p)
+    o.status = d.get("status")
+    o.media_url = d.get("mediaUrl")
+    v = d.get("issues")
+    if v is None or v.__class__ is not list:
+        o.issues = v
+    else:
+        o.issues = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Issue)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.severity = i.get("severity")
+                p.property_names = i.get("propertyNames")
+                p.categories = i.get("categories")
+                items.append(p)
+    v = d.get("relatedMedia")
+    o.related_media = v if v is None or v.__class__ is not list else [_read_related_media(i) for i in v]
     return o
 
 
 def _read_image_component(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ImageComponent)
-    o.upload_destination_id = g("uploadDestinationId")
-    v = g("imageCropSpecification")
-    o.image_crop_specification = None if v is None else _read_image_crop_specification(v)
-    o.alt_text = g("altText")
+    o.upload_destination_id = d.get("uploadDestinationId")
+    v = d.get("imageCropSpecification")
+    o.image_crop_specification = v if v is None else _read_image_crop_specification(v)
+    o.alt_text = d.get("altText")
     return o
 
 
 def _read_image_crop_specification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ImageCropSpecification)
-    v = g("size")
-    o.size = None if v is None else _read_image_dimensions(v)
-    v = g("offset")
-    o.offset = None if v is None else _read_image_offsets(v)
+    v = d.get("size")
+    o.size = v if v is None else _read_image_dimensions(v)
+    v = d.get("offset")
+    o.offset = v if v is None else _read_image_offsets(v)
     return o
 
 
 def _read_image_dimensions(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ImageDimensions)
-    v = g("width")
-    o.width = None if v is None else _read_integer_with_units(v)
-    v = g("height")
-    o.height = None if v is None else _read_integer_with_units(v)
+    v = d.get("width")
+    if v is None or v.__class__ is not dict:
+        o.width = v
+    else:
+        o.width = p = _new(m.IntegerWithUnits)
+        p.value = v.get("value")
+        p.units = v.get("units")
+    v = d.get("height")
+    if v is None or v.__class__ is not dict:
+        o.height = v
+    else:
+        o.height = p = _new(m.IntegerWithUnits)
+        p.value = v.get("value")
+        p.units = v.get("units")
     return o
 
 
 def _read_image_offsets(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ImageOffsets)
-    v = g("x")
-    o.x = None if v is None else _read_integer_with_units(v)
-    v = g("y")
-    o.y = None if v is None else _read_integer_with_units(v)
+    v = d.get("x")
+    if v is None or v.__class__ is not dict:
+        o.x = v
+    else:
+        o.x = p = _new(m.IntegerWithUnits)
+        p.value = v.get("value")
+        p.units = v.get("units")
+    v = d.get("y")
+    if v is None or v.__class__ is not dict:
+        o.y = v
+    else:
+        o.y = p = _new(m.IntegerWithUnits)
+        p.value = v.get("value")
+        p.units = v.get("units")
     return o
 
 
 def _read_integer_with_units(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.IntegerWithUnits)
-    o.value = g("value")
-    o.units = g("units")
+    o.value = d.get("value")
+    o.units = d.get("units")
     return o
 
 
 def _read_issue(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Issue)
-    o.code = g("code")
-    o.message = g("message")
-    o.severity = g("severity")
-    o.property_names = g("propertyNames")
-    o.categories = g("categories")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.severity = d.get("severity")
+    o.property_names = d.get("propertyNames")
+    o.categories = d.get("categories")
     return o
 
 
 def _read_list_content_document_asin_relations_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ListContentDocumentAsinRelationsResponse)
-    v = g("warnings")
-    o.warnings = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
-    o.next_page_token = g("nextPageToken")
-    v = g("asinMetadataSet")
-    o.asin_metadata_set = None if v is None else [_read_asin_metadata(i) for i in v] if v.__class__ is list else v
+    v = d.get("warnings")
+    if v is None or v.__class__ is not list:
+        o.warnings = v
+    else:
+        o.warnings = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
+    o.next_page_token = d.get("nextPageToken")
+    v = d.get("asinMetadataSet")
+    if v is None or v.__class__ is not list:
+        o.asin_metadata_set = v
+    else:
+        o.asin_metadata_set = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.AsinMetadata)
+                p.asin = i.get("asin")
+                p.badge_set = i.get("badgeSet")
+                p.parent = i.get("parent")
+                p.title = i.get("title")
+                p.image_url = i.get("imageUrl")
+                p.content_reference_key_set = i.get("contentReferenceKeySet")
+                items.append(p)
     return o
 
 
 def _read_media_info(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.MediaInfo)
-    o.media_id = g("mediaId")
-    o.media_type = g("mediaType")
-    o.title = g("title")
-    v = g("descriptions")
-    o.descriptions = None if v is None else [_read_description(i) for i in v] if v.__class__ is list else v
-    o.status = g("status")
-    o.media_url = g("mediaUrl")
-    v = g("issues")
-    o.issues = None if v is None else [_read_issue(i) for i in v] if v.__class__ is list else v
+    o.media_id = d.get("mediaId")
+    o.media_type = d.get("mediaType")
+    o.title = d.get("title")
+    v = d.get("descriptions")
+    if v is None or v.__class__ is not list:
+        o.descriptions = v
+    else:
+        o.descriptions = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Description)
+                p.locale = i.get("locale")
+                p.value = i.get("value")
+                items.append(p)
+    o.status = d.get("status")
+    o.media_url = d.get("mediaUrl")
+    v = d.get("issues")
+    if v is None or v.__class__ is not list:
+        o.issues = v
+    else:
+        o.issues = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Issue)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.severity = i.get("severity")
+                p.property_names = i.get("propertyNames")
+                p.categories = i.get("categories")
+                items.append(p)
     return o
 
 
 def _read_media_input(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.MediaInput)
-    o.media_type = g("mediaType")
-    o.upload_destination_id = g("uploadDestinationId")
-    o.media_id = g("mediaId")
-    o.title = g("title")
+    o.media_type = d.get("mediaType")
+    o.upload_destination_id = d.get("uploadDestinationId")
+    o.media_id = d.get("mediaId")
+    o.title = d.get("title")
     return o
 
 
 def _read_paragraph_component(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ParagraphComponent)
-    v = g("textList")
-    o.text_list = None if v is None else [_read_text_component(i) for i in v] if v.__class__ is list else v
+    v = d.get("textList")
+    o.text_list = v if v is None or v.__class__ is not list else [_read_text_component(i) for i in v]
     return o
 
 
 def _read_plain_text_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PlainTextItem)
-    o.position = g("position")
-    o.value = g("value")
+    o.position = d.get("position")
+    o.value = d.get("value")
     return o
 
 
 def _read_post_content_document_approval_submission_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.PostContentDocumentApprovalSubmissionResponse)
-    v = g("warnings")
-    o.warnings = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("warnings")
+    if v is None or v.__class__ is not list:
+        o.warnings = v
+    else:
+        o.warnings = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_post_content_document_asin_relations_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PostContentDocumentAsinRelationsRequest)
-    o.asin_set = g("asinSet")
+    o.asin_set = d.get("asinSet")
     return o
 
 
 def _read_post_content_document_asin_relations_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.PostContentDocumentAsinRelationsResponse)
-    v = g("warnings")
-    o.warnings = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("warnings")
+    if v is None or v.__class__ is not list:
+        o.warnings = v
+    else:
+        o.warnings = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_post_content_document_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PostContentDocumentRequest)
-    v = g("contentDocument")
-    o.content_document = None if v is None else _read_content_document(v)
+    v = d.get("contentDocument")
+    o.content_document = v if v is None else _read_content_document(v)
     return o
 
 
 def _read_post_content_document_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.PostContentDocumentResponse)
-    v = g("warnings")
-    o.warnings = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
-    o.content_reference_key = g("contentReferenceKey")
+    v = d.get("warnings")
+    if v is None or v.__class__ is not list:
+        o.warnings = v
+    else:
+        o.warnings = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
+    o.content_reference_key = d.get("contentReferenceKey")
     return o
 
 
 def _read_post_content_document_suspend_submission_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.PostContentDocumentSuspendSubmissionResponse)
-    v = g("warnings")
-    o.warnings = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("warnings")
+    if v is None or v.__class__ is not list:
+        o.warnings = v
+    else:
+        o.warnings = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_publish_record(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PublishRecord)
-    o.marketplace_id = g("marketplaceId")
-    o.locale = g("locale")
-    o.asin = g("asin")
-    o.content_type = g("contentType")
-    o.content_sub_type = g("contentSubType")
-    o.content_reference_key = g("contentReferenceKey")
+    o.marketplace_id = d.get("marketplaceId")
+    o.locale = d.get("locale")
+    o.asin = d.get("asin")
+    o.content_type = d.get("contentType")
+    o.content_sub_type = d.get("contentSubType")
+    o.content_reference_key = d.get("contentReferenceKey")
     return o
 
 
 def _read_related_media(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.RelatedMedia)
-    o.association_type = g("associationType")
-    o.title = g("title")
-    o.status = g("status")
-    v = g("issues")
-    o.issues = None if v is None else [_read_issue(i) for i in v] if v.__class__ is list else v
-    v = g("media")
-    o.media = None if v is None else _read_media_info(v)
+    o.association_type = d.get("associationType")
+    o.title = d.get("title")
+    o.status = d.get("status")
+    v = d.get("issues")
+    if v is None or v.__class__ is not list:
+        o.issues = v
+    else:
+        o.issues = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Issue)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.severity = i.get("severity")
+                p.property_names = i.get("propertyNames")
+                p.categories = i.get("categories")
+                items.append(p)
+    v = d.get("media")
+    o.media = v if v is None else _read_media_info(v)
     return o
 
 
 def _read_related_media_input(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.RelatedMediaInput)
-    o.association_type = g("associationType")
-    o.title = g("title")
-    v = g("media")
-    o.media = None if v is None else _read_media_input(v)
+    o.association_type = d.get("associationType")
+    o.title = d.get("title")
+    v = d.get("media")
+    if v is None or v.__class__ is not dict:
+        o.media = v
+    else:
+        o.media = p = _new(m.MediaInput)
+        p.media_type = v.get("mediaType")
+        p.upload_destination_id = v.get("uploadDestinationId")
+        p.media_id = v.get("mediaId")
+        p.title = v.get("title")
     return o
 
 
 def _read_search_content_documents_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.SearchContentDocumentsResponse)
-    v = g("warnings")
-    o.warnings = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
-    o.next_page_token = g("nextPageToken")
-    v = g("contentMetadataRecords")
+    v = d.get("warnings")
+    if v is None or v.__class__ is not list:
+        o.warnings = v
+    else:
+        o.warnings = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
+    o.next_page_token = d.get("nextPageToken")
+    v = d.get("contentMetadataRecords")
     o.content_metadata_records = (
-        None if v is None else [_read_content_metadata_record(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_content_metadata_record(i) for i in v]
     )
     return o
 
@@ -473,400 +736,515 @@ def _read_search_content_documents_response(d: Any) -> Any:
 def _read_search_content_publish_records_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.SearchContentPublishRecordsResponse)
-    v = g("warnings")
-    o.warnings = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
-    o.next_page_token = g("nextPageToken")
-    v = g("publishRecordList")
-    o.publish_record_list = None if v is None else [_read_publish_record(i) for i in v] if v.__class__ is list else v
+    v = d.get("warnings")
+    if v is None or v.__class__ is not list:
+        o.warnings = v
+    else:
+        o.warnings = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
+    o.next_page_token = d.get("nextPageToken")
+    v = d.get("publishRecordList")
+    if v is None or v.__class__ is not list:
+        o.publish_record_list = v
+    else:
+        o.publish_record_list = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.PublishRecord)
+                p.marketplace_id = i.get("marketplaceId")
+                p.locale = i.get("locale")
+                p.asin = i.get("asin")
+                p.content_type = i.get("contentType")
+                p.content_sub_type = i.get("contentSubType")
+                p.content_reference_key = i.get("contentReferenceKey")
+                items.append(p)
     return o
 
 
 def _read_standard_company_logo_module(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.StandardCompanyLogoModule)
-    v = g("companyLogo")
-    o.company_logo = None if v is None else _read_image_component(v)
+    v = d.get("companyLogo")
+    o.company_logo = v if v is None else _read_image_component(v)
     return o
 
 
 def _read_standard_comparison_product_block(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.StandardComparisonProductBlock)
-    o.position = g("position")
-    v = g("image")
-    o.image = None if v is None else _read_image_component(v)
-    o.title = g("title")
-    o.asin = g("asin")
-    o.highlight = g("highlight")
-    v = g("metrics")
-    o.metrics = None if v is None else [_read_plain_text_item(i) for i in v] if v.__class__ is list else v
+    o.position = d.get("position")
+    v = d.get("image")
+    o.image = v if v is None else _read_image_component(v)
+    o.title = d.get("title")
+    o.asin = d.get("asin")
+    o.highlight = d.get("highlight")
+    v = d.get("metrics")
+    if v is None or v.__class__ is not list:
+        o.metrics = v
+    else:
+        o.metrics = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.PlainTextItem)
+                p.position = i.get("position")
+                p.value = i.get("value")
+                items.append(p)
     return o
 
 
 def _read_standard_comparison_table_module(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.StandardComparisonTableModule)
-    v = g("productColumns")
+    v = d.get("productColumns")
     o.product_columns = (
-        None if v is None else [_read_standard_comparison_product_block(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_standard_comparison_product_block(i) for i in v]
     )
-    v = g("metricRowLabels")
-    o.metric_row_labels = None if v is None else [_read_plain_text_item(i) for i in v] if v.__class__ is list else v
+    v = d.get("metricRowLabels")
+    if v is None or v.__class__ is not list:
+        o.metric_row_labels = v
+    else:
+        o.metric_row_labels = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.PlainTextItem)
+                p.position = i.get("position")
+                p.value = i.get("value")
+                items.append(p)
     return o
 
 
 def _read_standard_four_image_text_module(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.StandardFourImageTextModule)
-    v = g("headline")
-    o.headline = None if v is None else _read_text_component(v)
-    v = g("block1")
-    o.block1 = None if v is None else _read_standard_image_text_block(v)
-    v = g("block2")
-    o.block2 = None if v is None else _read_standard_image_text_block(v)
-    v = g("block3")
-    o.block3 = None if v is None else _read_standard_image_text_block(v)
-    v = g("block4")
-    o.block4 = None if v is None else _read_standard_image_text_block(v)
+    v = d.get("headline")
+    o.headline = v if v is None else _read_text_component(v)
+    v = d.get("block1")
+    o.block1 = v if v is None else _read_standard_image_text_block(v)
+    v = d.get("block2")
+    o.block2 = v if v is None else _read_standard_image_text_block(v)
+    v = d.get("block3")
+    o.block3 = v if v is None else _read_standard_image_text_block(v)
+    v = d.get("block4")
+    o.block4 = v if v is None else _read_standard_image_text_block(v)
     return o
 
 
 def _read_standard_four_image_text_quadrant_module(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.StandardFourImageTextQuadrantModule)
-    v = g("block1")
-    o.block1 = None if v is None else _read_standard_image_text_block(v)
-    v = g("block2")
-    o.block2 = None if v is None else _read_standard_image_text_block(v)
-    v = g("block3")
-    o.block3 = None if v is None else _read_standard_image_text_block(v)
-    v = g("block4")
-    o.block4 = None if v is None else _read_standard_image_text_block(v)
+    v = d.get("block1")
+    o.block1 = v if v is None else _read_standard_image_text_block(v)
+    v = d.get("block2")
+    o.block2 = v if v is None else _read_standard_image_text_block(v)
+    v = d.get("block3")
+    o.block3 = v if v is None else _read_standard_image_text_block(v)
+    v = d.get("block4")
+    o.block4 = v if v is None else _read_standard_image_text_block(v)
     return o
 
 
 def _read_standard_header_image_text_module(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.StandardHeaderImageTextModule)
-    v = g("headline")
-    o.headline = None if v is None else _read_text_component(v)
-    v = g("block")
-    o.block = None if v is None else _read_standard_image_text_block(v)
+    v = d.get("headline")
+    o.headline = v if v is None else _read_text_component(v)
+    v = d.get("block")
+    o.block = v if v is None else _read_standard_image_text_block(v)
     return o
 
 
 def _read_standard_header_text_list_block(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.StandardHeaderTextListBlock)
-    v = g("headline")
-    o.headline = None if v is None else _read_text_component(v)
-    v = g("block")
-    o.block = None if v is None else _read_standard_text_list_block(v)
+    v = d.get("headline")
+    o.headline = v if v is None else _read_text_component(v)
+    v = d.get("block")
+    o.block = v if v is None else _read_standard_text_list_block(v)
     return o
 
 
 def _read_standard_image_caption_block(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.StandardImageCaptionBlock)
-    v = g("image")
-    o.image = None if v is None else _read_image_component(v)
-    v = g("caption")
-    o.caption = None if v is None else _read_text_component(v)
+    v = d.get("image")
+    o.image = v if v is None else _read_image_component(v)
+    v = d.get("caption")
+    o.caption = v if v is None else _read_text_component(v)
     return o
 
 
 def _read_standard_image_sidebar_module(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.StandardImageSidebarModule)
-    v = g("headline")
-    o.headline = None if v is None else _read_text_component(v)
-    v = g("imageCaptionBlock")
-    o.image_caption_block = None if v is None else _read_standard_image_caption_block(v)
-    v = g("descriptionTextBlock")
-    o.description_text_block = None if v is None else _read_standard_text_block(v)
-    v = g("descriptionListBlock")
-    o.description_list_block = None if v is None else _read_standard_text_list_block(v)
-    v = g("sidebarImageTextBlock")
-    o.sidebar_image_text_block = None if v is None else _read_standard_image_text_block(v)
-    v = g("sidebarListBlock")
-    o.sidebar_list_block = None if v is None else _read_standard_text_list_block(v)
+    v = d.get("headline")
+    o.headline = v if v is None else _read_text_component(v)
+    v = d.get("imageCaptionBlock")
+    o.image_caption_block = v if v is None else _read_standard_image_caption_block(v)
+    v = d.get("descriptionTextBlock")
+    o.description_text_block = v if v is None else _read_standard_text_block(v)
+    v = d.get("descriptionListBlock")
+    o.description_list_block = v if v is None else _read_standard_text_list_block(v)
+    v = d.get("sidebarImageTextBlock")
+    o.sidebar_image_text_block = v if v is None else _read_standard_image_text_block(v)
+    v = d.get("sidebarListBlock")
+    o.sidebar_list_block = v if v is None else _read_standard_text_list_block(v)
     return o
 
 
 def _read_standard_image_text_block(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.StandardImageTextBlock)
-    v = g("image")
-    o.image = None if v is None else _read_image_component(v)
-    v = g("headline")
-    o.headline = None if v is None else _read_text_component(v)
-    v = g("body")
-    o.body = None if v is None else _read_paragraph_component(v)
+    v = d.get("image")
+    o.image = v if v is None else _read_image_component(v)
+    v = d.get("headline")
+    o.headline = v if v is None else _read_text_component(v)
+    v = d.get("body")
+    o.body = v if v is None else _read_paragraph_component(v)
     return o
 
 
 def _read_standard_image_text_caption_block(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.StandardImageTextCaptionBlock)
-    v = g("block")
-    o.block = None if v is None else _read_standard_image_text_block(v)
-    v = g("caption")
-    o.caption = None if v is None else _read_text_component(v)
+    v = d.get("block")
+    o.block = v if v is None else _read_standard_image_text_block(v)
+    v = d.get("caption")
+    o.caption = v if v is None else _read_text_component(v)
     return o
 
 
 def _read_standard_image_text_overlay_module(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.StandardImageTextOverlayModule)
-    o.overlay_color_type = g("overlayColorType")
-    v = g("block")
-    o.block = None if v is None else _read_standard_image_text_block(v)
+    o.overlay_color_type = d.get("overlayColorType")
+    v = d.get("block")
+    o.block = v if v is None else _read_standard_image_text_block(v)
     return o
 
 
 def _read_standard_multiple_image_text_module(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.StandardMultipleImageTextModule)
-    v = g("blocks")
-    o.blocks = (
-        None if v is None else [_read_standard_image_text_caption_block(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("blocks")
+    o.blocks = v if v is None or v.__class__ is not list else [_read_standard_image_text_caption_block(i) for i in v]
     return o
 
 
 def _read_standard_product_description_module(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.StandardProductDescriptionModule)
-    v = g("body")
-    o.body = None if v is None else _read_paragraph_component(v)
+    v = d.get("body")
+    o.body = v if v is None else _read_paragraph_component(v)
     return o
 
 
 def _read_standard_single_image_highlights_module(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.StandardSingleImageHighlightsModule)
-    v = g("image")
-    o.image = None if v is None else _read_image_component(v)
-    v = g("headline")
-    o.headline = None if v is None else _read_text_component(v)
-    v = g("textBlock1")
-    o.text_block1 = None if v is None else _read_standard_text_block(v)
-    v = g("textBlock2")
-    o.text_block2 = None if v is None else _read_standard_text_block(v)
-    v = g("textBlock3")
-    o.text_block3 = None if v is None else _read_standard_text_block(v)
-    v = g("bulletedListBlock")
-    o.bulleted_list_block = None if v is None else _read_standard_header_text_list_block(v)
+    v = d.get("image")
+    o.image = v if v is None else _read_image_component(v)
+    v = d.get("headline")
+    o.headline = v if v is None else _read_text_component(v)
+    v = d.get("textBlock1")
+    o.text_block1 = v if v is None else _read_standard_text_block(v)
+    v = d.get("textBlock2")
+    o.text_block2 = v if v is None else _read_standard_text_block(v)
+    v = d.get("textBlock3")
+    o.text_block3 = v if v is None else _read_standard_text_block(v)
+    v = d.get("bulletedListBlock")
+    o.bulleted_list_block = v if v is None else _read_standard_header_text_list_block(v)
     return o
 
 
 def _read_standard_single_image_specs_detail_module(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.StandardSingleImageSpecsDetailModule)
-    v = g("headline")
-    o.headline = None if v is None else _read_text_component(v)
-    v = g("image")
-    o.image = None if v is None else _read_image_component(v)
-    v = g("descriptionHeadline")
-    o.description_headline = None if v is None else _read_text_component(v)
-    v = g("descriptionBlock1")
-    o.description_block1 = None if v is None else _read_standard_text_block(v)
-    v = g("descriptionBlock2")
-    o.description_block2 = None if v is None else _read_standard_text_block(v)
-    v = g("specificationHeadline")
-    o.specification_headline = None if v is None else _read_text_component(v)
-    v = g("specificationListBlock")
-    o.specification_list_block = None if v is None else _read_standard_header_text_list_block(v)
-    v = g("specificationTextBlock")
-    o.specification_text_block = None if v is None else _read_standard_text_block(v)
+    v = d.get("headline")
+    o.headline = v if v is None else _read_text_component(v)
+    v = d.get("image")
+    o.image = v if v is None else _read_image_component(v)
+    v = d.get("descriptionHeadline")
+    o.description_headline = v if v is None else _read_text_component(v)
+    v = d.get("descriptionBlock1")
+    o.description_block1 = v if v is None else _read_standard_text_block(v)
+    v = d.get("descriptionBlock2")
+    o.description_block2 = v if v is None else _read_standard_text_block(v)
+    v = d.get("specificationHeadline")
+    o.specification_headline = v if v is None else _read_text_component(v)
+    v = d.get("specificationListBlock")
+    o.specification_list_block = v if v is None else _read_standard_header_text_list_block(v)
+    v = d.get("specificationTextBlock")
+    o.specification_text_block = v if v is None else _read_standard_text_block(v)
     return o
 
 
 def _read_standard_single_side_image_module(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.StandardSingleSideImageModule)
-    o.image_position_type = g("imagePositionType")
-    v = g("block")
-    o.block = None if v is None else _read_standard_image_text_block(v)
+    o.image_position_type = d.get("imagePositionType")
+    v = d.get("block")
+    o.block = v if v is None else _read_standard_image_text_block(v)
     return o
 
 
 def _read_standard_tech_specs_module(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.StandardTechSpecsModule)
-    v = g("headline")
-    o.headline = None if v is None else _read_text_component(v)
-    v = g("specificationList")
-    o.specification_list = (
-        None if v is None else [_read_standard_text_pair_block(i) for i in v] if v.__class__ is list else v
-    )
-    o.table_count = g("tableCount")
+    v = d.get("headline")
+    o.headline = v if v is None else _read_text_component(v)
+    v = d.get("specificationList")
+    o.specification_list = v if v is None or v.__class__ is not list else [_read_standard_text_pair_block(i) for i in v]
+    o.table_count = d.get("tableCount")
     return o
 
 
 def _read_standard_text_block(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.StandardTextBlock)
-    v = g("headline")
-    o.headline = None if v is None else _read_text_component(v)
-    v = g("body")
-    o.body = None if v is None else _read_paragraph_component(v)
+    v = d.get("headline")
+    o.headline = v if v is None else _read_text_component(v)
+    v = d.get("body")
+    o.body = v if v is None else _read_paragraph_component(v)
     return o
 
 
 def _read_standard_text_list_block(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.StandardTextListBlock)
-    v = g("textList")
-    o.text_list = None if v is None else [_read_text_item(i) for i in v] if v.__class__ is list else v
+    v = d.get("textList")
+    o.text_list = v if v is None or v.__class__ is not list else [_read_text_item(i) for i in v]
     return o
 
 
 def _read_standard_text_module(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.StandardTextModule)
-    v = g("headline")
-    o.headline = None if v is None else _read_text_component(v)
-    v = g("body")
-    o.body = None if v is None else _read_paragraph_component(v)
+    v = d.get("headline")
+    o.headline = v if v is None else _read_text_component(v)
+    v = d.get("body")
+    o.body = v if v is None else _read_paragraph_component(v)
     return o
 
 
 def _read_standard_text_pair_block(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.StandardTextPairBlock)
-    v = g("label")
-    o.label = None if v is None else _read_text_component(v)
-    v = g("description")
-    o.description = None if v is None else _read_text_component(v)
+    v = d.get("label")
+    o.label = v if v is None else _read_text_component(v)
+    v = d.get("description")
+    o.description = v if v is None else _read_text_component(v)
     return o
 
 
 def _read_standard_three_image_text_module(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.StandardThreeImageTextModule)
-    v = g("headline")
-    o.headline = None if v is None else _read_text_component(v)
-    v = g("block1")
-    o.block1 = None if v is None else _read_standard_image_text_block(v)
-    v = g("block2")
-    o.block2 = None if v is None else _read_standard_image_text_block(v)
-    v = g("block3")
-    o.block3 = None if v is None else _read_standard_image_text_block(v)
+    v = d.get("headline")
+    o.headline = v if v is None else _read_text_component(v)
+    v = d.get("block1")
+    o.block1 = v if v is None else _read_standard_image_text_block(v)
+    v = d.get("block2")
+    o.block2 = v if v is None else _read_standard_image_text_block(v)
+    v = d.get("block3")
+    o.block3 = v if v is None else _read_standard_image_text_block(v)
     return o
 
 
 def _read_text_component(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.TextComponent)
-    o.value = g("value")
-    v = g("decoratorSet")
-    o.decorator_set = None if v is None else [_read_decorator(i) for i in v] if v.__class__ is list else v
+    o.value = d.get("value")
+    v = d.get("decoratorSet")
+    if v is None or v.__class__ is not list:
+        o.decorator_set = v
+    else:
+        o.decorator_set = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Decorator)
+                p.type = i.get("type")
+                p.offset = i.get("offset")
+                p.length = i.get("length")
+                p.depth = i.get("depth")
+                items.append(p)
     return o
 
 
 def _read_text_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TextItem)
-    o.position = g("position")
-    v = g("text")
-    o.text = None if v is None else _read_text_component(v)
+    o.position = d.get("position")
+    v = d.get("text")
+    o.text = v if v is None else _read_text_component(v)
     return o
 
 
 def _read_update_media_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.UpdateMediaRequest)
-    o.title = g("title")
-    v = g("descriptions")
-    o.descriptions = None if v is None else [_read_description(i) for i in v] if v.__class__ is list else v
+    o.title = d.get("title")
+    v = d.get("descriptions")
+    if v is None or v.__class__ is not list:
+        o.descriptions = v
+    else:
+        o.descriptions = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Description)
+                p.locale = i.get("locale")
+                p.value = i.get("value")
+                items.append(p)
     return o
 
 
 def _read_update_media_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.UpdateMediaResponse)
-    v = g("warnings")
-    o.warnings = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
-    o.media_id = g("mediaId")
-    o.media_type = g("mediaType")
-    o.title = g("title")
-    v = g("descriptions")
-    o.descriptions = None if v is None else [_read_description(i) for i in v] if v.__class__ is list else v
-    o.status = g("status")
-    o.media_url = g("mediaUrl")
-    v = g("issues")
-    o.issues = None if v is None else [_read_issue(i) for i in v] if v.__class__ is list else v
-    v = g("relatedMedia")
-    o.related_media = None if v is None else [_read_related_media(i) for i in v] if v.__class__ is list else v
+    v = d.get("warnings")
+    if v is None or v.__class__ is not list:
+        o.warnings = v
+    else:
+        o.warnings = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
+    o.media_id = d.get("mediaId")
+    o.media_type = d.get("mediaType")
+    o.title = d.get("title")
+    v = d.get("descriptions")
+    if v is None or v.__class__ is not list:
+        o.descriptions = v
+    else:
+        o.descriptions = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Description)
+                p.locale = i.get("locale")
+                p.value = i.get("value")
+                items.append(p)
+    o.status = d.get("status")
+    o.media_url = d.get("mediaUrl")
+    v = d.get("issues")
+    if v is None or v.__class__ is not list:
+        o.issues = v
+    else:
+        o.issues = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Issue)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.severity = i.get("severity")
+                p.property_names = i.get("propertyNames")
+                p.categories = i.get("categories")
+                items.append(p)
+    v = d.get("relatedMedia")
+    o.related_media = v if v is None or v.__class__ is not list else [_read_related_media(i) for i in v]
     return o
 
 
 def _read_validate_content_document_asin_relations_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ValidateContentDocumentAsinRelationsResponse)
-    v = g("warnings")
-    o.warnings = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("warnings")
+    if v is None or v.__class__ is not list:
+        o.warnings = v
+    else:
+        o.warnings = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 

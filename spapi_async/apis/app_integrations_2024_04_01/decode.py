@@ -16,39 +16,35 @@ _new = object.__new__
 def _read_create_notification_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateNotificationRequest)
-    o.template_id = g("templateId")
-    o.notification_parameters = g("notificationParameters")
-    o.marketplace_id = g("marketplaceId")
+    o.template_id = d.get("templateId")
+    o.notification_parameters = d.get("notificationParameters")
+    o.marketplace_id = d.get("marketplaceId")
     return o
 
 
 def _read_create_notification_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateNotificationResponse)
-    o.notification_id = g("notificationId")
+    o.notification_id = d.get("notificationId")
     return o
 
 
 def _read_delete_notifications_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DeleteNotificationsRequest)
-    o.template_id = g("templateId")
-    o.deletion_reason = g("deletionReason")
+    o.template_id = d.get("templateId")
+    o.deletion_reason = d.get("deletionReason")
     return o
 
 
 def _read_record_action_feedback_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.RecordActionFeedbackRequest)
-    o.feedback_action_code = g("feedbackActionCode")
+    o.feedback_action_code = d.get("feedbackActionCode")
     return o
 
 

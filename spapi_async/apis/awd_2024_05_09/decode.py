@@ -16,192 +16,210 @@ _new = object.__new__
 def _read_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Address)
-    o.address_line1 = g("addressLine1")
-    o.address_line2 = g("addressLine2")
-    o.address_line3 = g("addressLine3")
-    o.city = g("city")
-    o.country_code = g("countryCode")
-    o.county = g("county")
-    o.district = g("district")
-    o.name = g("name")
-    o.phone_number = g("phoneNumber")
-    o.postal_code = g("postalCode")
-    o.state_or_region = g("stateOrRegion")
+    o.address_line1 = d.get("addressLine1")
+    o.address_line2 = d.get("addressLine2")
+    o.address_line3 = d.get("addressLine3")
+    o.city = d.get("city")
+    o.country_code = d.get("countryCode")
+    o.county = d.get("county")
+    o.district = d.get("district")
+    o.name = d.get("name")
+    o.phone_number = d.get("phoneNumber")
+    o.postal_code = d.get("postalCode")
+    o.state_or_region = d.get("stateOrRegion")
     return o
 
 
 def _read_carrier_code(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CarrierCode)
-    o.carrier_code_type = g("carrierCodeType")
-    o.carrier_code_value = g("carrierCodeValue")
+    o.carrier_code_type = d.get("carrierCodeType")
+    o.carrier_code_value = d.get("carrierCodeValue")
     return o
 
 
 def _read_destination_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DestinationDetails)
-    v = g("destinationAddress")
-    o.destination_address = None if v is None else _read_address(v)
-    o.destination_region = g("destinationRegion")
-    o.shipment_id = g("shipmentId")
+    v = d.get("destinationAddress")
+    o.destination_address = v if v is None else _read_address(v)
+    o.destination_region = d.get("destinationRegion")
+    o.shipment_id = d.get("shipmentId")
     return o
 
 
 def _read_distribution_ineligible_reason(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DistributionIneligibleReason)
-    o.failure_code = g("failureCode")
-    o.failure_reasons = g("failureReasons")
-    o.sku = g("sku")
+    o.failure_code = d.get("failureCode")
+    o.failure_reasons = d.get("failureReasons")
+    o.sku = d.get("sku")
     return o
 
 
 def _read_distribution_package(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DistributionPackage)
-    v = g("contents")
-    o.contents = None if v is None else _read_distribution_package_contents(v)
-    v = g("measurements")
-    o.measurements = None if v is None else _read_measurement_data(v)
-    o.type = g("type")
+    v = d.get("contents")
+    o.contents = v if v is None else _read_distribution_package_contents(v)
+    v = d.get("measurements")
+    o.measurements = v if v is None else _read_measurement_data(v)
+    o.type = d.get("type")
     return o
 
 
 def _read_distribution_package_contents(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DistributionPackageContents)
-    v = g("packages")
-    o.packages = (
-        None if v is None else [_read_distribution_package_quantity(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("products")
-    o.products = None if v is None else [_read_product_quantity(i) for i in v] if v.__class__ is list else v
+    v = d.get("packages")
+    o.packages = v if v is None or v.__class__ is not list else [_read_distribution_package_quantity(i) for i in v]
+    v = d.get("products")
+    o.products = v if v is None or v.__class__ is not list else [_read_product_quantity(i) for i in v]
     return o
 
 
 def _read_distribution_package_quantity(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DistributionPackageQuantity)
-    o.count = g("count")
-    v = g("distributionPackage")
-    o.distribution_package = None if v is None else _read_distribution_package(v)
+    o.count = d.get("count")
+    v = d.get("distributionPackage")
+    o.distribution_package = v if v is None else _read_distribution_package(v)
     return o
 
 
 def _read_distribution_product(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.DistributionProduct)
-    v = g("attributes")
-    o.attributes = None if v is None else [_read_product_attribute(i) for i in v] if v.__class__ is list else v
-    o.quantity = g("quantity")
-    o.sku = g("sku")
+    v = d.get("attributes")
+    if v is None or v.__class__ is not list:
+        o.attributes = v
+    else:
+        o.attributes = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ProductAttribute)
+                p.name = i.get("name")
+                p.value = i.get("value")
+                items.append(p)
+    o.quantity = d.get("quantity")
+    o.sku = d.get("sku")
     return o
 
 
 def _read_expiration_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ExpirationDetails)
-    v = g("expiration")
-    o.expiration = None if v is None else read_datetime(v)
-    o.onhand_quantity = g("onhandQuantity")
+    v = d.get("expiration")
+    o.expiration = v if v is None else read_datetime(v)
+    o.onhand_quantity = d.get("onhandQuantity")
     return o
 
 
 def _read_inbound_eligibility(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.InboundEligibility)
-    v = g("ineligibilityReasons")
-    o.ineligibility_reasons = (
-        None if v is None else [_read_order_ineligibility_reason(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("packagesToInbound")
-    o.packages_to_inbound = None if v is None else [_read_sku_eligibility(i) for i in v] if v.__class__ is list else v
-    v = g("previewedAt")
-    o.previewed_at = None if v is None else read_datetime(v)
-    o.status = g("status")
+    v = d.get("ineligibilityReasons")
+    if v is None or v.__class__ is not list:
+        o.ineligibility_reasons = v
+    else:
+        o.ineligibility_reasons = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.OrderIneligibilityReason)
+                p.code = i.get("code")
+                p.description = i.get("description")
+                items.append(p)
+    v = d.get("packagesToInbound")
+    o.packages_to_inbound = v if v is None or v.__class__ is not list else [_read_sku_eligibility(i) for i in v]
+    v = d.get("previewedAt")
+    o.previewed_at = v if v is None else read_datetime(v)
+    o.status = d.get("status")
     return o
 
 
 def _read_inbound_order(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.InboundOrder)
-    v = g("createdAt")
-    o.created_at = None if v is None else read_datetime(v)
-    v = g("destinationDetails")
-    o.destination_details = None if v is None else _read_destination_details(v)
-    o.external_reference_id = g("externalReferenceId")
-    o.order_id = g("orderId")
-    o.order_status = g("orderStatus")
-    v = g("originAddress")
-    o.origin_address = None if v is None else _read_address(v)
-    v = g("packagesToInbound")
+    v = d.get("createdAt")
+    o.created_at = v if v is None else read_datetime(v)
+    v = d.get("destinationDetails")
+    o.destination_details = v if v is None else _read_destination_details(v)
+    o.external_reference_id = d.get("externalReferenceId")
+    o.order_id = d.get("orderId")
+    o.order_status = d.get("orderStatus")
+    v = d.get("originAddress")
+    o.origin_address = v if v is None else _read_address(v)
+    v = d.get("packagesToInbound")
     o.packages_to_inbound = (
-        None if v is None else [_read_distribution_package_quantity(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_distribution_package_quantity(i) for i in v]
     )
-    v = g("preferences")
-    o.preferences = None if v is None else _read_inbound_preferences(v)
-    v = g("updatedAt")
-    o.updated_at = None if v is None else read_datetime(v)
+    v = d.get("preferences")
+    if v is None or v.__class__ is not dict:
+        o.preferences = v
+    else:
+        o.preferences = p = _new(m.InboundPreferences)
+        p.destination_region = v.get("destinationRegion")
+    v = d.get("updatedAt")
+    o.updated_at = v if v is None else read_datetime(v)
     return o
 
 
 def _read_inbound_order_creation_data(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.InboundOrderCreationData)
-    o.external_reference_id = g("externalReferenceId")
-    v = g("originAddress")
-    o.origin_address = None if v is None else _read_address(v)
-    v = g("packagesToInbound")
+    o.external_reference_id = d.get("externalReferenceId")
+    v = d.get("originAddress")
+    o.origin_address = v if v is None else _read_address(v)
+    v = d.get("packagesToInbound")
     o.packages_to_inbound = (
-        None if v is None else [_read_distribution_package_quantity(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_distribution_package_quantity(i) for i in v]
     )
-    v = g("preferences")
-    o.preferences = None if v is None else _read_inbound_preferences(v)
+    v = d.get("preferences")
+    if v is None or v.__class__ is not dict:
+        o.preferences = v
+    else:
+        o.preferences = p = _new(m.InboundPreferences)
+        p.destination_region = v.get("destinationRegion")
     return o
 
 
 def _read_inbound_order_reference(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InboundOrderReference)
-    o.order_id = g("orderId")
+    o.order_id = d.get("orderId")
     return o
 
 
 def _read_inbound_packages(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InboundPackages)
-    v = g("packagesToInbound")
+    v = d.get("packagesToInbound")
     o.packages_to_inbound = (
-        None if v is None else [_read_distribution_package_quantity(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_distribution_package_quantity(i) for i in v]
     )
     return o
 
@@ -209,526 +227,689 @@ def _read_inbound_packages(d: Any) -> Any:
 def _read_inbound_preferences(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InboundPreferences)
-    o.destination_region = g("destinationRegion")
+    o.destination_region = d.get("destinationRegion")
     return o
 
 
 def _read_inbound_shipment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.InboundShipment)
-    v = g("carrierCode")
-    o.carrier_code = None if v is None else _read_carrier_code(v)
-    v = g("createdAt")
-    o.created_at = None if v is None else read_datetime(v)
-    v = g("destinationAddress")
-    o.destination_address = None if v is None else _read_address(v)
-    o.external_reference_id = g("externalReferenceId")
-    o.order_id = g("orderId")
-    v = g("originAddress")
-    o.origin_address = None if v is None else _read_address(v)
-    v = g("receivedQuantity")
-    o.received_quantity = None if v is None else [_read_inventory_quantity(i) for i in v] if v.__class__ is list else v
-    v = g("shipBy")
-    o.ship_by = None if v is None else read_datetime(v)
-    v = g("shipmentContainerQuantities")
+    v = d.get("carrierCode")
+    if v is None or v.__class__ is not dict:
+        o.carrier_code = v
+    else:
+        o.carrier_code = p = _new(m.CarrierCode)
+        p.carrier_code_type = v.get("carrierCodeType")
+        p.carrier_code_value = v.get("carrierCodeValue")
+    v = d.get("createdAt")
+    o.created_at = v if v is None else read_datetime(v)
+    v = d.get("destinationAddress")
+    o.destination_address = v if v is None else _read_address(v)
+    o.external_reference_id = d.get("externalReferenceId")
+    o.order_id = d.get("orderId")
+    v = d.get("originAddress")
+    o.origin_address = v if v is None else _read_address(v)
+    v = d.get("receivedQuantity")
+    if v is None or v.__class__ is not list:
+        o.received_quantity = v
+    else:
+        o.received_quantity = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.InventoryQuantity)
+                w = i.get("quantity")
+                p.quantity = read_number(w) if w.__class__ is str else w
+                p.unit_of_measurement = i.get("unitOfMeasurement")
+                items.append(p)
+    v = d.get("shipBy")
+    o.ship_by = v if v is None else read_datetime(v)
+    v = d.get("shipmentContainerQuantities")
     o.shipment_container_quantities = (
-        None if v is None else [_read_distribution_package_quantity(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_distribution_package_quantity(i) for i in v]
     )
-    o.shipment_id = g("shipmentId")
-    v = g("shipmentSkuQuantities")
-    o.shipment_sku_quantities = None if v is None else [_read_sku_quantity(i) for i in v] if v.__class__ is list else v
-    o.destination_region = g("destinationRegion")
-    o.shipment_status = g("shipmentStatus")
-    o.tracking_id = g("trackingId")
-    v = g("updatedAt")
-    o.updated_at = None if v is None else read_datetime(v)
-    o.warehouse_reference_id = g("warehouseReferenceId")
+    o.shipment_id = d.get("shipmentId")
+    v = d.get("shipmentSkuQuantities")
+    o.shipment_sku_quantities = v if v is None or v.__class__ is not list else [_read_sku_quantity(i) for i in v]
+    o.destination_region = d.get("destinationRegion")
+    o.shipment_status = d.get("shipmentStatus")
+    o.tracking_id = d.get("trackingId")
+    v = d.get("updatedAt")
+    o.updated_at = v if v is None else read_datetime(v)
+    o.warehouse_reference_id = d.get("warehouseReferenceId")
     return o
 
 
 def _read_inbound_shipment_summary(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InboundShipmentSummary)
-    v = g("createdAt")
-    o.created_at = None if v is None else read_datetime(v)
-    o.external_reference_id = g("externalReferenceId")
-    o.order_id = g("orderId")
-    o.shipment_id = g("shipmentId")
-    o.shipment_status = g("shipmentStatus")
-    v = g("updatedAt")
-    o.updated_at = None if v is None else read_datetime(v)
+    v = d.get("createdAt")
+    o.created_at = v if v is None else read_datetime(v)
+    o.external_reference_id = d.get("externalReferenceId")
+    o.order_id = d.get("orderId")
+    o.shipment_id = d.get("shipmentId")
+    o.shipment_status = d.get("shipmentStatus")
+    v = d.get("updatedAt")
+    o.updated_at = v if v is None else read_datetime(v)
     return o
 
 
 def _read_inventory_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InventoryDetails)
-    o.available_distributable_quantity = g("availableDistributableQuantity")
-    o.replenishment_quantity = g("replenishmentQuantity")
-    o.reserved_distributable_quantity = g("reservedDistributableQuantity")
+    o.available_distributable_quantity = d.get("availableDistributableQuantity")
+    o.replenishment_quantity = d.get("replenishmentQuantity")
+    o.reserved_distributable_quantity = d.get("reservedDistributableQuantity")
     return o
 
 
 def _read_inventory_listing(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InventoryListing)
-    v = g("inventory")
-    o.inventory = None if v is None else [_read_inventory_summary(i) for i in v] if v.__class__ is list else v
-    o.next_token = g("nextToken")
+    v = d.get("inventory")
+    o.inventory = v if v is None or v.__class__ is not list else [_read_inventory_summary(i) for i in v]
+    o.next_token = d.get("nextToken")
     return o
 
 
 def _read_inventory_quantity(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InventoryQuantity)
-    v = g("quantity")
-    o.quantity = None if v is None else v if v.__class__ is float else read_number(v)
-    o.unit_of_measurement = g("unitOfMeasurement")
+    v = d.get("quantity")
+    o.quantity = read_number(v) if v.__class__ is str else v
+    o.unit_of_measurement = d.get("unitOfMeasurement")
     return o
 
 
 def _read_inventory_summary(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.InventorySummary)
-    v = g("expirationDetails")
-    o.expiration_details = None if v is None else [_read_expiration_details(i) for i in v] if v.__class__ is list else v
-    v = g("inventoryDetails")
-    o.inventory_details = None if v is None else _read_inventory_details(v)
-    o.sku = g("sku")
-    o.total_inbound_quantity = g("totalInboundQuantity")
-    o.total_onhand_quantity = g("totalOnhandQuantity")
+    v = d.get("expirationDetails")
+    if v is None or v.__class__ is not list:
+        o.expiration_details = v
+    else:
+        o.expiration_details = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ExpirationDetails)
+                w = i.get("expiration")
+                p.expiration = w if w is None else read_datetime(w)
+                p.onhand_quantity = i.get("onhandQuantity")
+                items.append(p)
+    v = d.get("inventoryDetails")
+    if v is None or v.__class__ is not dict:
+        o.inventory_details = v
+    else:
+        o.inventory_details = p = _new(m.InventoryDetails)
+        p.available_distributable_quantity = v.get("availableDistributableQuantity")
+        p.replenishment_quantity = v.get("replenishmentQuantity")
+        p.reserved_distributable_quantity = v.get("reservedDistributableQuantity")
+    o.sku = d.get("sku")
+    o.total_inbound_quantity = d.get("totalInboundQuantity")
+    o.total_onhand_quantity = d.get("totalOnhandQuantity")
     return o
 
 
 def _read_measurement_data(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.MeasurementData)
-    v = g("dimensions")
-    o.dimensions = None if v is None else _read_package_dimensions(v)
-    v = g("volume")
-    o.volume = None if v is None else _read_package_volume(v)
-    v = g("weight")
-    o.weight = None if v is None else _read_package_weight(v)
+    v = d.get("dimensions")
+    if v is None or v.__class__ is not dict:
+        o.dimensions = v
+    else:
+        o.dimensions = p = _new(m.PackageDimensions)
+        w = v.get("height")
+        p.height = read_number(w) if w.__class__ is str else w
+        w = v.get("length")
+        p.length = read_number(w) if w.__class__ is str else w
+        p.unit_of_measurement = v.get("unitOfMeasurement")
+        w = v.get("width")
+        p.width = read_number(w) if w.__class__ is str else w
+    v = d.get("volume")
+    if v is None or v.__class__ is not dict:
+        o.volume = v
+    else:
+        o.volume = p = _new(m.PackageVolume)
+        p.unit_of_measurement = v.get("unitOfMeasurement")
+        w = v.get("volume")
+        p.volume = read_number(w) if w.__class__ is str else w
+    v = d.get("weight")
+    if v is None or v.__class__ is not dict:
+        o.weight = v
+    else:
+        o.weight = p = _new(m.PackageWeight)
+        p.unit_of_measurement = v.get("unitOfMeasurement")
+        w = v.get("weight")
+        p.weight = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_order_attribute(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrderAttribute)
-    o.order_preference = g("orderPreference")
-    o.order_preference_value = g("orderPreferenceValue")
+    o.order_preference = d.get("orderPreference")
+    o.order_preference_value = d.get("orderPreferenceValue")
     return o
 
 
 def _read_order_ineligibility_reason(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrderIneligibilityReason)
-    o.code = g("code")
-    o.description = g("description")
+    o.code = d.get("code")
+    o.description = d.get("description")
     return o
 
 
 def _read_outbound_execution_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OutboundExecutionError)
-    o.failure_code = g("failureCode")
-    o.failure_reasons = g("failureReasons")
-    o.sku = g("sku")
+    o.failure_code = d.get("failureCode")
+    o.failure_reasons = d.get("failureReasons")
+    o.sku = d.get("sku")
     return o
 
 
 def _read_outbound_listing(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OutboundListing)
-    o.next_token = g("nextToken")
-    v = g("outboundOrders")
-    o.outbound_orders = None if v is None else [_read_outbound_order(i) for i in v] if v.__class__ is list else v
+    o.next_token = d.get("nextToken")
+    v = d.get("outboundOrders")
+    o.outbound_orders = v if v is None or v.__class__ is not list else [_read_outbound_order(i) for i in v]
     return o
 
 
 def _read_outbound_order(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.OutboundOrder)
-    v = g("confirmedOn")
-    o.confirmed_on = None if v is None else read_datetime(v)
-    v = g("createdAt")
-    o.created_at = None if v is None else read_datetime(v)
-    v = g("eligiblePackagesToOutbound")
+    v = d.get("confirmedOn")
+    o.confirmed_on = v if v is None else read_datetime(v)
+    v = d.get("createdAt")
+    o.created_at = v if v is None else read_datetime(v)
+    v = d.get("eligiblePackagesToOutbound")
     o.eligible_packages_to_outbound = (
-        None if v is None else [_read_distribution_package_quantity(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_distribution_package_quantity(i) for i in v]
     )
-    v = g("eligibleProductsToOutbound")
+    v = d.get("eligibleProductsToOutbound")
     o.eligible_products_to_outbound = (
-        None if v is None else [_read_product_quantity(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_product_quantity(i) for i in v]
     )
-    v = g("executionErrors")
-    o.execution_errors = (
-        None if v is None else [_read_outbound_execution_error(i) for i in v] if v.__class__ is list else v
-    )
-    o.order_id = g("orderId")
-    v = g("orderPreferences")
-    o.order_preferences = None if v is None else [_read_order_attribute(i) for i in v] if v.__class__ is list else v
-    o.order_status = g("orderStatus")
-    v = g("outboundShipments")
-    o.outbound_shipments = None if v is None else [_read_outbound_shipment(i) for i in v] if v.__class__ is list else v
-    v = g("packagesToOutbound")
+    v = d.get("executionErrors")
+    if v is None or v.__class__ is not list:
+        o.execution_errors = v
+    else:
+        o.execution_errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.OutboundExecutionError)
+                p.failure_code = i.get("failureCode")
+                p.failure_reasons = i.get("failureReasons")
+                p.sku = i.get("sku")
+                items.append(p)
+    o.order_id = d.get("orderId")
+    v = d.get("orderPreferences")
+    if v is None or v.__class__ is not list:
+        o.order_preferences = v
+    else:
+        o.order_preferences = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.OrderAttribute)
+                p.order_preference = i.get("orderPreference")
+                p.order_preference_value = i.get("orderPreferenceValue")
+                items.append(p)
+    o.order_status = d.get("orderStatus")
+    v = d.get("outboundShipments")
+    o.outbound_shipments = v if v is None or v.__class__ is not list else [_read_outbound_shipment(i) for i in v]
+    v = d.get("packagesToOutbound")
     o.packages_to_outbound = (
-        None if v is None else [_read_distribution_package_quantity(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_distribution_package_quantity(i) for i in v]
     )
-    v = g("productsToOutbound")
-    o.products_to_outbound = None if v is None else [_read_product_quantity(i) for i in v] if v.__class__ is list else v
-    v = g("shippedOutboundPackages")
+    v = d.get("productsToOutbound")
+    o.products_to_outbound = v if v is None or v.__class__ is not list else [_read_product_quantity(i) for i in v]
+    v = d.get("shippedOutboundPackages")
     o.shipped_outbound_packages = (
-        None if v is None else [_read_distribution_package_quantity(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_distribution_package_quantity(i) for i in v]
     )
-    v = g("shippedOutboundProducts")
-    o.shipped_outbound_products = (
-        None if v is None else [_read_product_quantity(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("updatedAt")
-    o.updated_at = None if v is None else read_datetime(v)
+    v = d.get("shippedOutboundProducts")
+    o.shipped_outbound_products = v if v is None or v.__class__ is not list else [_read_product_quantity(i) for i in v]
+    v = d.get("updatedAt")
+    o.updated_at = v if v is None else read_datetime(v)
     return o
 
 
 def _read_outbound_order_creation_data(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.OutboundOrderCreationData)
-    v = g("orderPreferences")
-    o.order_preferences = None if v is None else [_read_order_attribute(i) for i in v] if v.__class__ is list else v
-    v = g("packagesToOutbound")
+    v = d.get("orderPreferences")
+    if v is None or v.__class__ is not list:
+        o.order_preferences = v
+    else:
+        o.order_preferences = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.OrderAttribute)
+                p.order_preference = i.get("orderPreference")
+                p.order_preference_value = i.get("orderPreferenceValue")
+                items.append(p)
+    v = d.get("packagesToOutbound")
     o.packages_to_outbound = (
-        None if v is None else [_read_distribution_package_quantity(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_distribution_package_quantity(i) for i in v]
     )
-    v = g("productsToOutbound")
-    o.products_to_outbound = None if v is None else [_read_product_quantity(i) for i in v] if v.__class__ is list else v
+    v = d.get("productsToOutbound")
+    o.products_to_outbound = v if v is None or v.__class__ is not list else [_read_product_quantity(i) for i in v]
     return o
 
 
 def _read_outbound_order_reference(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OutboundOrderReference)
-    o.order_id = g("orderId")
+    o.order_id = d.get("orderId")
     return o
 
 
 def _read_outbound_shipment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OutboundShipment)
-    v = g("createdAt")
-    o.created_at = None if v is None else read_datetime(v)
-    v = g("destinationAddress")
-    o.destination_address = None if v is None else _read_address(v)
-    o.order_id = g("orderId")
-    v = g("originAddress")
-    o.origin_address = None if v is None else _read_address(v)
-    v = g("shipmentPackageQuantities")
+    v = d.get("createdAt")
+    o.created_at = v if v is None else read_datetime(v)
+    v = d.get("destinationAddress")
+    o.destination_address = v if v is None else _read_address(v)
+    o.order_id = d.get("orderId")
+    v = d.get("originAddress")
+    o.origin_address = v if v is None else _read_address(v)
+    v = d.get("shipmentPackageQuantities")
     o.shipment_package_quantities = (
-        None if v is None else [_read_distribution_package_quantity(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_distribution_package_quantity(i) for i in v]
     )
-    o.shipment_id = g("shipmentId")
-    v = g("shipmentProductQuantities")
+    o.shipment_id = d.get("shipmentId")
+    v = d.get("shipmentProductQuantities")
     o.shipment_product_quantities = (
-        None if v is None else [_read_product_quantity(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_product_quantity(i) for i in v]
     )
-    o.shipment_status = g("shipmentStatus")
-    v = g("updatedAt")
-    o.updated_at = None if v is None else read_datetime(v)
+    o.shipment_status = d.get("shipmentStatus")
+    v = d.get("updatedAt")
+    o.updated_at = v if v is None else read_datetime(v)
     return o
 
 
 def _read_outbound_shipment_summary(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OutboundShipmentSummary)
-    v = g("createdAt")
-    o.created_at = None if v is None else read_datetime(v)
-    o.order_id = g("orderId")
-    o.shipment_id = g("shipmentId")
-    o.shipment_status = g("shipmentStatus")
-    v = g("updatedAt")
-    o.updated_at = None if v is None else read_datetime(v)
+    v = d.get("createdAt")
+    o.created_at = v if v is None else read_datetime(v)
+    o.order_id = d.get("orderId")
+    o.shipment_id = d.get("shipmentId")
+    o.shipment_status = d.get("shipmentStatus")
+    v = d.get("updatedAt")
+    o.updated_at = v if v is None else read_datetime(v)
     return o
 
 
 def _read_package_dimensions(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PackageDimensions)
-    v = g("height")
-    o.height = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("length")
-    o.length = None if v is None else v if v.__class__ is float else read_number(v)
-    o.unit_of_measurement = g("unitOfMeasurement")
-    v = g("width")
-    o.width = None if v is None else v if v.__class__ is float else read_number(v)
+    v = d.get("height")
+    o.height = read_number(v) if v.__class__ is str else v
+    v = d.get("length")
+    o.length = read_number(v) if v.__class__ is str else v
+    o.unit_of_measurement = d.get("unitOfMeasurement")
+    v = d.get("width")
+    o.width = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_package_volume(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PackageVolume)
-    o.unit_of_measurement = g("unitOfMeasurement")
-    v = g("volume")
-    o.volume = None if v is None else v if v.__class__ is float else read_number(v)
+    o.unit_of_measurement = d.get("unitOfMeasurement")
+    v = d.get("volume")
+    o.volume = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_package_weight(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PackageWeight)
-    o.unit_of_measurement = g("unitOfMeasurement")
-    v = g("weight")
-    o.weight = None if v is None else v if v.__class__ is float else read_number(v)
+    o.unit_of_measurement = d.get("unitOfMeasurement")
+    v = d.get("weight")
+    o.weight = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_prep_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.PrepDetails)
-    o.label_owner = g("labelOwner")
-    o.prep_category = g("prepCategory")
-    v = g("prepInstructions")
-    o.prep_instructions = None if v is None else [_read_prep_instruction(i) for i in v] if v.__class__ is list else v
-    o.prep_owner = g("prepOwner")
+    o.label_owner = d.get("labelOwner")
+    o.prep_category = d.get("prepCategory")
+    v = d.get("prepInstructions")
+    if v is None or v.__class__ is not list:
+        o.prep_instructions = v
+    else:
+        o.prep_instructions = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.PrepInstruction)
+                p.prep_owner = i.get("prepOwner")
+                p.prep_type = i.get("prepType")
+                items.append(p)
+    o.prep_owner = d.get("prepOwner")
     return o
 
 
 def _read_prep_instruction(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PrepInstruction)
-    o.prep_owner = g("prepOwner")
-    o.prep_type = g("prepType")
+    o.prep_owner = d.get("prepOwner")
+    o.prep_type = d.get("prepType")
     return o
 
 
 def _read_product_attribute(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ProductAttribute)
-    o.name = g("name")
-    o.value = g("value")
+    o.name = d.get("name")
+    o.value = d.get("value")
     return o
 
 
 def _read_product_quantity(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ProductQuantity)
-    v = g("attributes")
-    o.attributes = None if v is None else [_read_product_attribute(i) for i in v] if v.__class__ is list else v
-    o.quantity = g("quantity")
-    o.sku = g("sku")
-    v = g("expiration")
-    o.expiration = None if v is None else read_datetime(v)
-    v = g("prepDetails")
-    o.prep_details = None if v is None else _read_prep_details(v)
+    v = d.get("attributes")
+    if v is None or v.__class__ is not list:
+        o.attributes = v
+    else:
+        o.attributes = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ProductAttribute)
+                p.name = i.get("name")
+                p.value = i.get("value")
+                items.append(p)
+    o.quantity = d.get("quantity")
+    o.sku = d.get("sku")
+    v = d.get("expiration")
+    o.expiration = v if v is None else read_datetime(v)
+    v = d.get("prepDetails")
+    o.prep_details = v if v is None else _read_prep_details(v)
     return o
 
 
 def _read_replenishment_order(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ReplenishmentOrder)
-    v = g("confirmedOn")
-    o.confirmed_on = None if v is None else read_datetime(v)
-    v = g("createdAt")
-    o.created_at = None if v is None else read_datetime(v)
-    v = g("distributionIneligibleReasons")
-    o.distribution_ineligible_reasons = (
-        None if v is None else [_read_distribution_ineligible_reason(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("eligibleProducts")
-    o.eligible_products = (
-        None if v is None else [_read_distribution_product(i) for i in v] if v.__class__ is list else v
-    )
-    o.order_id = g("orderId")
-    o.status = g("status")
-    v = g("outboundShipments")
-    o.outbound_shipments = (
-        None if v is None else [_read_outbound_shipment_summary(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("products")
-    o.products = None if v is None else [_read_distribution_product(i) for i in v] if v.__class__ is list else v
-    v = g("shippedProducts")
-    o.shipped_products = None if v is None else [_read_distribution_product(i) for i in v] if v.__class__ is list else v
-    v = g("updatedAt")
-    o.updated_at = None if v is None else read_datetime(v)
+    v = d.get("confirmedOn")
+    o.confirmed_on = v if v is None else read_datetime(v)
+    v = d.get("createdAt")
+    o.created_at = v if v is None else read_datetime(v)
+    v = d.get("distributionIneligibleReasons")
+    if v is None or v.__class__ is not list:
+        o.distribution_ineligible_reasons = v
+    else:
+        o.distribution_ineligible_reasons = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.DistributionIneligibleReason)
+                p.failure_code = i.get("failureCode")
+                p.failure_reasons = i.get("failureReasons")
+                p.sku = i.get("sku")
+                items.append(p)
+    v = d.get("eligibleProducts")
+    o.eligible_products = v if v is None or v.__class__ is not list else [_read_distribution_product(i) for i in v]
+    o.order_id = d.get("orderId")
+    o.status = d.get("status")
+    v = d.get("outboundShipments")
+    if v is None or v.__class__ is not list:
+        o.outbound_shipments = v
+    else:
+        o.outbound_shipments = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.OutboundShipmentSummary)
+                w = i.get("createdAt")
+                p.created_at = w if w is None else read_datetime(w)
+                p.order_id = i.get("orderId")
+                p.shipment_id = i.get("shipmentId")
+                p.shipment_status = i.get("shipmentStatus")
+                w = i.get("updatedAt")
+                p.updated_at = w if w is None else read_datetime(w)
+                items.append(p)
+    v = d.get("products")
+    o.products = v if v is None or v.__class__ is not list else [_read_distribution_product(i) for i in v]
+    v = d.get("shippedProducts")
+    o.shipped_products = v if v is None or v.__class__ is not list else [_read_distribution_product(i) for i in v]
+    v = d.get("updatedAt")
+    o.updated_at = v if v is None else read_datetime(v)
     return o
 
 
 def _read_replenishment_order_creation_data(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ReplenishmentOrderCreationData)
-    v = g("preferences")
-    o.preferences = None if v is None else _read_replenishment_preferences(v)
-    v = g("products")
-    o.products = None if v is None else [_read_distribution_product(i) for i in v] if v.__class__ is list else v
+    v = d.get("preferences")
+    if v is None or v.__class__ is not dict:
+        o.preferences = v
+    else:
+        o.preferences = p = _new(m.ReplenishmentPreferences)
+        p.confirmation = v.get("confirmation")
+    v = d.get("products")
+    o.products = v if v is None or v.__class__ is not list else [_read_distribution_product(i) for i in v]
     return o
 
 
 def _read_replenishment_order_listing(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ReplenishmentOrderListing)
-    o.next_token = g("nextToken")
-    v = g("orders")
-    o.orders = None if v is None else [_read_replenishment_order(i) for i in v] if v.__class__ is list else v
+    o.next_token = d.get("nextToken")
+    v = d.get("orders")
+    o.orders = v if v is None or v.__class__ is not list else [_read_replenishment_order(i) for i in v]
     return o
 
 
 def _read_replenishment_order_reference(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ReplenishmentOrderReference)
-    o.order_id = g("orderId")
+    o.order_id = d.get("orderId")
     return o
 
 
 def _read_replenishment_preferences(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ReplenishmentPreferences)
-    o.confirmation = g("confirmation")
+    o.confirmation = d.get("confirmation")
     return o
 
 
 def _read_shipment_label_page_types(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShipmentLabelPageTypes)
-    o.label_status = g("labelStatus")
-    o.page_types = g("pageTypes")
+    o.label_status = d.get("labelStatus")
+    o.page_types = d.get("pageTypes")
     return o
 
 
 def _read_shipment_labels(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShipmentLabels)
-    o.label_download_url = g("labelDownloadURL")
-    o.label_status = g("labelStatus")
+    o.label_download_url = d.get("labelDownloadURL")
+    o.label_status = d.get("labelStatus")
     return o
 
 
 def _read_shipment_listing(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ShipmentListing)
-    o.next_token = g("nextToken")
-    v = g("shipments")
-    o.shipments = None if v is None else [_read_inbound_shipment_summary(i) for i in v] if v.__class__ is list else v
+    o.next_token = d.get("nextToken")
+    v = d.get("shipments")
+    if v is None or v.__class__ is not list:
+        o.shipments = v
+    else:
+        o.shipments = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.InboundShipmentSummary)
+                w = i.get("createdAt")
+                p.created_at = w if w is None else read_datetime(w)
+                p.external_reference_id = i.get("externalReferenceId")
+                p.order_id = i.get("orderId")
+                p.shipment_id = i.get("shipmentId")
+                p.shipment_status = i.get("shipmentStatus")
+                w = i.get("updatedAt")
+                p.updated_at = w if w is None else read_datetime(w)
+                items.append(p)
     return o
 
 
 def _read_sku_eligibility(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.SkuEligibility)
-    v = g("ineligibilityReasons")
-    o.ineligibility_reasons = (
-        None if v is None else [_read_sku_ineligibility_reason(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("packageQuantity")
-    o.package_quantity = None if v is None else _read_distribution_package_quantity(v)
-    o.status = g("status")
+    v = d.get("ineligibilityReasons")
+    if v is None or v.__class__ is not list:
+        o.ineligibility_reasons = v
+    else:
+        o.ineligibility_reasons = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.SkuIneligibilityReason)
+                p.code = i.get("code")
+                p.description = i.get("description")
+                items.append(p)
+    v = d.get("packageQuantity")
+    o.package_quantity = v if v is None else _read_distribution_package_quantity(v)
+    o.status = d.get("status")
     return o
 
 
 def _read_sku_ineligibility_reason(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SkuIneligibilityReason)
-    o.code = g("code")
-    o.description = g("description")
+    o.code = d.get("code")
+    o.description = d.get("description")
     return o
 
 
 def _read_sku_quantity(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.SkuQuantity)
-    v = g("expectedQuantity")
-    o.expected_quantity = None if v is None else _read_inventory_quantity(v)
-    v = g("receivedQuantity")
-    o.received_quantity = None if v is None else _read_inventory_quantity(v)
-    o.sku = g("sku")
+    v = d.get("expectedQuantity")
+    if v is None or v.__class__ is not dict:
+        o.expected_quantity = v
+    else:
+        o.expected_quantity = p = _new(m.InventoryQuantity)
+        w = v.get("quantity")
+        p.quantity = read_number(w) if w.__class__ is str else w
+        p.unit_of_measurement = v.get("unitOfMeasurement")
+    v = d.get("receivedQuantity")
+    if v is None or v.__class__ is not dict:
+        o.received_quantity = v
+    else:
+        o.received_quantity = p = _new(m.InventoryQuantity)
+        w = v.get("quantity")
+        p.quantity = read_number(w) if w.__class__ is str else w
+        p.unit_of_measurement = v.get("unitOfMeasurement")
+    o.sku = d.get("sku")
     return o
 
 
 def _read_tracking_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TrackingDetails)
-    v = g("carrierCode")
-    o.carrier_code = None if v is None else _read_carrier_code(v)
-    o.booking_id = g("bookingId")
+    v = d.get("carrierCode")
+    if v is None or v.__class__ is not dict:
+        o.carrier_code = v
+    else:
+        o.carrier_code = p = _new(m.CarrierCode)
+        p.carrier_code_type = v.get("carrierCodeType")
+        p.carrier_code_value = v.get("carrierCodeValue")
+    o.booking_id = d.get("bookingId")
     return o
 
 
 def _read_transportation_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TransportationDetails)
-    v = g("trackingDetails")
-    o.tracking_details = None if v is None else [_read_tracking_details(i) for i in v] if v.__class__ is list else v
+    v = d.get("trackingDetails")
+    o.tracking_details = v if v is None or v.__class__ is not list else [_read_tracking_details(i) for i in v]
     return o
 
 

@@ -16,214 +16,301 @@ _new = object.__new__
 def _read_brand_refinement(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BrandRefinement)
-    o.number_of_results = g("numberOfResults")
-    o.brand_name = g("brandName")
+    o.number_of_results = d.get("numberOfResults")
+    o.brand_name = d.get("brandName")
     return o
 
 
 def _read_classification_refinement(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ClassificationRefinement)
-    o.number_of_results = g("numberOfResults")
-    o.display_name = g("displayName")
-    o.classification_id = g("classificationId")
+    o.number_of_results = d.get("numberOfResults")
+    o.display_name = d.get("displayName")
+    o.classification_id = d.get("classificationId")
     return o
 
 
 def _read_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Item)
-    o.asin = g("asin")
-    o.attributes = g("attributes")
-    v = g("identifiers")
-    o.identifiers = (
-        None if v is None else [_read_item_identifiers_by_marketplace(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("images")
-    o.images = None if v is None else [_read_item_images_by_marketplace(i) for i in v] if v.__class__ is list else v
-    v = g("productTypes")
-    o.product_types = (
-        None if v is None else [_read_item_product_type_by_marketplace(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("salesRanks")
-    o.sales_ranks = (
-        None if v is None else [_read_item_sales_ranks_by_marketplace(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("summaries")
-    o.summaries = None if v is None else [_read_item_summary_by_marketplace(i) for i in v] if v.__class__ is list else v
-    v = g("variations")
-    o.variations = (
-        None if v is None else [_read_item_variations_by_marketplace(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("vendorDetails")
-    o.vendor_details = (
-        None if v is None else [_read_item_vendor_details_by_marketplace(i) for i in v] if v.__class__ is list else v
-    )
+    o.asin = d.get("asin")
+    o.attributes = d.get("attributes")
+    v = d.get("identifiers")
+    o.identifiers = v if v is None or v.__class__ is not list else [_read_item_identifiers_by_marketplace(i) for i in v]
+    v = d.get("images")
+    o.images = v if v is None or v.__class__ is not list else [_read_item_images_by_marketplace(i) for i in v]
+    v = d.get("productTypes")
+    if v is None or v.__class__ is not list:
+        o.product_types = v
+    else:
+        o.product_types = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemProductTypeByMarketplace)
+                p.marketplace_id = i.get("marketplaceId")
+                p.product_type = i.get("productType")
+                items.append(p)
+    v = d.get("salesRanks")
+    o.sales_ranks = v if v is None or v.__class__ is not list else [_read_item_sales_ranks_by_marketplace(i) for i in v]
+    v = d.get("summaries")
+    o.summaries = v if v is None or v.__class__ is not list else [_read_item_summary_by_marketplace(i) for i in v]
+    v = d.get("variations")
+    if v is None or v.__class__ is not list:
+        o.variations = v
+    else:
+        o.variations = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemVariationsByMarketplace)
+                p.marketplace_id = i.get("marketplaceId")
+                p.asins = i.get("asins")
+                p.variation_type = i.get("variationType")
+                items.append(p)
+    v = d.get("vendorDetails")
+    if v is None or v.__class__ is not list:
+        o.vendor_details = v
+    else:
+        o.vendor_details = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemVendorDetailsByMarketplace)
+                p.marketplace_id = i.get("marketplaceId")
+                p.brand_code = i.get("brandCode")
+                p.category_code = i.get("categoryCode")
+                p.manufacturer_code = i.get("manufacturerCode")
+                p.manufacturer_code_parent = i.get("manufacturerCodeParent")
+                p.product_group = i.get("productGroup")
+                p.replenishment_category = i.get("replenishmentCategory")
+                p.subcategory_code = i.get("subcategoryCode")
+                items.append(p)
     return o
 
 
 def _read_item_identifier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemIdentifier)
-    o.identifier_type = g("identifierType")
-    o.identifier = g("identifier")
+    o.identifier_type = d.get("identifierType")
+    o.identifier = d.get("identifier")
     return o
 
 
 def _read_item_identifiers_by_marketplace(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ItemIdentifiersByMarketplace)
-    o.marketplace_id = g("marketplaceId")
-    v = g("identifiers")
-    o.identifiers = None if v is None else [_read_item_identifier(i) for i in v] if v.__class__ is list else v
+    o.marketplace_id = d.get("marketplaceId")
+    v = d.get("identifiers")
+    if v is None or v.__class__ is not list:
+        o.identifiers = v
+    else:
+        o.identifiers = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemIdentifier)
+                p.identifier_type = i.get("identifierType")
+                p.identifier = i.get("identifier")
+                items.append(p)
     return o
 
 
 def _read_item_image(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemImage)
-    o.variant = g("variant")
-    o.link = g("link")
-    o.height = g("height")
-    o.width = g("width")
+    o.variant = d.get("variant")
+    o.link = d.get("link")
+    o.height = d.get("height")
+    o.width = d.get("width")
     return o
 
 
 def _read_item_images_by_marketplace(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ItemImagesByMarketplace)
-    o.marketplace_id = g("marketplaceId")
-    v = g("images")
-    o.images = None if v is None else [_read_item_image(i) for i in v] if v.__class__ is list else v
+    o.marketplace_id = d.get("marketplaceId")
+    v = d.get("images")
+    if v is None or v.__class__ is not list:
+        o.images = v
+    else:
+        o.images = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemImage)
+                p.variant = i.get("variant")
+                p.link = i.get("link")
+                p.height = i.get("height")
+                p.width = i.get("width")
+                items.append(p)
     return o
 
 
 def _read_item_product_type_by_marketplace(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemProductTypeByMarketplace)
-    o.marketplace_id = g("marketplaceId")
-    o.product_type = g("productType")
+    o.marketplace_id = d.get("marketplaceId")
+    o.product_type = d.get("productType")
     return o
 
 
 def _read_item_sales_rank(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemSalesRank)
-    o.title = g("title")
-    o.link = g("link")
-    o.rank = g("rank")
+    o.title = d.get("title")
+    o.link = d.get("link")
+    o.rank = d.get("rank")
     return o
 
 
 def _read_item_sales_ranks_by_marketplace(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ItemSalesRanksByMarketplace)
-    o.marketplace_id = g("marketplaceId")
-    v = g("ranks")
-    o.ranks = None if v is None else [_read_item_sales_rank(i) for i in v] if v.__class__ is list else v
+    o.marketplace_id = d.get("marketplaceId")
+    v = d.get("ranks")
+    if v is None or v.__class__ is not list:
+        o.ranks = v
+    else:
+        o.ranks = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemSalesRank)
+                p.title = i.get("title")
+                p.link = i.get("link")
+                p.rank = i.get("rank")
+                items.append(p)
     return o
 
 
 def _read_item_search_results(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemSearchResults)
-    o.number_of_results = g("numberOfResults")
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
-    v = g("refinements")
-    o.refinements = None if v is None else _read_refinements(v)
-    v = g("items")
-    o.items = None if v is None else [_read_item(i) for i in v] if v.__class__ is list else v
+    o.number_of_results = d.get("numberOfResults")
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
+        p.previous_token = v.get("previousToken")
+    v = d.get("refinements")
+    o.refinements = v if v is None else _read_refinements(v)
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_item(i) for i in v]
     return o
 
 
 def _read_item_summary_by_marketplace(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemSummaryByMarketplace)
-    o.marketplace_id = g("marketplaceId")
-    o.brand_name = g("brandName")
-    o.browse_node = g("browseNode")
-    o.color_name = g("colorName")
-    o.item_name = g("itemName")
-    o.manufacturer = g("manufacturer")
-    o.model_number = g("modelNumber")
-    o.size_name = g("sizeName")
-    o.style_name = g("styleName")
+    o.marketplace_id = d.get("marketplaceId")
+    o.brand_name = d.get("brandName")
+    o.browse_node = d.get("browseNode")
+    o.color_name = d.get("colorName")
+    o.item_name = d.get("itemName")
+    o.manufacturer = d.get("manufacturer")
+    o.model_number = d.get("modelNumber")
+    o.size_name = d.get("sizeName")
+    o.style_name = d.get("styleName")
     return o
 
 
 def _read_item_variations_by_marketplace(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemVariationsByMarketplace)
-    o.marketplace_id = g("marketplaceId")
-    o.asins = g("asins")
-    o.variation_type = g("variationType")
+    o.marketplace_id = d.get("marketplaceId")
+    o.asins = d.get("asins")
+    o.variation_type = d.get("variationType")
     return o
 
 
 def _read_item_vendor_details_by_marketplace(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemVendorDetailsByMarketplace)
-    o.marketplace_id = g("marketplaceId")
-    o.brand_code = g("brandCode")
-    o.category_code = g("categoryCode")
-    o.manufacturer_code = g("manufacturerCode")
-    o.manufacturer_code_parent = g("manufacturerCodeParent")
-    o.product_group = g("productGroup")
-    o.replenishment_category = g("replenishmentCategory")
-    o.subcategory_code = g("subcategoryCode")
+    o.marketplace_id = d.get("marketplaceId")
+    o.brand_code = d.get("brandCode")
+    o.category_code = d.get("categoryCode")
+    o.manufacturer_code = d.get("manufacturerCode")
+    o.manufacturer_code_parent = d.get("manufacturerCodeParent")
+    o.product_group = d.get("productGroup")
+    o.replenishment_category = d.get("replenishmentCategory")
+    o.subcategory_code = d.get("subcategoryCode")
     return o
 
 
 def _read_pagination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Pagination)
-    o.next_token = g("nextToken")
-    o.previous_token = g("previousToken")
+    o.next_token = d.get("nextToken")
+    o.previous_token = d.get("previousToken")
     return o
 
 
 def _read_refinements(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Refinements)
-    v = g("brands")
-    o.brands = None if v is None else [_read_brand_refinement(i) for i in v] if v.__class__ is list else v
-    v = g("classifications")
-    o.classifications = (
-        None if v is None else [_read_classification_refinement(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("brands")
+    if v is None or v.__class__ is not list:
+        o.brands = v
+    else:
+        o.brands = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.BrandRefinement)
+                p.number_of_results = i.get("numberOfResults")
+                p.brand_name = i.get("brandName")
+                items.append(p)
+    v = d.get("classifications")
+    if v is None or v.__class__ is not list:
+        o.classifications = v
+    else:
+        o.classifications = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ClassificationRefinement)
+                p.number_of_results = i.get("numberOfResults")
+                p.display_name = i.get("displayName")
+                p.classification_id = i.get("classificationId")
+                items.append(p)
     return o
 
 

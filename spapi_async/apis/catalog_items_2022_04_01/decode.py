@@ -16,93 +16,114 @@ _new = object.__new__
 def _read_brand_refinement(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BrandRefinement)
-    o.number_of_results = g("numberOfResults")
-    o.brand_name = g("brandName")
+    o.number_of_results = d.get("numberOfResults")
+    o.brand_name = d.get("brandName")
     return o
 
 
 def _read_classification_refinement(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ClassificationRefinement)
-    o.number_of_results = g("numberOfResults")
-    o.display_name = g("displayName")
-    o.classification_id = g("classificationId")
+    o.number_of_results = d.get("numberOfResults")
+    o.display_name = d.get("displayName")
+    o.classification_id = d.get("classificationId")
     return o
 
 
 def _read_dimension(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Dimension)
-    o.unit = g("unit")
-    v = g("value")
-    o.value = None if v is None else v if v.__class__ is float else read_number(v)
+    o.unit = d.get("unit")
+    v = d.get("value")
+    o.value = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_dimensions(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Dimensions)
-    v = g("height")
-    o.height = None if v is None else _read_dimension(v)
-    v = g("length")
-    o.length = None if v is None else _read_dimension(v)
-    v = g("weight")
-    o.weight = None if v is None else _read_dimension(v)
-    v = g("width")
-    o.width = None if v is None else _read_dimension(v)
+    v = d.get("height")
+    if v is None or v.__class__ is not dict:
+        o.height = v
+    else:
+        o.height = p = _new(m.Dimension)
+        p.unit = v.get("unit")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+    v = d.get("length")
+    if v is None or v.__class__ is not dict:
+        o.length = v
+    else:
+        o.length = p = _new(m.Dimension)
+        p.unit = v.get("unit")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+    v = d.get("weight")
+    if v is None or v.__class__ is not dict:
+        o.weight = v
+    else:
+        o.weight = p = _new(m.Dimension)
+        p.unit = v.get("unit")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+    v = d.get("width")
+    if v is None or v.__class__ is not dict:
+        o.width = v
+    else:
+        o.width = p = _new(m.Dimension)
+        p.unit = v.get("unit")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Item)
-    o.asin = g("asin")
-    o.attributes = g("attributes")
-    v = g("classifications")
+    o.asin = d.get("asin")
+    o.attributes = d.get("attributes")
+    v = d.get("classifications")
     o.classifications = (
-        None
-        if v is None
-        else [_read_item_browse_classifications_by_marketplace(i) for i in v]
-        if v.__class__ is list
-        else v
+        v if v is None or v.__class__ is not list else [_read_item_browse_classifications_by_marketplace(i) for i in v]
     )
-    v = g("dimensions")
-    o.dimensions = (
-        None if v is None else [_read_item_dimensions_by_marketplace(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("identifiers")
-    o.identifiers = (
-        None if v is None else [_read_item_identifiers_by_marketplace(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("images")
-    o.images = None if v is None else [_read_item_images_by_marketplace(i) for i in v] if v.__class__ is list else v
-    v = g("productTypes")
-    o.product_types = (
-        None if v is None else [_read_item_product_type_by_marketplace(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("relationships")
+    v = d.get("dimensions")
+    o.dimensions = v if v is None or v.__class__ is not list else [_read_item_dimensions_by_marketplace(i) for i in v]
+    v = d.get("identifiers")
+    o.identifiers = v if v is None or v.__class__ is not list else [_read_item_identifiers_by_marketplace(i) for i in v]
+    v = d.get("images")
+    o.images = v if v is None or v.__class__ is not list else [_read_item_images_by_marketplace(i) for i in v]
+    v = d.get("productTypes")
+    if v is None or v.__class__ is not list:
+        o.product_types = v
+    else:
+        o.product_types = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemProductTypeByMarketplace)
+                p.marketplace_id = i.get("marketplaceId")
+                p.product_type = i.get("productType")
+                items.append(p)
+    v = d.get("relationships")
     o.relationships = (
-        None if v is None else [_read_item_relationships_by_marketplace(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_item_relationships_by_marketplace(i) for i in v]
     )
-    v = g("salesRanks")
-    o.sales_ranks = (
-        None if v is None else [_read_item_sales_ranks_by_marketplace(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("summaries")
-    o.summaries = None if v is None else [_read_item_summary_by_marketplace(i) for i in v] if v.__class__ is list else v
-    v = g("vendorDetails")
+    v = d.get("salesRanks")
+    o.sales_ranks = v if v is None or v.__class__ is not list else [_read_item_sales_ranks_by_marketplace(i) for i in v]
+    v = d.get("summaries")
+    o.summaries = v if v is None or v.__class__ is not list else [_read_item_summary_by_marketplace(i) for i in v]
+    v = d.get("vendorDetails")
     o.vendor_details = (
-        None if v is None else [_read_item_vendor_details_by_marketplace(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_item_vendor_details_by_marketplace(i) for i in v]
     )
     return o
 
@@ -110,286 +131,366 @@ def _read_item(d: Any) -> Any:
 def _read_item_browse_classification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemBrowseClassification)
-    o.display_name = g("displayName")
-    o.classification_id = g("classificationId")
-    v = g("parent")
-    o.parent = None if v is None else _read_item_browse_classification(v)
+    o.display_name = d.get("displayName")
+    o.classification_id = d.get("classificationId")
+    v = d.get("parent")
+    o.parent = v if v is None else _read_item_browse_classification(v)
     return o
 
 
 def _read_item_browse_classifications_by_marketplace(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemBrowseClassificationsByMarketplace)
-    o.marketplace_id = g("marketplaceId")
-    v = g("classifications")
-    o.classifications = (
-        None if v is None else [_read_item_browse_classification(i) for i in v] if v.__class__ is list else v
-    )
+    o.marketplace_id = d.get("marketplaceId")
+    v = d.get("classifications")
+    o.classifications = v if v is None or v.__class__ is not list else [_read_item_browse_classification(i) for i in v]
     return o
 
 
 def _read_item_classification_sales_rank(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemClassificationSalesRank)
-    o.classification_id = g("classificationId")
-    o.title = g("title")
-    o.link = g("link")
-    o.rank = g("rank")
+    o.classification_id = d.get("classificationId")
+    o.title = d.get("title")
+    o.link = d.get("link")
+    o.rank = d.get("rank")
     return o
 
 
 def _read_item_contributor(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemContributor)
-    v = g("role")
-    o.role = None if v is None else _read_item_contributor_role(v)
-    o.value = g("value")
+    v = d.get("role")
+    if v is None or v.__class__ is not dict:
+        o.role = v
+    else:
+        o.role = p = _new(m.ItemContributorRole)
+        p.display_name = v.get("displayName")
+        p.value = v.get("value")
+    o.value = d.get("value")
     return o
 
 
 def _read_item_contributor_role(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemContributorRole)
-    o.display_name = g("displayName")
-    o.value = g("value")
+    o.display_name = d.get("displayName")
+    o.value = d.get("value")
     return o
 
 
 def _read_item_dimensions_by_marketplace(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemDimensionsByMarketplace)
-    o.marketplace_id = g("marketplaceId")
-    v = g("item")
-    o.item = None if v is None else _read_dimensions(v)
-    v = g("package")
-    o.package = None if v is None else _read_dimensions(v)
+    o.marketplace_id = d.get("marketplaceId")
+    v = d.get("item")
+    o.item = v if v is None else _read_dimensions(v)
+    v = d.get("package")
+    o.package = v if v is None else _read_dimensions(v)
     return o
 
 
 def _read_item_display_group_sales_rank(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemDisplayGroupSalesRank)
-    o.website_display_group = g("websiteDisplayGroup")
-    o.title = g("title")
-    o.link = g("link")
-    o.rank = g("rank")
+    o.website_display_group = d.get("websiteDisplayGroup")
+    o.title = d.get("title")
+    o.link = d.get("link")
+    o.rank = d.get("rank")
     return o
 
 
 def _read_item_identifier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemIdentifier)
-    o.identifier_type = g("identifierType")
-    o.identifier = g("identifier")
+    o.identifier_type = d.get("identifierType")
+    o.identifier = d.get("identifier")
     return o
 
 
 def _read_item_identifiers_by_marketplace(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ItemIdentifiersByMarketplace)
-    o.marketplace_id = g("marketplaceId")
-    v = g("identifiers")
-    o.identifiers = None if v is None else [_read_item_identifier(i) for i in v] if v.__class__ is list else v
+    o.marketplace_id = d.get("marketplaceId")
+    v = d.get("identifiers")
+    if v is None or v.__class__ is not list:
+        o.identifiers = v
+    else:
+        o.identifiers = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemIdentifier)
+                p.identifier_type = i.get("identifierType")
+                p.identifier = i.get("identifier")
+                items.append(p)
     return o
 
 
 def _read_item_image(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemImage)
-    o.variant = g("variant")
-    o.link = g("link")
-    o.height = g("height")
-    o.width = g("width")
+    o.variant = d.get("variant")
+    o.link = d.get("link")
+    o.height = d.get("height")
+    o.width = d.get("width")
     return o
 
 
 def _read_item_images_by_marketplace(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ItemImagesByMarketplace)
-    o.marketplace_id = g("marketplaceId")
-    v = g("images")
-    o.images = None if v is None else [_read_item_image(i) for i in v] if v.__class__ is list else v
+    o.marketplace_id = d.get("marketplaceId")
+    v = d.get("images")
+    if v is None or v.__class__ is not list:
+        o.images = v
+    else:
+        o.images = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemImage)
+                p.variant = i.get("variant")
+                p.link = i.get("link")
+                p.height = i.get("height")
+                p.width = i.get("width")
+                items.append(p)
     return o
 
 
 def _read_item_product_type_by_marketplace(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemProductTypeByMarketplace)
-    o.marketplace_id = g("marketplaceId")
-    o.product_type = g("productType")
+    o.marketplace_id = d.get("marketplaceId")
+    o.product_type = d.get("productType")
     return o
 
 
 def _read_item_relationship(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemRelationship)
-    o.child_asins = g("childAsins")
-    o.parent_asins = g("parentAsins")
-    v = g("variationTheme")
-    o.variation_theme = None if v is None else _read_item_variation_theme(v)
-    o.type = g("type")
+    o.child_asins = d.get("childAsins")
+    o.parent_asins = d.get("parentAsins")
+    v = d.get("variationTheme")
+    if v is None or v.__class__ is not dict:
+        o.variation_theme = v
+    else:
+        o.variation_theme = p = _new(m.ItemVariationTheme)
+        p.attributes = v.get("attributes")
+        p.theme = v.get("theme")
+    o.type = d.get("type")
     return o
 
 
 def _read_item_relationships_by_marketplace(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemRelationshipsByMarketplace)
-    o.marketplace_id = g("marketplaceId")
-    v = g("relationships")
-    o.relationships = None if v is None else [_read_item_relationship(i) for i in v] if v.__class__ is list else v
+    o.marketplace_id = d.get("marketplaceId")
+    v = d.get("relationships")
+    o.relationships = v if v is None or v.__class__ is not list else [_read_item_relationship(i) for i in v]
     return o
 
 
 def _read_item_sales_ranks_by_marketplace(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ItemSalesRanksByMarketplace)
-    o.marketplace_id = g("marketplaceId")
-    v = g("classificationRanks")
-    o.classification_ranks = (
-        None if v is None else [_read_item_classification_sales_rank(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("displayGroupRanks")
-    o.display_group_ranks = (
-        None if v is None else [_read_item_display_group_sales_rank(i) for i in v] if v.__class__ is list else v
-    )
+    o.marketplace_id = d.get("marketplaceId")
+    v = d.get("classificationRanks")
+    if v is None or v.__class__ is not list:
+        o.classification_ranks = v
+    else:
+        o.classification_ranks = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemClassificationSalesRank)
+                p.classification_id = i.get("classificationId")
+                p.title = i.get("title")
+                p.link = i.get("link")
+                p.rank = i.get("rank")
+                items.append(p)
+    v = d.get("displayGroupRanks")
+    if v is None or v.__class__ is not list:
+        o.display_group_ranks = v
+    else:
+        o.display_group_ranks = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemDisplayGroupSalesRank)
+                p.website_display_group = i.get("websiteDisplayGroup")
+                p.title = i.get("title")
+                p.link = i.get("link")
+                p.rank = i.get("rank")
+                items.append(p)
     return o
 
 
 def _read_item_search_results(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemSearchResults)
-    o.number_of_results = g("numberOfResults")
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
-    v = g("refinements")
-    o.refinements = None if v is None else _read_refinements(v)
-    v = g("items")
-    o.items = None if v is None else [_read_item(i) for i in v] if v.__class__ is list else v
+    o.number_of_results = d.get("numberOfResults")
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
+        p.previous_token = v.get("previousToken")
+    v = d.get("refinements")
+    o.refinements = v if v is None else _read_refinements(v)
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_item(i) for i in v]
     return o
 
 
 def _read_item_summary_by_marketplace(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemSummaryByMarketplace)
-    o.marketplace_id = g("marketplaceId")
-    o.adult_product = g("adultProduct")
-    o.autographed = g("autographed")
-    o.brand = g("brand")
-    v = g("browseClassification")
-    o.browse_classification = None if v is None else _read_item_browse_classification(v)
-    o.color = g("color")
-    v = g("contributors")
-    o.contributors = None if v is None else [_read_item_contributor(i) for i in v] if v.__class__ is list else v
-    o.item_classification = g("itemClassification")
-    o.item_name = g("itemName")
-    o.manufacturer = g("manufacturer")
-    o.memorabilia = g("memorabilia")
-    o.model_number = g("modelNumber")
-    o.package_quantity = g("packageQuantity")
-    o.part_number = g("partNumber")
-    v = g("releaseDate")
-    o.release_date = None if v is None else read_date(v)
-    o.size = g("size")
-    o.style = g("style")
-    o.trade_in_eligible = g("tradeInEligible")
-    o.website_display_group = g("websiteDisplayGroup")
-    o.website_display_group_name = g("websiteDisplayGroupName")
+    o.marketplace_id = d.get("marketplaceId")
+    o.adult_product = d.get("adultProduct")
+    o.autographed = d.get("autographed")
+    o.brand = d.get("brand")
+    v = d.get("browseClassification")
+    o.browse_classification = v if v is None else _read_item_browse_classification(v)
+    o.color = d.get("color")
+    v = d.get("contributors")
+    o.contributors = v if v is None or v.__class__ is not list else [_read_item_contributor(i) for i in v]
+    o.item_classification = d.get("itemClassification")
+    o.item_name = d.get("itemName")
+    o.manufacturer = d.get("manufacturer")
+    o.memorabilia = d.get("memorabilia")
+    o.model_number = d.get("modelNumber")
+    o.package_quantity = d.get("packageQuantity")
+    o.part_number = d.get("partNumber")
+    v = d.get("releaseDate")
+    o.release_date = v if v is None else read_date(v)
+    o.size = d.get("size")
+    o.style = d.get("style")
+    o.trade_in_eligible = d.get("tradeInEligible")
+    o.website_display_group = d.get("websiteDisplayGroup")
+    o.website_display_group_name = d.get("websiteDisplayGroupName")
     return o
 
 
 def _read_item_variation_theme(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemVariationTheme)
-    o.attributes = g("attributes")
-    o.theme = g("theme")
+    o.attributes = d.get("attributes")
+    o.theme = d.get("theme")
     return o
 
 
 def _read_item_vendor_details_by_marketplace(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemVendorDetailsByMarketplace)
-    o.marketplace_id = g("marketplaceId")
-    o.brand_code = g("brandCode")
-    o.manufacturer_code = g("manufacturerCode")
-    o.manufacturer_code_parent = g("manufacturerCodeParent")
-    v = g("productCategory")
-    o.product_category = None if v is None else _read_item_vendor_details_category(v)
-    o.product_group = g("productGroup")
-    v = g("productSubcategory")
-    o.product_subcategory = None if v is None else _read_item_vendor_details_category(v)
-    o.replenishment_category = g("replenishmentCategory")
+    o.marketplace_id = d.get("marketplaceId")
+    o.brand_code = d.get("brandCode")
+    o.manufacturer_code = d.get("manufacturerCode")
+    o.manufacturer_code_parent = d.get("manufacturerCodeParent")
+    v = d.get("productCategory")
+    if v is None or v.__class__ is not dict:
+        o.product_category = v
+    else:
+        o.product_category = p = _new(m.ItemVendorDetailsCategory)
+        p.display_name = v.get("displayName")
+        p.value = v.get("value")
+    o.product_group = d.get("productGroup")
+    v = d.get("productSubcategory")
+    if v is None or v.__class__ is not dict:
+        o.product_subcategory = v
+    else:
+        o.product_subcategory = p = _new(m.ItemVendorDetailsCategory)
+        p.display_name = v.get("displayName")
+        p.value = v.get("value")
+    o.replenishment_category = d.get("replenishmentCategory")
     return o
 
 
 def _read_item_vendor_details_category(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemVendorDetailsCategory)
-    o.display_name = g("displayName")
-    o.value = g("value")
+    o.display_name = d.get("displayName")
+    o.value = d.get("value")
     return o
 
 
 def _read_pagination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Pagination)
-    o.next_token = g("nextToken")
-    o.previous_token = g("previousToken")
+    o.next_token = d.get("nextToken")
+    o.previous_token = d.get("previousToken")
     return o
 
 
 def _read_refinements(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Refinements)
-    v = g("brands")
-    o.brands = None if v is None else [_read_brand_refinement(i) for i in v] if v.__class__ is list else v
-    v = g("classifications")
-    o.classifications = (
-        None if v is None else [_read_classification_refinement(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("brands")
+    if v is None or v.__class__ is not list:
+        o.brands = v
+    else:
+        o.brands = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.BrandRefinement)
+                p.number_of_results = i.get("numberOfResults")
+                p.brand_name = i.get("brandName")
+                items.append(p)
+    v = d.get("classifications")
+    if v is None or v.__class__ is not list:
+        o.classifications = v
+    else:
+        o.classifications = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ClassificationRefinement)
+                p.number_of_results = i.get("numberOfResults")
+                p.display_name = i.get("displayName")
+                p.classification_id = i.get("classificationId")
+                items.append(p)
     return o
 
 

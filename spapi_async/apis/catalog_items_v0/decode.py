@@ -16,361 +16,591 @@ _new = object.__new__
 def _read_asin_identifier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ASINIdentifier)
-    o.marketplace_id = g("MarketplaceId")
-    o.asin = g("ASIN")
+    o.marketplace_id = d.get("MarketplaceId")
+    o.asin = d.get("ASIN")
     return o
 
 
 def _read_attribute_set_list_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.AttributeSetListType)
-    o.actor = g("Actor")
-    o.artist = g("Artist")
-    o.aspect_ratio = g("AspectRatio")
-    o.audience_rating = g("AudienceRating")
-    o.author = g("Author")
-    o.back_finding = g("BackFinding")
-    o.band_material_type = g("BandMaterialType")
-    o.binding = g("Binding")
-    o.bluray_region = g("BlurayRegion")
-    o.brand = g("Brand")
-    o.cero_age_rating = g("CeroAgeRating")
-    o.chain_type = g("ChainType")
-    o.clasp_type = g("ClaspType")
-    o.color = g("Color")
-    o.cpu_manufacturer = g("CpuManufacturer")
-    v = g("CpuSpeed")
-    o.cpu_speed = None if v is None else _read_decimal_with_units(v)
-    o.cpu_type = g("CpuType")
-    v = g("Creator")
-    o.creator = None if v is None else [_read_creator_type(i) for i in v] if v.__class__ is list else v
-    o.department = g("Department")
-    o.director = g("Director")
-    v = g("DisplaySize")
-    o.display_size = None if v is None else _read_decimal_with_units(v)
-    o.edition = g("Edition")
-    o.episode_sequence = g("EpisodeSequence")
-    o.esrb_age_rating = g("EsrbAgeRating")
-    o.feature = g("Feature")
-    o.flavor = g("Flavor")
-    o.format = g("Format")
-    o.gem_type = g("GemType")
-    o.genre = g("Genre")
-    o.golf_club_flex = g("GolfClubFlex")
-    v = g("GolfClubLoft")
-    o.golf_club_loft = None if v is None else _read_decimal_with_units(v)
-    o.hand_orientation = g("HandOrientation")
-    o.hard_disk_interface = g("HardDiskInterface")
-    v = g("HardDiskSize")
-    o.hard_disk_size = None if v is None else _read_decimal_with_units(v)
-    o.hardware_platform = g("HardwarePlatform")
-    o.hazardous_material_type = g("HazardousMaterialType")
-    v = g("ItemDimensions")
-    o.item_dimensions = None if v is None else _read_dimension_type(v)
-    o.is_adult_product = g("IsAdultProduct")
-    o.is_autographed = g("IsAutographed")
-    o.is_eligible_for_trade_in = g("IsEligibleForTradeIn")
-    o.is_memorabilia = g("IsMemorabilia")
-    o.issues_per_year = g("IssuesPerYear")
-    o.item_part_number = g("ItemPartNumber")
-    o.label = g("Label")
-    v = g("Languages")
-    o.languages = None if v is None else [_read_language_type(i) for i in v] if v.__class__ is list else v
-    o.legal_disclaimer = g("LegalDisclaimer")
-    v = g("ListPrice")
-    o.list_price = None if v is None else _read_price(v)
-    o.manufacturer = g("Manufacturer")
-    v = g("ManufacturerMaximumAge")
-    o.manufacturer_maximum_age = None if v is None else _read_decimal_with_units(v)
-    v = g("ManufacturerMinimumAge")
-    o.manufacturer_minimum_age = None if v is None else _read_decimal_with_units(v)
-    o.manufacturer_parts_warranty_description = g("ManufacturerPartsWarrantyDescription")
-    o.material_type = g("MaterialType")
-    v = g("MaximumResolution")
-    o.maximum_resolution = None if v is None else _read_decimal_with_units(v)
-    o.media_type = g("MediaType")
-    o.metal_stamp = g("MetalStamp")
-    o.metal_type = g("MetalType")
-    o.model = g("Model")
-    o.number_of_discs = g("NumberOfDiscs")
-    o.number_of_issues = g("NumberOfIssues")
-    o.number_of_items = g("NumberOfItems")
-    o.number_of_pages = g("NumberOfPages")
-    o.number_of_tracks = g("NumberOfTracks")
-    o.operating_system = g("OperatingSystem")
-    v = g("OpticalZoom")
-    o.optical_zoom = None if v is None else _read_decimal_with_units(v)
-    v = g("PackageDimensions")
-    o.package_dimensions = None if v is None else _read_dimension_type(v)
-    o.package_quantity = g("PackageQuantity")
-    o.part_number = g("PartNumber")
-    o.pegi_rating = g("PegiRating")
-    o.platform = g("Platform")
-    o.processor_count = g("ProcessorCount")
-    o.product_group = g("ProductGroup")
-    o.product_type_name = g("ProductTypeName")
-    o.product_type_subcategory = g("ProductTypeSubcategory")
-    o.publication_date = g("PublicationDate")
-    o.publisher = g("Publisher")
-    o.region_code = g("RegionCode")
-    o.release_date = g("ReleaseDate")
-    o.ring_size = g("RingSize")
-    v = g("RunningTime")
-    o.running_time = None if v is None else _read_decimal_with_units(v)
-    o.shaft_material = g("ShaftMaterial")
-    o.scent = g("Scent")
-    o.season_sequence = g("SeasonSequence")
-    o.seikodo_product_code = g("SeikodoProductCode")
-    o.size = g("Size")
-    o.size_per_pearl = g("SizePerPearl")
-    v = g("SmallImage")
-    o.small_image = None if v is None else _read_image(v)
-    o.studio = g("Studio")
-    v = g("SubscriptionLength")
-    o.subscription_length = None if v is None else _read_decimal_with_units(v)
-    v = g("SystemMemorySize")
-    o.system_memory_size = None if v is None else _read_decimal_with_units(v)
-    o.system_memory_type = g("SystemMemoryType")
-    o.theatrical_release_date = g("TheatricalReleaseDate")
-    o.title = g("Title")
-    v = g("TotalDiamondWeight")
-    o.total_diamond_weight = None if v is None else _read_decimal_with_units(v)
-    v = g("TotalGemWeight")
-    o.total_gem_weight = None if v is None else _read_decimal_with_units(v)
-    o.warranty = g("Warranty")
-    v = g("WeeeTaxValue")
-    o.weee_tax_value = None if v is None else _read_price(v)
+    o.actor = d.get("Actor")
+    o.artist = d.get("Artist")
+    o.aspect_ratio = d.get("AspectRatio")
+    o.audience_rating = d.get("AudienceRating")
+    o.author = d.get("Author")
+    o.back_finding = d.get("BackFinding")
+    o.band_material_type = d.get("BandMaterialType")
+    o.binding = d.get("Binding")
+    o.bluray_region = d.get("BlurayRegion")
+    o.brand = d.get("Brand")
+    o.cero_age_rating = d.get("CeroAgeRating")
+    o.chain_type = d.get("ChainType")
+    o.clasp_type = d.get("ClaspType")
+    o.color = d.get("Color")
+    o.cpu_manufacturer = d.get("CpuManufacturer")
+    v = d.get("CpuSpeed")
+    if v is None or v.__class__ is not dict:
+        o.cpu_speed = v
+    else:
+        o.cpu_speed = p = _new(m.DecimalWithUnits)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.units = v.get("Units")
+    o.cpu_type = d.get("CpuType")
+    v = d.get("Creator")
+    if v is None or v.__class__ is not list:
+        o.creator = v
+    else:
+        o.creator = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.CreatorType)
+                p.value = i.get("value")
+                p.role = i.get("Role")
+                items.append(p)
+    o.department = d.get("Department")
+    o.director = d.get("Director")
+    v = d.get("DisplaySize")
+    if v is None or v.__class__ is not dict:
+        o.display_size = v
+    else:
+        o.display_size = p = _new(m.DecimalWithUnits)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.units = v.get("Units")
+    o.edition = d.get("Edition")
+    o.episode_sequence = d.get("EpisodeSequence")
+    o.esrb_age_rating = d.get("EsrbAgeRating")
+    o.feature = d.get("Feature")
+    o.flavor = d.get("Flavor")
+    o.format = d.get("Format")
+    o.gem_type = d.get("GemType")
+    o.genre = d.get("Genre")
+    o.golf_club_flex = d.get("GolfClubFlex")
+    v = d.get("GolfClubLoft")
+    if v is None or v.__class__ is not dict:
+        o.golf_club_loft = v
+    else:
+        o.golf_club_loft = p = _new(m.DecimalWithUnits)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.units = v.get("Units")
+    o.hand_orientation = d.get("HandOrientation")
+    o.hard_disk_interface = d.get("HardDiskInterface")
+    v = d.get("HardDiskSize")
+    if v is None or v.__class__ is not dict:
+        o.hard_disk_size = v
+    else:
+        o.hard_disk_size = p = _new(m.DecimalWithUnits)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.units = v.get("Units")
+    o.hardware_platform = d.get("HardwarePlatform")
+    o.hazardous_material_type = d.get("HazardousMaterialType")
+    v = d.get("ItemDimensions")
+    o.item_dimensions = v if v is None else _read_dimension_type(v)
+    o.is_adult_product = d.get("IsAdultProduct")
+    o.is_autographed = d.get("IsAutographed")
+    o.is_eligible_for_trade_in = d.get("IsEligibleForTradeIn")
+    o.is_memorabilia = d.get("IsMemorabilia")
+    o.issues_per_year = d.get("IssuesPerYear")
+    o.item_part_number = d.get("ItemPartNumber")
+    o.label = d.get("Label")
+    v = d.get("Languages")
+    if v is None or v.__class__ is not list:
+        o.languages = v
+    else:
+        o.languages = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.LanguageType)
+                p.name = i.get("Name")
+                p.type = i.get("Type")
+                p.audio_format = i.get("AudioFormat")
+                items.append(p)
+    o.legal_disclaimer = d.get("LegalDisclaimer")
+    v = d.get("ListPrice")
+    if v is None or v.__class__ is not dict:
+        o.list_price = v
+    else:
+        o.list_price = p = _new(m.Price)
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+        p.currency_code = v.get("CurrencyCode")
+    o.manufacturer = d.get("Manufacturer")
+    v = d.get("ManufacturerMaximumAge")
+    if v is None or v.__class__ is not dict:
+        o.manufacturer_maximum_age = v
+    else:
+        o.manufacturer_maximum_age = p = _new(m.DecimalWithUnits)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.units = v.get("Units")
+    v = d.get("ManufacturerMinimumAge")
+    if v is None or v.__class__ is not dict:
+        o.manufacturer_minimum_age = v
+    else:
+        o.manufacturer_minimum_age = p = _new(m.DecimalWithUnits)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.units = v.get("Units")
+    o.manufacturer_parts_warranty_description = d.get("ManufacturerPartsWarrantyDescription")
+    o.material_type = d.get("MaterialType")
+    v = d.get("MaximumResolution")
+    if v is None or v.__class__ is not dict:
+        o.maximum_resolution = v
+    else:
+        o.maximum_resolution = p = _new(m.DecimalWithUnits)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.units = v.get("Units")
+    o.media_type = d.get("MediaType")
+    o.metal_stamp = d.get("MetalStamp")
+    o.metal_type = d.get("MetalType")
+    o.model = d.get("Model")
+    o.number_of_discs = d.get("NumberOfDiscs")
+    o.number_of_issues = d.get("NumberOfIssues")
+    o.number_of_items = d.get("NumberOfItems")
+    o.number_of_pages = d.get("NumberOfPages")
+    o.number_of_tracks = d.get("NumberOfTracks")
+    o.operating_system = d.get("OperatingSystem")
+    v = d.get("OpticalZoom")
+    if v is None or v.__class__ is not dict:
+        o.optical_zoom = v
+    else:
+        o.optical_zoom = p = _new(m.DecimalWithUnits)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.units = v.get("Units")
+    v = d.get("PackageDimensions")
+    o.package_dimensions = v if v is None else _read_dimension_type(v)
+    o.package_quantity = d.get("PackageQuantity")
+    o.part_number = d.get("PartNumber")
+    o.pegi_rating = d.get("PegiRating")
+    o.platform = d.get("Platform")
+    o.processor_count = d.get("ProcessorCount")
+    o.product_group = d.get("ProductGroup")
+    o.product_type_name = d.get("ProductTypeName")
+    o.product_type_subcategory = d.get("ProductTypeSubcategory")
+    o.publication_date = d.get("PublicationDate")
+    o.publisher = d.get("Publisher")
+    o.region_code = d.get("RegionCode")
+    o.release_date = d.get("ReleaseDate")
+    o.ring_size = d.get("RingSize")
+    v = d.get("RunningTime")
+    if v is None or v.__class__ is not dict:
+        o.running_time = v
+    else:
+        o.running_time = p = _new(m.DecimalWithUnits)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.units = v.get("Units")
+    o.shaft_material = d.get("ShaftMaterial")
+    o.scent = d.get("Scent")
+    o.season_sequence = d.get("SeasonSequence")
+    o.seikodo_product_code = d.get("SeikodoProductCode")
+    o.size = d.get("Size")
+    o.size_per_pearl = d.get("SizePerPearl")
+    v = d.get("SmallImage")
+    o.small_image = v if v is None else _read_image(v)
+    o.studio = d.get("Studio")
+    v = d.get("SubscriptionLength")
+    if v is None or v.__class__ is not dict:
+        o.subscription_length = v
+    else:
+        o.subscription_length = p = _new(m.DecimalWithUnits)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.units = v.get("Units")
+    v = d.get("SystemMemorySize")
+    if v is None or v.__class__ is not dict:
+        o.system_memory_size = v
+    else:
+        o.system_memory_size = p = _new(m.DecimalWithUnits)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.units = v.get("Units")
+    o.system_memory_type = d.get("SystemMemoryType")
+    o.theatrical_release_date = d.get("TheatricalReleaseDate")
+    o.title = d.get("Title")
+    v = d.get("TotalDiamondWeight")
+    if v is None or v.__class__ is not dict:
+        o.total_diamond_weight = v
+    else:
+        o.total_diamond_weight = p = _new(m.DecimalWithUnits)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.units = v.get("Units")
+    v = d.get("TotalGemWeight")
+    if v is None or v.__class__ is not dict:
+        o.total_gem_weight = v
+    else:
+        o.total_gem_weight = p = _new(m.DecimalWithUnits)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.units = v.get("Units")
+    o.warranty = d.get("Warranty")
+    v = d.get("WeeeTaxValue")
+    if v is None or v.__class__ is not dict:
+        o.weee_tax_value = v
+    else:
+        o.weee_tax_value = p = _new(m.Price)
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+        p.currency_code = v.get("CurrencyCode")
     return o
 
 
 def _read_categories(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Categories)
-    o.product_category_id = g("ProductCategoryId")
-    o.product_category_name = g("ProductCategoryName")
-    o.parent = g("parent")
+    o.product_category_id = d.get("ProductCategoryId")
+    o.product_category_name = d.get("ProductCategoryName")
+    o.parent = d.get("parent")
     return o
 
 
 def _read_creator_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreatorType)
-    o.value = g("value")
-    o.role = g("Role")
+    o.value = d.get("value")
+    o.role = d.get("Role")
     return o
 
 
 def _read_decimal_with_units(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DecimalWithUnits)
-    v = g("value")
-    o.value = None if v is None else v if v.__class__ is float else read_number(v)
-    o.units = g("Units")
+    v = d.get("value")
+    o.value = read_number(v) if v.__class__ is str else v
+    o.units = d.get("Units")
     return o
 
 
 def _read_dimension_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.DimensionType)
-    v = g("Height")
-    o.height = None if v is None else _read_decimal_with_units(v)
-    v = g("Length")
-    o.length = None if v is None else _read_decimal_with_units(v)
-    v = g("Width")
-    o.width = None if v is None else _read_decimal_with_units(v)
-    v = g("Weight")
-    o.weight = None if v is None else _read_decimal_with_units(v)
+    v = d.get("Height")
+    if v is None or v.__class__ is not dict:
+        o.height = v
+    else:
+        o.height = p = _new(m.DecimalWithUnits)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.units = v.get("Units")
+    v = d.get("Length")
+    if v is None or v.__class__ is not dict:
+        o.length = v
+    else:
+        o.length = p = _new(m.DecimalWithUnits)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.units = v.get("Units")
+    v = d.get("Width")
+    if v is None or v.__class__ is not dict:
+        o.width = v
+    else:
+        o.width = p = _new(m.DecimalWithUnits)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.units = v.get("Units")
+    v = d.get("Weight")
+    if v is None or v.__class__ is not dict:
+        o.weight = v
+    else:
+        o.weight = p = _new(m.DecimalWithUnits)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.units = v.get("Units")
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_get_catalog_item_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetCatalogItemResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_item(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_item(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_identifier_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.IdentifierType)
-    v = g("MarketplaceASIN")
-    o.marketplace_asin = None if v is None else _read_asin_identifier(v)
-    v = g("SKUIdentifier")
-    o.sku_identifier = None if v is None else _read_seller_sku_identifier(v)
+    v = d.get("MarketplaceASIN")
+    if v is None or v.__class__ is not dict:
+        o.marketplace_asin = v
+    else:
+        o.marketplace_asin = p = _new(m.ASINIdentifier)
+        p.marketplace_id = v.get("MarketplaceId")
+        p.asin = v.get("ASIN")
+    v = d.get("SKUIdentifier")
+    if v is None or v.__class__ is not dict:
+        o.sku_identifier = v
+    else:
+        o.sku_identifier = p = _new(m.SellerSKUIdentifier)
+        p.marketplace_id = v.get("MarketplaceId")
+        p.seller_id = v.get("SellerId")
+        p.seller_sku = v.get("SellerSKU")
     return o
 
 
 def _read_image(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Image)
-    o.url = g("URL")
-    v = g("Height")
-    o.height = None if v is None else _read_decimal_with_units(v)
-    v = g("Width")
-    o.width = None if v is None else _read_decimal_with_units(v)
+    o.url = d.get("URL")
+    v = d.get("Height")
+    if v is None or v.__class__ is not dict:
+        o.height = v
+    else:
+        o.height = p = _new(m.DecimalWithUnits)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.units = v.get("Units")
+    v = d.get("Width")
+    if v is None or v.__class__ is not dict:
+        o.width = v
+    else:
+        o.width = p = _new(m.DecimalWithUnits)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.units = v.get("Units")
     return o
 
 
 def _read_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Item)
-    v = g("Identifiers")
-    o.identifiers = None if v is None else _read_identifier_type(v)
-    v = g("AttributeSets")
-    o.attribute_sets = (
-        None if v is None else [_read_attribute_set_list_type(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("Relationships")
-    o.relationships = None if v is None else [_read_relationship_type(i) for i in v] if v.__class__ is list else v
-    v = g("SalesRankings")
-    o.sales_rankings = None if v is None else [_read_sales_rank_type(i) for i in v] if v.__class__ is list else v
+    v = d.get("Identifiers")
+    o.identifiers = v if v is None else _read_identifier_type(v)
+    v = d.get("AttributeSets")
+    o.attribute_sets = v if v is None or v.__class__ is not list else [_read_attribute_set_list_type(i) for i in v]
+    v = d.get("Relationships")
+    o.relationships = v if v is None or v.__class__ is not list else [_read_relationship_type(i) for i in v]
+    v = d.get("SalesRankings")
+    if v is None or v.__class__ is not list:
+        o.sales_rankings = v
+    else:
+        o.sales_rankings = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.SalesRankType)
+                p.product_category_id = i.get("ProductCategoryId")
+                p.rank = i.get("Rank")
+                items.append(p)
     return o
 
 
 def _read_language_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LanguageType)
-    o.name = g("Name")
-    o.type = g("Type")
-    o.audio_format = g("AudioFormat")
+    o.name = d.get("Name")
+    o.type = d.get("Type")
+    o.audio_format = d.get("AudioFormat")
     return o
 
 
 def _read_list_catalog_categories_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ListCatalogCategoriesResponse)
-    v = g("payload")
-    o.payload = None if v is None else [_read_categories(i) for i in v] if v.__class__ is list else v
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    if v is None or v.__class__ is not list:
+        o.payload = v
+    else:
+        o.payload = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Categories)
+                p.product_category_id = i.get("ProductCategoryId")
+                p.product_category_name = i.get("ProductCategoryName")
+                p.parent = i.get("parent")
+                items.append(p)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_list_catalog_items_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ListCatalogItemsResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_list_matching_items_response(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_list_matching_items_response(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_list_matching_items_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ListMatchingItemsResponse)
-    v = g("Items")
-    o.items = None if v is None else [_read_item(i) for i in v] if v.__class__ is list else v
+    v = d.get("Items")
+    o.items = v if v is None or v.__class__ is not list else [_read_item(i) for i in v]
     return o
 
 
 def _read_price(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Price)
-    v = g("Amount")
-    o.amount = None if v is None else v if v.__class__ is float else read_number(v)
-    o.currency_code = g("CurrencyCode")
+    v = d.get("Amount")
+    o.amount = read_number(v) if v.__class__ is str else v
+    o.currency_code = d.get("CurrencyCode")
     return o
 
 
 def _read_relationship_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.RelationshipType)
-    v = g("Identifiers")
-    o.identifiers = None if v is None else _read_identifier_type(v)
-    o.color = g("Color")
-    o.edition = g("Edition")
-    o.flavor = g("Flavor")
-    o.gem_type = g("GemType")
-    o.golf_club_flex = g("GolfClubFlex")
-    o.hand_orientation = g("HandOrientation")
-    o.hardware_platform = g("HardwarePlatform")
-    o.material_type = g("MaterialType")
-    o.metal_type = g("MetalType")
-    o.model = g("Model")
-    o.operating_system = g("OperatingSystem")
-    o.product_type_subcategory = g("ProductTypeSubcategory")
-    o.ring_size = g("RingSize")
-    o.shaft_material = g("ShaftMaterial")
-    o.scent = g("Scent")
-    o.size = g("Size")
-    o.size_per_pearl = g("SizePerPearl")
-    v = g("GolfClubLoft")
-    o.golf_club_loft = None if v is None else _read_decimal_with_units(v)
-    v = g("TotalDiamondWeight")
-    o.total_diamond_weight = None if v is None else _read_decimal_with_units(v)
-    v = g("TotalGemWeight")
-    o.total_gem_weight = None if v is None else _read_decimal_with_units(v)
-    o.package_quantity = g("PackageQuantity")
-    v = g("ItemDimensions")
-    o.item_dimensions = None if v is None else _read_dimension_type(v)
+    v = d.get("Identifiers")
+    o.identifiers = v if v is None else _read_identifier_type(v)
+    o.color = d.get("Color")
+    o.edition = d.get("Edition")
+    o.flavor = d.get("Flavor")
+    o.gem_type = d.get("GemType")
+    o.golf_club_flex = d.get("GolfClubFlex")
+    o.hand_orientation = d.get("HandOrientation")
+    o.hardware_platform = d.get("HardwarePlatform")
+    o.material_type = d.get("MaterialType")
+    o.metal_type = d.get("MetalType")
+    o.model = d.get("Model")
+    o.operating_system = d.get("OperatingSystem")
+    o.product_type_subcategory = d.get("ProductTypeSubcategory")
+    o.ring_size = d.get("RingSize")
+    o.shaft_material = d.get("ShaftMaterial")
+    o.scent = d.get("Scent")
+    o.size = d.get("Size")
+    o.size_per_pearl = d.get("SizePerPearl")
+    v = d.get("GolfClubLoft")
+    if v is None or v.__class__ is not dict:
+        o.golf_club_loft = v
+    else:
+        o.golf_club_loft = p = _new(m.DecimalWithUnits)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.units = v.get("Units")
+    v = d.get("TotalDiamondWeight")
+    if v is None or v.__class__ is not dict:
+        o.total_diamond_weight = v
+    else:
+        o.total_diamond_weight = p = _new(m.DecimalWithUnits)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.units = v.get("Units")
+    v = d.get("TotalGemWeight")
+    if v is None or v.__class__ is not dict:
+        o.total_gem_weight = v
+    else:
+        o.total_gem_weight = p = _new(m.DecimalWithUnits)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.units = v.get("Units")
+    o.package_quantity = d.get("PackageQuantity")
+    v = d.get("ItemDimensions")
+    o.item_dimensions = v if v is None else _read_dimension_type(v)
     return o
 
 
 def _read_sales_rank_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SalesRankType)
-    o.product_category_id = g("ProductCategoryId")
-    o.rank = g("Rank")
+    o.product_category_id = d.get("ProductCategoryId")
+    o.rank = d.get("Rank")
     return o
 
 
 def _read_seller_sku_identifier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SellerSKUIdentifier)
-    o.marketplace_id = g("MarketplaceId")
-    o.seller_id = g("SellerId")
-    o.seller_sku = g("SellerSKU")
+    o.marketplace_id = d.get("MarketplaceId")
+    o.seller_id = d.get("SellerId")
+    o.seller_sku = d.get("SellerSKU")
     return o
 
 

@@ -16,83 +16,84 @@ _new = object.__new__
 def _read_browse_node_all_occurrence(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BrowseNodeAllOccurrence)
-    v = g("topTwentyFivePercentProducts")
-    o.top_twenty_five_percent_products = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("allProducts")
-    o.all_products = None if v is None else v if v.__class__ is float else read_number(v)
+    v = d.get("topTwentyFivePercentProducts")
+    o.top_twenty_five_percent_products = read_number(v) if v.__class__ is str else v
+    v = d.get("allProducts")
+    o.all_products = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_browse_node_all_star_rating_impact(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BrowseNodeAllStarRatingImpact)
-    v = g("topTwentyFivePercentProducts")
-    o.top_twenty_five_percent_products = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("allProducts")
-    o.all_products = None if v is None else v if v.__class__ is float else read_number(v)
+    v = d.get("topTwentyFivePercentProducts")
+    o.top_twenty_five_percent_products = read_number(v) if v.__class__ is str else v
+    v = d.get("allProducts")
+    o.all_products = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_browse_node_occurrence(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BrowseNodeOccurrence)
-    v = g("allProducts")
-    o.all_products = None if v is None else v if v.__class__ is float else read_number(v)
+    v = d.get("allProducts")
+    o.all_products = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_browse_node_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BrowseNodeResponse)
-    o.browse_node_id = g("browseNodeId")
-    o.display_name = g("displayName")
+    o.browse_node_id = d.get("browseNodeId")
+    o.display_name = d.get("displayName")
     return o
 
 
 def _read_browse_node_return_topics(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BrowseNodeReturnTopics)
-    o.topic = g("topic")
-    v = g("browseNodeMetrics")
-    o.browse_node_metrics = None if v is None else _read_browse_node_trend_metrics(v)
+    o.topic = d.get("topic")
+    v = d.get("browseNodeMetrics")
+    o.browse_node_metrics = v if v is None else _read_browse_node_trend_metrics(v)
     return o
 
 
 def _read_browse_node_return_topics_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.BrowseNodeReturnTopicsResponse)
-    o.browse_node_id = g("browseNodeId")
-    o.display_name = g("displayName")
-    o.marketplace_id = g("marketplaceId")
-    o.country_code = g("countryCode")
-    v = g("dateRange")
-    o.date_range = None if v is None else _read_date_range(v)
-    v = g("topics")
-    o.topics = None if v is None else [_read_browse_node_return_topics(i) for i in v] if v.__class__ is list else v
+    o.browse_node_id = d.get("browseNodeId")
+    o.display_name = d.get("displayName")
+    o.marketplace_id = d.get("marketplaceId")
+    o.country_code = d.get("countryCode")
+    v = d.get("dateRange")
+    if v is None or v.__class__ is not dict:
+        o.date_range = v
+    else:
+        o.date_range = p = _new(m.DateRange)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
+    v = d.get("topics")
+    o.topics = v if v is None or v.__class__ is not list else [_read_browse_node_return_topics(i) for i in v]
     return o
 
 
 def _read_browse_node_return_trend(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BrowseNodeReturnTrend)
-    o.topic = g("topic")
-    v = g("trendMetrics")
+    o.topic = d.get("topic")
+    v = d.get("trendMetrics")
     o.trend_metrics = (
-        None if v is None else [_read_browse_node_return_trend_point(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_browse_node_return_trend_point(i) for i in v]
     )
     return o
 
@@ -100,110 +101,135 @@ def _read_browse_node_return_trend(d: Any) -> Any:
 def _read_browse_node_return_trend_point(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.BrowseNodeReturnTrendPoint)
-    v = g("dateRange")
-    o.date_range = None if v is None else _read_date_range(v)
-    v = g("browseNodeMetrics")
-    o.browse_node_metrics = None if v is None else _read_browse_node_trend_metrics(v)
+    v = d.get("dateRange")
+    if v is None or v.__class__ is not dict:
+        o.date_range = v
+    else:
+        o.date_range = p = _new(m.DateRange)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
+    v = d.get("browseNodeMetrics")
+    o.browse_node_metrics = v if v is None else _read_browse_node_trend_metrics(v)
     return o
 
 
 def _read_browse_node_return_trends_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.BrowseNodeReturnTrendsResponse)
-    o.browse_node_id = g("browseNodeId")
-    o.display_name = g("displayName")
-    o.marketplace_id = g("marketplaceId")
-    o.country_code = g("countryCode")
-    v = g("dateRange")
-    o.date_range = None if v is None else _read_date_range(v)
-    v = g("returnTrends")
-    o.return_trends = (
-        None if v is None else [_read_browse_node_return_trend(i) for i in v] if v.__class__ is list else v
-    )
+    o.browse_node_id = d.get("browseNodeId")
+    o.display_name = d.get("displayName")
+    o.marketplace_id = d.get("marketplaceId")
+    o.country_code = d.get("countryCode")
+    v = d.get("dateRange")
+    if v is None or v.__class__ is not dict:
+        o.date_range = v
+    else:
+        o.date_range = p = _new(m.DateRange)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
+    v = d.get("returnTrends")
+    o.return_trends = v if v is None or v.__class__ is not list else [_read_browse_node_return_trend(i) for i in v]
     return o
 
 
 def _read_browse_node_review_subtopic_metrics(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BrowseNodeReviewSubtopicMetrics)
-    v = g("occurrencePercentage")
-    o.occurrence_percentage = None if v is None else v if v.__class__ is float else read_number(v)
+    v = d.get("occurrencePercentage")
+    o.occurrence_percentage = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_browse_node_review_topic(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BrowseNodeReviewTopic)
-    o.topic = g("topic")
-    v = g("browseNodeMetrics")
-    o.browse_node_metrics = None if v is None else _read_browse_node_review_topic_metrics(v)
-    o.review_snippets = g("reviewSnippets")
-    v = g("subtopics")
-    o.subtopics = None if v is None else [_read_browse_node_subtopic(i) for i in v] if v.__class__ is list else v
+    o.topic = d.get("topic")
+    v = d.get("browseNodeMetrics")
+    o.browse_node_metrics = v if v is None else _read_browse_node_review_topic_metrics(v)
+    o.review_snippets = d.get("reviewSnippets")
+    v = d.get("subtopics")
+    o.subtopics = v if v is None or v.__class__ is not list else [_read_browse_node_subtopic(i) for i in v]
     return o
 
 
 def _read_browse_node_review_topic_metrics(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.BrowseNodeReviewTopicMetrics)
-    v = g("occurrencePercentage")
-    o.occurrence_percentage = None if v is None else _read_browse_node_all_occurrence(v)
-    v = g("starRatingImpact")
-    o.star_rating_impact = None if v is None else _read_browse_node_all_star_rating_impact(v)
+    v = d.get("occurrencePercentage")
+    if v is None or v.__class__ is not dict:
+        o.occurrence_percentage = v
+    else:
+        o.occurrence_percentage = p = _new(m.BrowseNodeAllOccurrence)
+        w = v.get("topTwentyFivePercentProducts")
+        p.top_twenty_five_percent_products = read_number(w) if w.__class__ is str else w
+        w = v.get("allProducts")
+        p.all_products = read_number(w) if w.__class__ is str else w
+    v = d.get("starRatingImpact")
+    if v is None or v.__class__ is not dict:
+        o.star_rating_impact = v
+    else:
+        o.star_rating_impact = p = _new(m.BrowseNodeAllStarRatingImpact)
+        w = v.get("topTwentyFivePercentProducts")
+        p.top_twenty_five_percent_products = read_number(w) if w.__class__ is str else w
+        w = v.get("allProducts")
+        p.all_products = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_browse_node_review_topics(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BrowseNodeReviewTopics)
-    v = g("positiveTopics")
-    o.positive_topics = (
-        None if v is None else [_read_browse_node_review_topic(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("negativeTopics")
-    o.negative_topics = (
-        None if v is None else [_read_browse_node_review_topic(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("positiveTopics")
+    o.positive_topics = v if v is None or v.__class__ is not list else [_read_browse_node_review_topic(i) for i in v]
+    v = d.get("negativeTopics")
+    o.negative_topics = v if v is None or v.__class__ is not list else [_read_browse_node_review_topic(i) for i in v]
     return o
 
 
 def _read_browse_node_review_topics_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.BrowseNodeReviewTopicsResponse)
-    o.browse_node_id = g("browseNodeId")
-    o.display_name = g("displayName")
-    o.marketplace_id = g("marketplaceId")
-    o.country_code = g("countryCode")
-    v = g("dateRange")
-    o.date_range = None if v is None else _read_date_range(v)
-    v = g("topics")
-    o.topics = None if v is None else _read_browse_node_review_topics(v)
+    o.browse_node_id = d.get("browseNodeId")
+    o.display_name = d.get("displayName")
+    o.marketplace_id = d.get("marketplaceId")
+    o.country_code = d.get("countryCode")
+    v = d.get("dateRange")
+    if v is None or v.__class__ is not dict:
+        o.date_range = v
+    else:
+        o.date_range = p = _new(m.DateRange)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
+    v = d.get("topics")
+    o.topics = v if v is None else _read_browse_node_review_topics(v)
     return o
 
 
 def _read_browse_node_review_trend(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BrowseNodeReviewTrend)
-    o.topic = g("topic")
-    v = g("trendMetrics")
+    o.topic = d.get("topic")
+    v = d.get("trendMetrics")
     o.trend_metrics = (
-        None if v is None else [_read_browse_node_review_trend_point(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_browse_node_review_trend_point(i) for i in v]
     )
     return o
 
@@ -211,281 +237,371 @@ def _read_browse_node_review_trend(d: Any) -> Any:
 def _read_browse_node_review_trend_metrics(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.BrowseNodeReviewTrendMetrics)
-    v = g("occurrencePercentage")
-    o.occurrence_percentage = None if v is None else _read_browse_node_all_occurrence(v)
+    v = d.get("occurrencePercentage")
+    if v is None or v.__class__ is not dict:
+        o.occurrence_percentage = v
+    else:
+        o.occurrence_percentage = p = _new(m.BrowseNodeAllOccurrence)
+        w = v.get("topTwentyFivePercentProducts")
+        p.top_twenty_five_percent_products = read_number(w) if w.__class__ is str else w
+        w = v.get("allProducts")
+        p.all_products = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_browse_node_review_trend_point(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.BrowseNodeReviewTrendPoint)
-    v = g("dateRange")
-    o.date_range = None if v is None else _read_date_range(v)
-    v = g("browseNodeMetrics")
-    o.browse_node_metrics = None if v is None else _read_browse_node_review_trend_metrics(v)
+    v = d.get("dateRange")
+    if v is None or v.__class__ is not dict:
+        o.date_range = v
+    else:
+        o.date_range = p = _new(m.DateRange)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
+    v = d.get("browseNodeMetrics")
+    o.browse_node_metrics = v if v is None else _read_browse_node_review_trend_metrics(v)
     return o
 
 
 def _read_browse_node_review_trends(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BrowseNodeReviewTrends)
-    v = g("positiveTopics")
-    o.positive_topics = (
-        None if v is None else [_read_browse_node_review_trend(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("negativeTopics")
-    o.negative_topics = (
-        None if v is None else [_read_browse_node_review_trend(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("positiveTopics")
+    o.positive_topics = v if v is None or v.__class__ is not list else [_read_browse_node_review_trend(i) for i in v]
+    v = d.get("negativeTopics")
+    o.negative_topics = v if v is None or v.__class__ is not list else [_read_browse_node_review_trend(i) for i in v]
     return o
 
 
 def _read_browse_node_review_trends_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.BrowseNodeReviewTrendsResponse)
-    o.browse_node_id = g("browseNodeId")
-    o.display_name = g("displayName")
-    o.marketplace_id = g("marketplaceId")
-    o.country_code = g("countryCode")
-    v = g("dateRange")
-    o.date_range = None if v is None else _read_date_range(v)
-    v = g("reviewTrends")
-    o.review_trends = None if v is None else _read_browse_node_review_trends(v)
+    o.browse_node_id = d.get("browseNodeId")
+    o.display_name = d.get("displayName")
+    o.marketplace_id = d.get("marketplaceId")
+    o.country_code = d.get("countryCode")
+    v = d.get("dateRange")
+    if v is None or v.__class__ is not dict:
+        o.date_range = v
+    else:
+        o.date_range = p = _new(m.DateRange)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
+    v = d.get("reviewTrends")
+    o.review_trends = v if v is None else _read_browse_node_review_trends(v)
     return o
 
 
 def _read_browse_node_star_rating_impact(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BrowseNodeStarRatingImpact)
-    v = g("allProducts")
-    o.all_products = None if v is None else v if v.__class__ is float else read_number(v)
+    v = d.get("allProducts")
+    o.all_products = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_browse_node_subtopic(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.BrowseNodeSubtopic)
-    o.subtopic = g("subtopic")
-    v = g("metrics")
-    o.metrics = None if v is None else _read_browse_node_review_subtopic_metrics(v)
-    o.review_snippets = g("reviewSnippets")
+    o.subtopic = d.get("subtopic")
+    v = d.get("metrics")
+    if v is None or v.__class__ is not dict:
+        o.metrics = v
+    else:
+        o.metrics = p = _new(m.BrowseNodeReviewSubtopicMetrics)
+        w = v.get("occurrencePercentage")
+        p.occurrence_percentage = read_number(w) if w.__class__ is str else w
+    o.review_snippets = d.get("reviewSnippets")
     return o
 
 
 def _read_browse_node_trend_metrics(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.BrowseNodeTrendMetrics)
-    v = g("occurrencePercentage")
-    o.occurrence_percentage = None if v is None else _read_browse_node_occurrence(v)
+    v = d.get("occurrencePercentage")
+    if v is None or v.__class__ is not dict:
+        o.occurrence_percentage = v
+    else:
+        o.occurrence_percentage = p = _new(m.BrowseNodeOccurrence)
+        w = v.get("allProducts")
+        p.all_products = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_child_asin_mention_metrics(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ChildAsinMentionMetrics)
-    o.asin = g("asin")
-    o.number_of_mentions = g("numberOfMentions")
+    o.asin = d.get("asin")
+    o.number_of_mentions = d.get("numberOfMentions")
     return o
 
 
 def _read_child_asin_metrics(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ChildAsinMetrics)
-    v = g("mostMentions")
-    o.most_mentions = None if v is None else _read_child_asin_mention_metrics(v)
-    v = g("leastMentions")
-    o.least_mentions = None if v is None else _read_child_asin_mention_metrics(v)
+    v = d.get("mostMentions")
+    if v is None or v.__class__ is not dict:
+        o.most_mentions = v
+    else:
+        o.most_mentions = p = _new(m.ChildAsinMentionMetrics)
+        p.asin = v.get("asin")
+        p.number_of_mentions = v.get("numberOfMentions")
+    v = d.get("leastMentions")
+    if v is None or v.__class__ is not dict:
+        o.least_mentions = v
+    else:
+        o.least_mentions = p = _new(m.ChildAsinMentionMetrics)
+        p.asin = v.get("asin")
+        p.number_of_mentions = v.get("numberOfMentions")
     return o
 
 
 def _read_date_range(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DateRange)
-    v = g("startDate")
-    o.start_date = None if v is None else read_datetime(v)
-    v = g("endDate")
-    o.end_date = None if v is None else read_datetime(v)
+    v = d.get("startDate")
+    o.start_date = v if v is None else read_datetime(v)
+    v = d.get("endDate")
+    o.end_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_item_review_browse_node_metrics(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemReviewBrowseNodeMetrics)
-    v = g("occurrencePercentage")
-    o.occurrence_percentage = None if v is None else _read_browse_node_occurrence(v)
-    v = g("starRatingImpact")
-    o.star_rating_impact = None if v is None else _read_browse_node_star_rating_impact(v)
+    v = d.get("occurrencePercentage")
+    if v is None or v.__class__ is not dict:
+        o.occurrence_percentage = v
+    else:
+        o.occurrence_percentage = p = _new(m.BrowseNodeOccurrence)
+        w = v.get("allProducts")
+        p.all_products = read_number(w) if w.__class__ is str else w
+    v = d.get("starRatingImpact")
+    if v is None or v.__class__ is not dict:
+        o.star_rating_impact = v
+    else:
+        o.star_rating_impact = p = _new(m.BrowseNodeStarRatingImpact)
+        w = v.get("allProducts")
+        p.all_products = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_item_review_subtopic(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemReviewSubtopic)
-    o.subtopic = g("subtopic")
-    v = g("metrics")
-    o.metrics = None if v is None else _read_item_review_subtopic_metrics(v)
-    o.review_snippets = g("reviewSnippets")
+    o.subtopic = d.get("subtopic")
+    v = d.get("metrics")
+    if v is None or v.__class__ is not dict:
+        o.metrics = v
+    else:
+        o.metrics = p = _new(m.ItemReviewSubtopicMetrics)
+        p.number_of_mentions = v.get("numberOfMentions")
+        w = v.get("occurrencePercentage")
+        p.occurrence_percentage = read_number(w) if w.__class__ is str else w
+    o.review_snippets = d.get("reviewSnippets")
     return o
 
 
 def _read_item_review_subtopic_metrics(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemReviewSubtopicMetrics)
-    o.number_of_mentions = g("numberOfMentions")
-    v = g("occurrencePercentage")
-    o.occurrence_percentage = None if v is None else v if v.__class__ is float else read_number(v)
+    o.number_of_mentions = d.get("numberOfMentions")
+    v = d.get("occurrencePercentage")
+    o.occurrence_percentage = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_item_review_topic(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemReviewTopic)
-    o.topic = g("topic")
-    v = g("asinMetrics")
-    o.asin_metrics = None if v is None else _read_item_review_topic_metrics(v)
-    v = g("parentAsinMetrics")
-    o.parent_asin_metrics = None if v is None else _read_item_review_topic_metrics(v)
-    v = g("browseNodeMetrics")
-    o.browse_node_metrics = None if v is None else _read_item_review_browse_node_metrics(v)
-    v = g("childAsinMetrics")
-    o.child_asin_metrics = None if v is None else _read_child_asin_metrics(v)
-    o.review_snippets = g("reviewSnippets")
-    v = g("subtopics")
-    o.subtopics = None if v is None else [_read_item_review_subtopic(i) for i in v] if v.__class__ is list else v
+    o.topic = d.get("topic")
+    v = d.get("asinMetrics")
+    if v is None or v.__class__ is not dict:
+        o.asin_metrics = v
+    else:
+        o.asin_metrics = p = _new(m.ItemReviewTopicMetrics)
+        p.number_of_mentions = v.get("numberOfMentions")
+        w = v.get("occurrencePercentage")
+        p.occurrence_percentage = read_number(w) if w.__class__ is str else w
+        w = v.get("starRatingImpact")
+        p.star_rating_impact = read_number(w) if w.__class__ is str else w
+    v = d.get("parentAsinMetrics")
+    if v is None or v.__class__ is not dict:
+        o.parent_asin_metrics = v
+    else:
+        o.parent_asin_metrics = p = _new(m.ItemReviewTopicMetrics)
+        p.number_of_mentions = v.get("numberOfMentions")
+        w = v.get("occurrencePercentage")
+        p.occurrence_percentage = read_number(w) if w.__class__ is str else w
+        w = v.get("starRatingImpact")
+        p.star_rating_impact = read_number(w) if w.__class__ is str else w
+    v = d.get("browseNodeMetrics")
+    o.browse_node_metrics = v if v is None else _read_item_review_browse_node_metrics(v)
+    v = d.get("childAsinMetrics")
+    o.child_asin_metrics = v if v is None else _read_child_asin_metrics(v)
+    o.review_snippets = d.get("reviewSnippets")
+    v = d.get("subtopics")
+    o.subtopics = v if v is None or v.__class__ is not list else [_read_item_review_subtopic(i) for i in v]
     return o
 
 
 def _read_item_review_topic_metrics(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemReviewTopicMetrics)
-    o.number_of_mentions = g("numberOfMentions")
-    v = g("occurrencePercentage")
-    o.occurrence_percentage = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("starRatingImpact")
-    o.star_rating_impact = None if v is None else v if v.__class__ is float else read_number(v)
+    o.number_of_mentions = d.get("numberOfMentions")
+    v = d.get("occurrencePercentage")
+    o.occurrence_percentage = read_number(v) if v.__class__ is str else v
+    v = d.get("starRatingImpact")
+    o.star_rating_impact = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_item_review_topics(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemReviewTopics)
-    v = g("positiveTopics")
-    o.positive_topics = None if v is None else [_read_item_review_topic(i) for i in v] if v.__class__ is list else v
-    v = g("negativeTopics")
-    o.negative_topics = None if v is None else [_read_item_review_topic(i) for i in v] if v.__class__ is list else v
+    v = d.get("positiveTopics")
+    o.positive_topics = v if v is None or v.__class__ is not list else [_read_item_review_topic(i) for i in v]
+    v = d.get("negativeTopics")
+    o.negative_topics = v if v is None or v.__class__ is not list else [_read_item_review_topic(i) for i in v]
     return o
 
 
 def _read_item_review_topics_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemReviewTopicsResponse)
-    o.asin = g("asin")
-    o.item_name = g("itemName")
-    o.marketplace_id = g("marketplaceId")
-    o.country_code = g("countryCode")
-    v = g("dateRange")
-    o.date_range = None if v is None else _read_date_range(v)
-    v = g("topics")
-    o.topics = None if v is None else _read_item_review_topics(v)
+    o.asin = d.get("asin")
+    o.item_name = d.get("itemName")
+    o.marketplace_id = d.get("marketplaceId")
+    o.country_code = d.get("countryCode")
+    v = d.get("dateRange")
+    if v is None or v.__class__ is not dict:
+        o.date_range = v
+    else:
+        o.date_range = p = _new(m.DateRange)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
+    v = d.get("topics")
+    o.topics = v if v is None else _read_item_review_topics(v)
     return o
 
 
 def _read_item_review_trend(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemReviewTrend)
-    o.topic = g("topic")
-    v = g("trendMetrics")
-    o.trend_metrics = None if v is None else [_read_item_review_trend_point(i) for i in v] if v.__class__ is list else v
+    o.topic = d.get("topic")
+    v = d.get("trendMetrics")
+    o.trend_metrics = v if v is None or v.__class__ is not list else [_read_item_review_trend_point(i) for i in v]
     return o
 
 
 def _read_item_review_trend_point(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemReviewTrendPoint)
-    v = g("dateRange")
-    o.date_range = None if v is None else _read_date_range(v)
-    v = g("asinMetrics")
-    o.asin_metrics = None if v is None else _read_review_trend_metrics(v)
-    v = g("parentAsinMetrics")
-    o.parent_asin_metrics = None if v is None else _read_review_trend_metrics(v)
-    v = g("browseNodeMetrics")
-    o.browse_node_metrics = None if v is None else _read_browse_node_trend_metrics(v)
+    v = d.get("dateRange")
+    if v is None or v.__class__ is not dict:
+        o.date_range = v
+    else:
+        o.date_range = p = _new(m.DateRange)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
+    v = d.get("asinMetrics")
+    if v is None or v.__class__ is not dict:
+        o.asin_metrics = v
+    else:
+        o.asin_metrics = p = _new(m.ReviewTrendMetrics)
+        w = v.get("occurrencePercentage")
+        p.occurrence_percentage = read_number(w) if w.__class__ is str else w
+    v = d.get("parentAsinMetrics")
+    if v is None or v.__class__ is not dict:
+        o.parent_asin_metrics = v
+    else:
+        o.parent_asin_metrics = p = _new(m.ReviewTrendMetrics)
+        w = v.get("occurrencePercentage")
+        p.occurrence_percentage = read_number(w) if w.__class__ is str else w
+    v = d.get("browseNodeMetrics")
+    o.browse_node_metrics = v if v is None else _read_browse_node_trend_metrics(v)
     return o
 
 
 def _read_item_review_trends(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemReviewTrends)
-    v = g("positiveTopics")
-    o.positive_topics = None if v is None else [_read_item_review_trend(i) for i in v] if v.__class__ is list else v
-    v = g("negativeTopics")
-    o.negative_topics = None if v is None else [_read_item_review_trend(i) for i in v] if v.__class__ is list else v
+    v = d.get("positiveTopics")
+    o.positive_topics = v if v is None or v.__class__ is not list else [_read_item_review_trend(i) for i in v]
+    v = d.get("negativeTopics")
+    o.negative_topics = v if v is None or v.__class__ is not list else [_read_item_review_trend(i) for i in v]
     return o
 
 
 def _read_item_review_trends_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemReviewTrendsResponse)
-    o.asin = g("asin")
-    o.item_name = g("itemName")
-    o.marketplace_id = g("marketplaceId")
-    o.country_code = g("countryCode")
-    v = g("dateRange")
-    o.date_range = None if v is None else _read_date_range(v)
-    v = g("reviewTrends")
-    o.review_trends = None if v is None else _read_item_review_trends(v)
+    o.asin = d.get("asin")
+    o.item_name = d.get("itemName")
+    o.marketplace_id = d.get("marketplaceId")
+    o.country_code = d.get("countryCode")
+    v = d.get("dateRange")
+    if v is None or v.__class__ is not dict:
+        o.date_range = v
+    else:
+        o.date_range = p = _new(m.DateRange)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
+    v = d.get("reviewTrends")
+    o.review_trends = v if v is None else _read_item_review_trends(v)
     return o
 
 
 def _read_review_trend_metrics(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ReviewTrendMetrics)
-    v = g("occurrencePercentage")
-    o.occurrence_percentage = None if v is None else v if v.__class__ is float else read_number(v)
+    v = d.get("occurrencePercentage")
+    o.occurrence_percentage = read_number(v) if v.__class__ is str else v
     return o
 
 

@@ -16,80 +16,83 @@ _new = object.__new__
 def _read_create_query_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateQueryResponse)
-    o.query_id = g("queryId")
+    o.query_id = d.get("queryId")
     return o
 
 
 def _read_create_query_specification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateQuerySpecification)
-    o.query = g("query")
-    o.pagination_token = g("paginationToken")
+    o.query = d.get("query")
+    o.pagination_token = d.get("paginationToken")
     return o
 
 
 def _read_get_document_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetDocumentResponse)
-    o.document_id = g("documentId")
-    o.document_url = g("documentUrl")
+    o.document_id = d.get("documentId")
+    o.document_url = d.get("documentUrl")
     return o
 
 
 def _read_get_queries_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.GetQueriesResponse)
-    v = g("queries")
-    o.queries = None if v is None else [_read_query(i) for i in v] if v.__class__ is list else v
-    v = g("pagination")
-    o.pagination = None if v is None else _read_get_queries_response_pagination(v)
+    v = d.get("queries")
+    o.queries = v if v is None or v.__class__ is not list else [_read_query(i) for i in v]
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.GetQueriesResponsePagination)
+        p.next_token = v.get("nextToken")
     return o
 
 
 def _read_get_queries_response_pagination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetQueriesResponsePagination)
-    o.next_token = g("nextToken")
+    o.next_token = d.get("nextToken")
     return o
 
 
 def _read_query(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Query)
-    o.query_id = g("queryId")
-    o.query = g("query")
-    v = g("createdTime")
-    o.created_time = None if v is None else read_datetime(v)
-    o.processing_status = g("processingStatus")
-    v = g("processingStartTime")
-    o.processing_start_time = None if v is None else read_datetime(v)
-    v = g("processingEndTime")
-    o.processing_end_time = None if v is None else read_datetime(v)
-    o.data_document_id = g("dataDocumentId")
-    o.error_document_id = g("errorDocumentId")
-    v = g("pagination")
-    o.pagination = None if v is None else _read_query_pagination(v)
+    o.query_id = d.get("queryId")
+    o.query = d.get("query")
+    v = d.get("createdTime")
+    o.created_time = v if v is None else read_datetime(v)
+    o.processing_status = d.get("processingStatus")
+    v = d.get("processingStartTime")
+    o.processing_start_time = v if v is None else read_datetime(v)
+    v = d.get("processingEndTime")
+    o.processing_end_time = v if v is None else read_datetime(v)
+    o.data_document_id = d.get("dataDocumentId")
+    o.error_document_id = d.get("errorDocumentId")
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.QueryPagination)
+        p.next_token = v.get("nextToken")
     return o
 
 
 def _read_query_pagination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.QueryPagination)
-    o.next_token = g("nextToken")
+    o.next_token = d.get("nextToken")
     return o
 
 

@@ -16,47 +16,71 @@ _new = object.__new__
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_get_invoice_status_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetInvoiceStatusResponse)
-    o.amazon_order_id = g("amazonOrderId")
-    o.amazon_shipment_id = g("amazonShipmentId")
-    o.invoice_status = g("invoiceStatus")
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    o.amazon_order_id = d.get("amazonOrderId")
+    o.amazon_shipment_id = d.get("amazonShipmentId")
+    o.invoice_status = d.get("invoiceStatus")
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_submit_invoice_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SubmitInvoiceRequest)
-    o.invoice_content = g("invoiceContent")
-    o.marketplace_id = g("marketplaceId")
-    o.content_md5_value = g("contentMD5Value")
-    o.invoice_type = g("invoiceType")
-    o.program_type = g("programType")
+    o.invoice_content = d.get("invoiceContent")
+    o.marketplace_id = d.get("marketplaceId")
+    o.content_md5_value = d.get("contentMD5Value")
+    o.invoice_type = d.get("invoiceType")
+    o.program_type = d.get("programType")
     return o
 
 
 def _read_submit_invoice_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.SubmitInvoiceResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 

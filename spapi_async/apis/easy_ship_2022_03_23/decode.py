@@ -16,238 +16,352 @@ _new = object.__new__
 def _read_create_scheduled_package_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateScheduledPackageRequest)
-    o.amazon_order_id = g("amazonOrderId")
-    o.marketplace_id = g("marketplaceId")
-    v = g("packageDetails")
-    o.package_details = None if v is None else _read_package_details(v)
+    o.amazon_order_id = d.get("amazonOrderId")
+    o.marketplace_id = d.get("marketplaceId")
+    v = d.get("packageDetails")
+    o.package_details = v if v is None else _read_package_details(v)
     return o
 
 
 def _read_create_scheduled_packages_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateScheduledPackagesRequest)
-    o.marketplace_id = g("marketplaceId")
-    v = g("orderScheduleDetailsList")
+    o.marketplace_id = d.get("marketplaceId")
+    v = d.get("orderScheduleDetailsList")
     o.order_schedule_details_list = (
-        None if v is None else [_read_order_schedule_details(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_order_schedule_details(i) for i in v]
     )
-    o.label_format = g("labelFormat")
+    o.label_format = d.get("labelFormat")
     return o
 
 
 def _read_create_scheduled_packages_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateScheduledPackagesResponse)
-    v = g("scheduledPackages")
-    o.scheduled_packages = None if v is None else [_read_package(i) for i in v] if v.__class__ is list else v
-    v = g("rejectedOrders")
-    o.rejected_orders = None if v is None else [_read_rejected_order(i) for i in v] if v.__class__ is list else v
-    o.printable_documents_url = g("printableDocumentsUrl")
+    v = d.get("scheduledPackages")
+    o.scheduled_packages = v if v is None or v.__class__ is not list else [_read_package(i) for i in v]
+    v = d.get("rejectedOrders")
+    o.rejected_orders = v if v is None or v.__class__ is not list else [_read_rejected_order(i) for i in v]
+    o.printable_documents_url = d.get("printableDocumentsUrl")
     return o
 
 
 def _read_dimensions(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Dimensions)
-    v = g("length")
-    o.length = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("width")
-    o.width = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("height")
-    o.height = None if v is None else v if v.__class__ is float else read_number(v)
-    o.unit = g("unit")
-    o.identifier = g("identifier")
+    v = d.get("length")
+    o.length = read_number(v) if v.__class__ is str else v
+    v = d.get("width")
+    o.width = read_number(v) if v.__class__ is str else v
+    v = d.get("height")
+    o.height = read_number(v) if v.__class__ is str else v
+    o.unit = d.get("unit")
+    o.identifier = d.get("identifier")
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_invoice_data(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InvoiceData)
-    o.invoice_number = g("invoiceNumber")
-    v = g("invoiceDate")
-    o.invoice_date = None if v is None else read_datetime(v)
+    o.invoice_number = d.get("invoiceNumber")
+    v = d.get("invoiceDate")
+    o.invoice_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Item)
-    o.order_item_id = g("orderItemId")
-    o.order_item_serial_numbers = g("orderItemSerialNumbers")
+    o.order_item_id = d.get("orderItemId")
+    o.order_item_serial_numbers = d.get("orderItemSerialNumbers")
     return o
 
 
 def _read_list_handover_slots_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ListHandoverSlotsRequest)
-    o.marketplace_id = g("marketplaceId")
-    o.amazon_order_id = g("amazonOrderId")
-    v = g("packageDimensions")
-    o.package_dimensions = None if v is None else _read_dimensions(v)
-    v = g("packageWeight")
-    o.package_weight = None if v is None else _read_weight(v)
+    o.marketplace_id = d.get("marketplaceId")
+    o.amazon_order_id = d.get("amazonOrderId")
+    v = d.get("packageDimensions")
+    if v is None or v.__class__ is not dict:
+        o.package_dimensions = v
+    else:
+        o.package_dimensions = p = _new(m.Dimensions)
+        w = v.get("length")
+        p.length = read_number(w) if w.__class__ is str else w
+        w = v.get("width")
+        p.width = read_number(w) if w.__class__ is str else w
+        w = v.get("height")
+        p.height = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
+        p.identifier = v.get("identifier")
+    v = d.get("packageWeight")
+    if v is None or v.__class__ is not dict:
+        o.package_weight = v
+    else:
+        o.package_weight = p = _new(m.Weight)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
     return o
 
 
 def _read_list_handover_slots_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ListHandoverSlotsResponse)
-    o.amazon_order_id = g("amazonOrderId")
-    v = g("timeSlots")
-    o.time_slots = None if v is None else [_read_time_slot(i) for i in v] if v.__class__ is list else v
+    o.amazon_order_id = d.get("amazonOrderId")
+    v = d.get("timeSlots")
+    if v is None or v.__class__ is not list:
+        o.time_slots = v
+    else:
+        o.time_slots = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.TimeSlot)
+                p.slot_id = i.get("slotId")
+                w = i.get("startTime")
+                p.start_time = w if w is None else read_datetime(w)
+                w = i.get("endTime")
+                p.end_time = w if w is None else read_datetime(w)
+                p.handover_method = i.get("handoverMethod")
+                items.append(p)
     return o
 
 
 def _read_order_schedule_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrderScheduleDetails)
-    o.amazon_order_id = g("amazonOrderId")
-    v = g("packageDetails")
-    o.package_details = None if v is None else _read_package_details(v)
+    o.amazon_order_id = d.get("amazonOrderId")
+    v = d.get("packageDetails")
+    o.package_details = v if v is None else _read_package_details(v)
     return o
 
 
 def _read_package(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Package)
-    v = g("scheduledPackageId")
-    o.scheduled_package_id = None if v is None else _read_scheduled_package_id(v)
-    v = g("packageDimensions")
-    o.package_dimensions = None if v is None else _read_dimensions(v)
-    v = g("packageWeight")
-    o.package_weight = None if v is None else _read_weight(v)
-    v = g("packageItems")
-    o.package_items = None if v is None else [_read_item(i) for i in v] if v.__class__ is list else v
-    v = g("packageTimeSlot")
-    o.package_time_slot = None if v is None else _read_time_slot(v)
-    o.package_identifier = g("packageIdentifier")
-    v = g("invoice")
-    o.invoice = None if v is None else _read_invoice_data(v)
-    o.package_status = g("packageStatus")
-    v = g("trackingDetails")
-    o.tracking_details = None if v is None else _read_tracking_details(v)
+    v = d.get("scheduledPackageId")
+    if v is None or v.__class__ is not dict:
+        o.scheduled_package_id = v
+    else:
+        o.scheduled_package_id = p = _new(m.ScheduledPackageId)
+        p.amazon_order_id = v.get("amazonOrderId")
+        p.package_id = v.get("packageId")
+    v = d.get("packageDimensions")
+    if v is None or v.__class__ is not dict:
+        o.package_dimensions = v
+    else:
+        o.package_dimensions = p = _new(m.Dimensions)
+        w = v.get("length")
+        p.length = read_number(w) if w.__class__ is str else w
+        w = v.get("width")
+        p.width = read_number(w) if w.__class__ is str else w
+        w = v.get("height")
+        p.height = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
+        p.identifier = v.get("identifier")
+    v = d.get("packageWeight")
+    if v is None or v.__class__ is not dict:
+        o.package_weight = v
+    else:
+        o.package_weight = p = _new(m.Weight)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
+    v = d.get("packageItems")
+    if v is None or v.__class__ is not list:
+        o.package_items = v
+    else:
+        o.package_items = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Item)
+                p.order_item_id = i.get("orderItemId")
+                p.order_item_serial_numbers = i.get("orderItemSerialNumbers")
+                items.append(p)
+    v = d.get("packageTimeSlot")
+    if v is None or v.__class__ is not dict:
+        o.package_time_slot = v
+    else:
+        o.package_time_slot = p = _new(m.TimeSlot)
+        p.slot_id = v.get("slotId")
+        w = v.get("startTime")
+        p.start_time = w if w is None else read_datetime(w)
+        w = v.get("endTime")
+        p.end_time = w if w is None else read_datetime(w)
+        p.handover_method = v.get("handoverMethod")
+    o.package_identifier = d.get("packageIdentifier")
+    v = d.get("invoice")
+    if v is None or v.__class__ is not dict:
+        o.invoice = v
+    else:
+        o.invoice = p = _new(m.InvoiceData)
+        p.invoice_number = v.get("invoiceNumber")
+        w = v.get("invoiceDate")
+        p.invoice_date = w if w is None else read_datetime(w)
+    o.package_status = d.get("packageStatus")
+    v = d.get("trackingDetails")
+    if v is None or v.__class__ is not dict:
+        o.tracking_details = v
+    else:
+        o.tracking_details = p = _new(m.TrackingDetails)
+        p.tracking_id = v.get("trackingId")
     return o
 
 
 def _read_package_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.PackageDetails)
-    v = g("packageItems")
-    o.package_items = None if v is None else [_read_item(i) for i in v] if v.__class__ is list else v
-    v = g("packageTimeSlot")
-    o.package_time_slot = None if v is None else _read_time_slot(v)
-    o.package_identifier = g("packageIdentifier")
+    v = d.get("packageItems")
+    if v is None or v.__class__ is not list:
+        o.package_items = v
+    else:
+        o.package_items = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Item)
+                p.order_item_id = i.get("orderItemId")
+                p.order_item_serial_numbers = i.get("orderItemSerialNumbers")
+                items.append(p)
+    v = d.get("packageTimeSlot")
+    if v is None or v.__class__ is not dict:
+        o.package_time_slot = v
+    else:
+        o.package_time_slot = p = _new(m.TimeSlot)
+        p.slot_id = v.get("slotId")
+        w = v.get("startTime")
+        p.start_time = w if w is None else read_datetime(w)
+        w = v.get("endTime")
+        p.end_time = w if w is None else read_datetime(w)
+        p.handover_method = v.get("handoverMethod")
+    o.package_identifier = d.get("packageIdentifier")
     return o
 
 
 def _read_packages(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Packages)
-    v = g("packages")
-    o.packages = None if v is None else [_read_package(i) for i in v] if v.__class__ is list else v
+    v = d.get("packages")
+    o.packages = v if v is None or v.__class__ is not list else [_read_package(i) for i in v]
     return o
 
 
 def _read_rejected_order(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.RejectedOrder)
-    o.amazon_order_id = g("amazonOrderId")
-    v = g("error")
-    o.error = None if v is None else _read_error(v)
+    o.amazon_order_id = d.get("amazonOrderId")
+    v = d.get("error")
+    if v is None or v.__class__ is not dict:
+        o.error = v
+    else:
+        o.error = p = _new(m.Error)
+        p.code = v.get("code")
+        p.message = v.get("message")
+        p.details = v.get("details")
     return o
 
 
 def _read_scheduled_package_id(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ScheduledPackageId)
-    o.amazon_order_id = g("amazonOrderId")
-    o.package_id = g("packageId")
+    o.amazon_order_id = d.get("amazonOrderId")
+    o.package_id = d.get("packageId")
     return o
 
 
 def _read_time_slot(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TimeSlot)
-    o.slot_id = g("slotId")
-    v = g("startTime")
-    o.start_time = None if v is None else read_datetime(v)
-    v = g("endTime")
-    o.end_time = None if v is None else read_datetime(v)
-    o.handover_method = g("handoverMethod")
+    o.slot_id = d.get("slotId")
+    v = d.get("startTime")
+    o.start_time = v if v is None else read_datetime(v)
+    v = d.get("endTime")
+    o.end_time = v if v is None else read_datetime(v)
+    o.handover_method = d.get("handoverMethod")
     return o
 
 
 def _read_tracking_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TrackingDetails)
-    o.tracking_id = g("trackingId")
+    o.tracking_id = d.get("trackingId")
     return o
 
 
 def _read_update_package_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.UpdatePackageDetails)
-    v = g("scheduledPackageId")
-    o.scheduled_package_id = None if v is None else _read_scheduled_package_id(v)
-    v = g("packageTimeSlot")
-    o.package_time_slot = None if v is None else _read_time_slot(v)
+    v = d.get("scheduledPackageId")
+    if v is None or v.__class__ is not dict:
+        o.scheduled_package_id = v
+    else:
+        o.scheduled_package_id = p = _new(m.ScheduledPackageId)
+        p.amazon_order_id = v.get("amazonOrderId")
+        p.package_id = v.get("packageId")
+    v = d.get("packageTimeSlot")
+    if v is None or v.__class__ is not dict:
+        o.package_time_slot = v
+    else:
+        o.package_time_slot = p = _new(m.TimeSlot)
+        p.slot_id = v.get("slotId")
+        w = v.get("startTime")
+        p.start_time = w if w is None else read_datetime(w)
+        w = v.get("endTime")
+        p.end_time = w if w is None else read_datetime(w)
+        p.handover_method = v.get("handoverMethod")
     return o
 
 
 def _read_update_scheduled_packages_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.UpdateScheduledPackagesRequest)
-    o.marketplace_id = g("marketplaceId")
-    v = g("updatePackageDetailsList")
+    o.marketplace_id = d.get("marketplaceId")
+    v = d.get("updatePackageDetailsList")
     o.update_package_details_list = (
-        None if v is None else [_read_update_package_details(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_update_package_details(i) for i in v]
     )
     return o
 
@@ -255,11 +369,10 @@ def _read_update_scheduled_packages_request(d: Any) -> Any:
 def _read_weight(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Weight)
-    v = g("value")
-    o.value = None if v is None else v if v.__class__ is float else read_number(v)
-    o.unit = g("unit")
+    v = d.get("value")
+    o.value = read_number(v) if v.__class__ is str else v
+    o.unit = d.get("unit")
     return o
 
 

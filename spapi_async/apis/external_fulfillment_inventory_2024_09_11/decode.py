@@ -16,103 +16,124 @@ _new = object.__new__
 def _read_actionable_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ActionableError)
-    o.error_type = g("errorType")
-    o.error_sub_type = g("errorSubType")
+    o.error_type = d.get("errorType")
+    o.error_sub_type = d.get("errorSubType")
     return o
 
 
 def _read_batch_inventory_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BatchInventoryRequest)
-    v = g("requests")
-    o.requests = None if v is None else [_read_inventory_request(i) for i in v] if v.__class__ is list else v
+    v = d.get("requests")
+    o.requests = v if v is None or v.__class__ is not list else [_read_inventory_request(i) for i in v]
     return o
 
 
 def _read_batch_inventory_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BatchInventoryResponse)
-    v = g("responses")
-    o.responses = None if v is None else [_read_inventory_response(i) for i in v] if v.__class__ is list else v
+    v = d.get("responses")
+    o.responses = v if v is None or v.__class__ is not list else [_read_inventory_response(i) for i in v]
     return o
 
 
 def _read_http_status_line(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.HttpStatusLine)
-    o.status_code = g("statusCode")
-    o.reason_phrase = g("reasonPhrase")
+    o.status_code = d.get("statusCode")
+    o.reason_phrase = d.get("reasonPhrase")
     return o
 
 
 def _read_inventory_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InventoryRequest)
-    o.uri = g("uri")
-    o.method = g("method")
-    v = g("body")
-    o.body = None if v is None else _read_inventory_request_params(v)
+    o.uri = d.get("uri")
+    o.method = d.get("method")
+    v = d.get("body")
+    o.body = v if v is None else _read_inventory_request_params(v)
     return o
 
 
 def _read_inventory_request_params(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.InventoryRequestParams)
-    o.client_sequence_number = g("clientSequenceNumber")
-    o.quantity = g("quantity")
-    v = g("marketplaceAttributes")
-    o.marketplace_attributes = None if v is None else _read_marketplace_attributes(v)
+    o.client_sequence_number = d.get("clientSequenceNumber")
+    o.quantity = d.get("quantity")
+    v = d.get("marketplaceAttributes")
+    if v is None or v.__class__ is not dict:
+        o.marketplace_attributes = v
+    else:
+        o.marketplace_attributes = p = _new(m.MarketplaceAttributes)
+        p.channel_name = v.get("channelName")
+        p.marketplace_id = v.get("marketplaceId")
     return o
 
 
 def _read_inventory_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.InventoryResponse)
-    v = g("status")
-    o.status = None if v is None else _read_http_status_line(v)
-    v = g("body")
-    o.body = None if v is None else _read_inventory_response_body(v)
+    v = d.get("status")
+    if v is None or v.__class__ is not dict:
+        o.status = v
+    else:
+        o.status = p = _new(m.HttpStatusLine)
+        p.status_code = v.get("statusCode")
+        p.reason_phrase = v.get("reasonPhrase")
+    v = d.get("body")
+    o.body = v if v is None else _read_inventory_response_body(v)
     return o
 
 
 def _read_inventory_response_body(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.InventoryResponseBody)
-    o.client_sequence_number = g("clientSequenceNumber")
-    o.location_id = g("locationId")
-    o.sku_id = g("skuId")
-    o.sellable_quantity = g("sellableQuantity")
-    o.reserved_quantity = g("reservedQuantity")
-    v = g("marketplaceAttributes")
-    o.marketplace_attributes = None if v is None else _read_marketplace_attributes(v)
-    v = g("actionableErrors")
-    o.actionable_errors = None if v is None else [_read_actionable_error(i) for i in v] if v.__class__ is list else v
+    o.client_sequence_number = d.get("clientSequenceNumber")
+    o.location_id = d.get("locationId")
+    o.sku_id = d.get("skuId")
+    o.sellable_quantity = d.get("sellableQuantity")
+    o.reserved_quantity = d.get("reservedQuantity")
+    v = d.get("marketplaceAttributes")
+    if v is None or v.__class__ is not dict:
+        o.marketplace_attributes = v
+    else:
+        o.marketplace_attributes = p = _new(m.MarketplaceAttributes)
+        p.channel_name = v.get("channelName")
+        p.marketplace_id = v.get("marketplaceId")
+    v = d.get("actionableErrors")
+    if v is None or v.__class__ is not list:
+        o.actionable_errors = v
+    else:
+        o.actionable_errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ActionableError)
+                p.error_type = i.get("errorType")
+                p.error_sub_type = i.get("errorSubType")
+                items.append(p)
     return o
 
 
 def _read_marketplace_attributes(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.MarketplaceAttributes)
-    o.channel_name = g("channelName")
-    o.marketplace_id = g("marketplaceId")
+    o.channel_name = d.get("channelName")
+    o.marketplace_id = d.get("marketplaceId")
     return o
 
 

@@ -16,32 +16,35 @@ _new = object.__new__
 def _read_create_sandbox_location_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateSandboxLocationRequest)
-    o.merchant_ids = g("merchantIds")
-    o.marketplace_id = g("marketplaceId")
-    o.channels = g("channels")
-    o.location_name = g("locationName")
+    o.merchant_ids = d.get("merchantIds")
+    o.marketplace_id = d.get("marketplaceId")
+    o.channels = d.get("channels")
+    o.location_name = d.get("locationName")
     return o
 
 
 def _read_create_sandbox_location_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.CreateSandboxLocationResponse)
-    v = g("locationIds")
-    o.location_ids = None if v is None else _read_location_id_map(v)
+    v = d.get("locationIds")
+    if v is None or v.__class__ is not dict:
+        o.location_ids = v
+    else:
+        o.location_ids = p = _new(m.LocationIdMap)
+        p.fba = v.get("FBA")
+        p.mfn = v.get("MFN")
     return o
 
 
 def _read_location_id_map(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LocationIdMap)
-    o.fba = g("FBA")
-    o.mfn = g("MFN")
+    o.fba = d.get("FBA")
+    o.mfn = d.get("MFN")
     return o
 
 

@@ -16,136 +16,167 @@ _new = object.__new__
 def _read_invoice_information(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InvoiceInformation)
-    o.id = g("id")
+    o.id = d.get("id")
     return o
 
 
 def _read_marketplace_channel(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.MarketplaceChannel)
-    o.marketplace_name = g("marketplaceName")
-    o.channel_name = g("channelName")
+    o.marketplace_name = d.get("marketplaceName")
+    o.channel_name = d.get("channelName")
     return o
 
 
 def _read_marketplace_channel_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.MarketplaceChannelDetails)
-    v = g("marketplaceChannel")
-    o.marketplace_channel = None if v is None else _read_marketplace_channel(v)
-    o.merchant_id = g("merchantId")
-    o.shipment_id = g("shipmentId")
-    o.customer_order_id = g("customerOrderId")
-    o.return_location_id = g("returnLocationId")
-    o.channel_sku = g("channelSku")
-    o.exchange_order_id = g("exchangeOrderId")
+    v = d.get("marketplaceChannel")
+    if v is None or v.__class__ is not dict:
+        o.marketplace_channel = v
+    else:
+        o.marketplace_channel = p = _new(m.MarketplaceChannel)
+        p.marketplace_name = v.get("marketplaceName")
+        p.channel_name = v.get("channelName")
+    o.merchant_id = d.get("merchantId")
+    o.shipment_id = d.get("shipmentId")
+    o.customer_order_id = d.get("customerOrderId")
+    o.return_location_id = d.get("returnLocationId")
+    o.channel_sku = d.get("channelSku")
+    o.exchange_order_id = d.get("exchangeOrderId")
     return o
 
 
 def _read_otp_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OtpDetails)
-    o.otp = g("otp")
-    o.valid_till = g("validTill")
+    o.otp = d.get("otp")
+    o.valid_till = d.get("validTill")
     return o
 
 
 def _read_replanning_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ReplanningDetails)
-    v = g("previousTrackingInfo")
-    o.previous_tracking_info = None if v is None else [_read_tracking_info(i) for i in v] if v.__class__ is list else v
+    v = d.get("previousTrackingInfo")
+    if v is None or v.__class__ is not list:
+        o.previous_tracking_info = v
+    else:
+        o.previous_tracking_info = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.TrackingInfo)
+                p.carrier_name = i.get("carrierName")
+                p.tracking_id = i.get("trackingId")
+                items.append(p)
     return o
 
 
 def _read_return_(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Return)
-    o.id = g("id")
-    o.return_location_id = g("returnLocationId")
-    o.merchant_sku = g("merchantSku")
-    o.return_type = g("returnType")
-    o.return_sub_type = g("returnSubType")
-    o.number_of_units = g("numberOfUnits")
-    o.status = g("status")
-    o.fulfillment_location_id = g("fulfillmentLocationId")
-    v = g("creationDateTime")
-    o.creation_date_time = None if v is None else read_datetime(v)
-    v = g("lastUpdatedDateTime")
-    o.last_updated_date_time = None if v is None else read_datetime(v)
-    v = g("returnMetadata")
-    o.return_metadata = None if v is None else _read_return_metadata(v)
-    v = g("returnShippingInfo")
-    o.return_shipping_info = None if v is None else _read_return_shipping_info(v)
-    v = g("marketplaceChannelDetails")
-    o.marketplace_channel_details = None if v is None else _read_marketplace_channel_details(v)
-    v = g("otpDetails")
-    o.otp_details = None if v is None else _read_otp_details(v)
-    o.package_delivery_mode = g("packageDeliveryMode")
-    v = g("replanningDetails")
-    o.replanning_details = None if v is None else _read_replanning_details(v)
+    o.id = d.get("id")
+    o.return_location_id = d.get("returnLocationId")
+    o.merchant_sku = d.get("merchantSku")
+    o.return_type = d.get("returnType")
+    o.return_sub_type = d.get("returnSubType")
+    o.number_of_units = d.get("numberOfUnits")
+    o.status = d.get("status")
+    o.fulfillment_location_id = d.get("fulfillmentLocationId")
+    v = d.get("creationDateTime")
+    o.creation_date_time = v if v is None else read_datetime(v)
+    v = d.get("lastUpdatedDateTime")
+    o.last_updated_date_time = v if v is None else read_datetime(v)
+    v = d.get("returnMetadata")
+    o.return_metadata = v if v is None else _read_return_metadata(v)
+    v = d.get("returnShippingInfo")
+    o.return_shipping_info = v if v is None else _read_return_shipping_info(v)
+    v = d.get("marketplaceChannelDetails")
+    o.marketplace_channel_details = v if v is None else _read_marketplace_channel_details(v)
+    v = d.get("otpDetails")
+    if v is None or v.__class__ is not dict:
+        o.otp_details = v
+    else:
+        o.otp_details = p = _new(m.OtpDetails)
+        p.otp = v.get("otp")
+        p.valid_till = v.get("validTill")
+    o.package_delivery_mode = d.get("packageDeliveryMode")
+    v = d.get("replanningDetails")
+    o.replanning_details = v if v is None else _read_replanning_details(v)
     return o
 
 
 def _read_return_metadata(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ReturnMetadata)
-    o.return_reason = g("returnReason")
-    o.rma_id = g("rmaId")
-    o.fulfillment_order_id = g("fulfillmentOrderId")
-    v = g("invoiceInformation")
-    o.invoice_information = None if v is None else _read_invoice_information(v)
+    o.return_reason = d.get("returnReason")
+    o.rma_id = d.get("rmaId")
+    o.fulfillment_order_id = d.get("fulfillmentOrderId")
+    v = d.get("invoiceInformation")
+    if v is None or v.__class__ is not dict:
+        o.invoice_information = v
+    else:
+        o.invoice_information = p = _new(m.InvoiceInformation)
+        p.id = v.get("id")
     return o
 
 
 def _read_return_shipping_info(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ReturnShippingInfo)
-    v = g("deliveryDateTime")
-    o.delivery_date_time = None if v is None else read_datetime(v)
-    v = g("pickupDateTime")
-    o.pickup_date_time = None if v is None else read_datetime(v)
-    v = g("forwardTrackingInfo")
-    o.forward_tracking_info = None if v is None else _read_tracking_info(v)
-    v = g("reverseTrackingInfo")
-    o.reverse_tracking_info = None if v is None else _read_tracking_info(v)
+    v = d.get("deliveryDateTime")
+    o.delivery_date_time = v if v is None else read_datetime(v)
+    v = d.get("pickupDateTime")
+    o.pickup_date_time = v if v is None else read_datetime(v)
+    v = d.get("forwardTrackingInfo")
+    if v is None or v.__class__ is not dict:
+        o.forward_tracking_info = v
+    else:
+        o.forward_tracking_info = p = _new(m.TrackingInfo)
+        p.carrier_name = v.get("carrierName")
+        p.tracking_id = v.get("trackingId")
+    v = d.get("reverseTrackingInfo")
+    if v is None or v.__class__ is not dict:
+        o.reverse_tracking_info = v
+    else:
+        o.reverse_tracking_info = p = _new(m.TrackingInfo)
+        p.carrier_name = v.get("carrierName")
+        p.tracking_id = v.get("trackingId")
     return o
 
 
 def _read_returns_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ReturnsResponse)
-    v = g("returns")
-    o.returns = None if v is None else [_read_return_(i) for i in v] if v.__class__ is list else v
-    o.next_token = g("nextToken")
+    v = d.get("returns")
+    o.returns = v if v is None or v.__class__ is not list else [_read_return_(i) for i in v]
+    o.next_token = d.get("nextToken")
     return o
 
 
 def _read_tracking_info(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TrackingInfo)
-    o.carrier_name = g("carrierName")
-    o.tracking_id = g("trackingId")
+    o.carrier_name = d.get("carrierName")
+    o.tracking_id = d.get("trackingId")
     return o
 
 

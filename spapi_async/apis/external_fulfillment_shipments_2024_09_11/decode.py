@@ -16,733 +16,888 @@ _new = object.__new__
 def _read_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Address)
-    o.name = g("name")
-    o.address_line1 = g("addressLine1")
-    o.address_line2 = g("addressLine2")
-    o.address_line3 = g("addressLine3")
-    o.district = g("district")
-    o.municipality = g("municipality")
-    o.state = g("state")
-    o.city = g("city")
-    o.country_code = g("countryCode")
-    o.postal_code = g("postalCode")
-    o.email = g("email")
-    o.copy_emails = g("copyEmails")
-    o.phone_number = g("phoneNumber")
-    o.address_type = g("addressType")
-    v = g("geocodes")
-    o.geocodes = None if v is None else _read_geocodes(v)
+    o.name = d.get("name")
+    o.address_line1 = d.get("addressLine1")
+    o.address_line2 = d.get("addressLine2")
+    o.address_line3 = d.get("addressLine3")
+    o.district = d.get("district")
+    o.municipality = d.get("municipality")
+    o.state = d.get("state")
+    o.city = d.get("city")
+    o.country_code = d.get("countryCode")
+    o.postal_code = d.get("postalCode")
+    o.email = d.get("email")
+    o.copy_emails = d.get("copyEmails")
+    o.phone_number = d.get("phoneNumber")
+    o.address_type = d.get("addressType")
+    v = d.get("geocodes")
+    if v is None or v.__class__ is not dict:
+        o.geocodes = v
+    else:
+        o.geocodes = p = _new(m.Geocodes)
+        p.latitude = v.get("latitude")
+        p.longitude = v.get("longitude")
+        p.elevation = v.get("elevation")
     return o
 
 
 def _read_amount(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Amount)
-    o.value = g("value")
-    o.currency_code = g("currencyCode")
+    o.value = d.get("value")
+    o.currency_code = d.get("currencyCode")
     return o
 
 
 def _read_cancellation(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Cancellation)
-    o.cancelled_quantity = g("cancelledQuantity")
-    v = g("cancelledTimestamp")
-    o.cancelled_timestamp = None if v is None else read_datetime(v)
-    o.cancellation_type = g("cancellationType")
-    o.cancellation_reason = g("cancellationReason")
+    o.cancelled_quantity = d.get("cancelledQuantity")
+    v = d.get("cancelledTimestamp")
+    o.cancelled_timestamp = v if v is None else read_datetime(v)
+    o.cancellation_type = d.get("cancellationType")
+    o.cancellation_reason = d.get("cancellationReason")
     return o
 
 
 def _read_charge(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Charge)
-    v = g("baseCharge")
-    o.base_charge = None if v is None else _read_charge_breakup(v)
-    v = g("taxBreakup")
-    o.tax_breakup = None if v is None else [_read_tax(i) for i in v] if v.__class__ is list else v
-    o.charge_type = g("chargeType")
-    v = g("totalCharge")
-    o.total_charge = None if v is None else _read_charge_breakup(v)
-    v = g("totalTax")
-    o.total_tax = None if v is None else _read_tax(v)
+    v = d.get("baseCharge")
+    o.base_charge = v if v is None else _read_charge_breakup(v)
+    v = d.get("taxBreakup")
+    o.tax_breakup = v if v is None or v.__class__ is not list else [_read_tax(i) for i in v]
+    o.charge_type = d.get("chargeType")
+    v = d.get("totalCharge")
+    o.total_charge = v if v is None else _read_charge_breakup(v)
+    v = d.get("totalTax")
+    o.total_tax = v if v is None else _read_tax(v)
     return o
 
 
 def _read_charge_breakup(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ChargeBreakup)
-    v = g("baseAmount")
-    o.base_amount = None if v is None else _read_amount(v)
-    v = g("discountAmount")
-    o.discount_amount = None if v is None else _read_amount(v)
-    v = g("netAmount")
-    o.net_amount = None if v is None else _read_amount(v)
+    v = d.get("baseAmount")
+    if v is None or v.__class__ is not dict:
+        o.base_amount = v
+    else:
+        o.base_amount = p = _new(m.Amount)
+        p.value = v.get("value")
+        p.currency_code = v.get("currencyCode")
+    v = d.get("discountAmount")
+    if v is None or v.__class__ is not dict:
+        o.discount_amount = v
+    else:
+        o.discount_amount = p = _new(m.Amount)
+        p.value = v.get("value")
+        p.currency_code = v.get("currencyCode")
+    v = d.get("netAmount")
+    if v is None or v.__class__ is not dict:
+        o.net_amount = v
+    else:
+        o.net_amount = p = _new(m.Amount)
+        p.value = v.get("value")
+        p.currency_code = v.get("currencyCode")
     return o
 
 
 def _read_compliance_attributes(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ComplianceAttributes)
-    o.hazmat_labels_requirement = g("hazmatLabelsRequirement")
-    o.serial_number_requirement = g("serialNumberRequirement")
-    o.country_of_origin_requirement = g("countryOfOriginRequirement")
-    o.item_value_requirement = g("itemValueRequirement")
+    o.hazmat_labels_requirement = d.get("hazmatLabelsRequirement")
+    o.serial_number_requirement = d.get("serialNumberRequirement")
+    o.country_of_origin_requirement = d.get("countryOfOriginRequirement")
+    o.item_value_requirement = d.get("itemValueRequirement")
     return o
 
 
 def _read_courier_supported_attributes(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CourierSupportedAttributes)
-    o.carrier_name = g("carrierName")
-    o.tracking_id = g("trackingId")
+    o.carrier_name = d.get("carrierName")
+    o.tracking_id = d.get("trackingId")
     return o
 
 
 def _read_create_sandbox_shipment_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateSandboxShipmentRequest)
-    o.location_id = g("locationId")
-    o.marketplace_id = g("marketplaceId")
-    o.marketplace_channel = g("marketplaceChannel")
-    o.shipping_type = g("shippingType")
-    o.order_type = g("orderType")
-    o.line_item_count = g("lineItemCount")
-    o.quantity_count = g("quantityCount")
+    o.location_id = d.get("locationId")
+    o.marketplace_id = d.get("marketplaceId")
+    o.marketplace_channel = d.get("marketplaceChannel")
+    o.shipping_type = d.get("shippingType")
+    o.order_type = d.get("orderType")
+    o.line_item_count = d.get("lineItemCount")
+    o.quantity_count = d.get("quantityCount")
     return o
 
 
 def _read_create_sandbox_shipment_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateSandboxShipmentResponse)
-    o.shipment_id = g("shipmentId")
+    o.shipment_id = d.get("shipmentId")
     return o
 
 
 def _read_custom_attribute(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CustomAttribute)
-    o.key = g("key")
-    o.type = g("type")
-    o.value = g("value")
+    o.key = d.get("key")
+    o.type = d.get("type")
+    o.value = d.get("value")
     return o
 
 
 def _read_dimension(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Dimension)
-    o.value = g("value")
-    o.dimension_unit = g("dimensionUnit")
+    o.value = d.get("value")
+    o.dimension_unit = d.get("dimensionUnit")
     return o
 
 
 def _read_distance(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Distance)
-    o.value = g("value")
-    o.distance_unit = g("distanceUnit")
+    o.value = d.get("value")
+    o.distance_unit = d.get("distanceUnit")
     return o
 
 
 def _read_document(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Document)
-    o.format = g("format")
-    o.content = g("content")
+    o.format = d.get("format")
+    o.content = d.get("content")
     return o
 
 
 def _read_document_v2(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DocumentV2)
-    o.url = g("url")
+    o.url = d.get("url")
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_geocodes(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Geocodes)
-    o.latitude = g("latitude")
-    o.longitude = g("longitude")
-    o.elevation = g("elevation")
+    o.latitude = d.get("latitude")
+    o.longitude = d.get("longitude")
+    o.elevation = d.get("elevation")
     return o
 
 
 def _read_gift_attributes(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.GiftAttributes)
-    o.gift_wrap_requirement = g("giftWrapRequirement")
-    o.gift_wrap_label = g("giftWrapLabel")
-    o.gift_message_presence = g("giftMessagePresence")
-    v = g("giftMessage")
-    o.gift_message = None if v is None else _read_document(v)
+    o.gift_wrap_requirement = d.get("giftWrapRequirement")
+    o.gift_wrap_label = d.get("giftWrapLabel")
+    o.gift_message_presence = d.get("giftMessagePresence")
+    v = d.get("giftMessage")
+    if v is None or v.__class__ is not dict:
+        o.gift_message = v
+    else:
+        o.gift_message = p = _new(m.Document)
+        p.format = v.get("format")
+        p.content = v.get("content")
     return o
 
 
 def _read_handover_location(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.HandoverLocation)
-    v = g("address")
-    o.address = None if v is None else _read_address(v)
-    v = g("distance")
-    o.distance = None if v is None else _read_distance(v)
-    o.map_url = g("mapUrl")
+    v = d.get("address")
+    o.address = v if v is None else _read_address(v)
+    v = d.get("distance")
+    if v is None or v.__class__ is not dict:
+        o.distance = v
+    else:
+        o.distance = p = _new(m.Distance)
+        p.value = v.get("value")
+        p.distance_unit = v.get("distanceUnit")
+    o.map_url = d.get("mapUrl")
     return o
 
 
 def _read_invoice_info(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InvoiceInfo)
-    o.invoice_id = g("invoiceId")
-    v = g("creationDateTime")
-    o.creation_date_time = None if v is None else read_datetime(v)
+    o.invoice_id = d.get("invoiceId")
+    v = d.get("creationDateTime")
+    o.creation_date_time = v if v is None else read_datetime(v)
     return o
 
 
 def _read_invoice_requirement(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InvoiceRequirement)
-    o.requirement = g("requirement")
-    o.status = g("status")
+    o.requirement = d.get("requirement")
+    o.status = d.get("status")
     return o
 
 
 def _read_invoice_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.InvoiceResponse)
-    v = g("document")
-    o.document = None if v is None else _read_document(v)
+    v = d.get("document")
+    if v is None or v.__class__ is not dict:
+        o.document = v
+    else:
+        o.document = p = _new(m.Document)
+        p.format = v.get("format")
+        p.content = v.get("content")
     return o
 
 
 def _read_line_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LineItem)
-    o.id = g("id")
-    o.quantity = g("quantity")
+    o.id = d.get("id")
+    o.quantity = d.get("quantity")
     return o
 
 
 def _read_line_item_with_reason(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.LineItemWithReason)
-    v = g("lineItem")
-    o.line_item = None if v is None else _read_line_item(v)
-    o.reason = g("reason")
+    v = d.get("lineItem")
+    if v is None or v.__class__ is not dict:
+        o.line_item = v
+    else:
+        o.line_item = p = _new(m.LineItem)
+        p.id = v.get("id")
+        p.quantity = v.get("quantity")
+    o.reason = d.get("reason")
     return o
 
 
 def _read_marketplace_attributes(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.MarketplaceAttributes)
-    o.marketplace_id = g("marketplaceId")
-    o.channel_name = g("channelName")
-    o.merchant_id = g("merchantId")
-    o.custom_attributes = g("customAttributes")
+    o.marketplace_id = d.get("marketplaceId")
+    o.channel_name = d.get("channelName")
+    o.merchant_id = d.get("merchantId")
+    o.custom_attributes = d.get("customAttributes")
     return o
 
 
 def _read_original_line_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OriginalLineItem)
-    o.replacing_sku = g("replacingSku")
-    o.original_sku = g("originalSku")
-    v = g("charges")
-    o.charges = None if v is None else [_read_charge(i) for i in v] if v.__class__ is list else v
+    o.replacing_sku = d.get("replacingSku")
+    o.original_sku = d.get("originalSku")
+    v = d.get("charges")
+    o.charges = v if v is None or v.__class__ is not list else [_read_charge(i) for i in v]
     return o
 
 
 def _read_package(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Package)
-    o.id = g("id")
-    v = g("dimensions")
-    o.dimensions = None if v is None else _read_package_dimensions(v)
-    v = g("weight")
-    o.weight = None if v is None else _read_weight(v)
-    o.hazmat_labels = g("hazmatLabels")
-    v = g("packageLineItems")
-    o.package_line_items = None if v is None else [_read_package_line_item(i) for i in v] if v.__class__ is list else v
-    o.status = g("status")
-    o.package_handling_requirements = g("packageHandlingRequirements")
+    o.id = d.get("id")
+    v = d.get("dimensions")
+    o.dimensions = v if v is None else _read_package_dimensions(v)
+    v = d.get("weight")
+    if v is None or v.__class__ is not dict:
+        o.weight = v
+    else:
+        o.weight = p = _new(m.Weight)
+        p.value = v.get("value")
+        p.weight_unit = v.get("weightUnit")
+    o.hazmat_labels = d.get("hazmatLabels")
+    v = d.get("packageLineItems")
+    o.package_line_items = v if v is None or v.__class__ is not list else [_read_package_line_item(i) for i in v]
+    o.status = d.get("status")
+    o.package_handling_requirements = d.get("packageHandlingRequirements")
     return o
 
 
 def _read_package_delivery_status(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PackageDeliveryStatus)
-    o.status = g("status")
-    o.sub_status = g("subStatus")
-    o.reason = g("reason")
+    o.status = d.get("status")
+    o.sub_status = d.get("subStatus")
+    o.reason = d.get("reason")
     return o
 
 
 def _read_package_dimensions(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PackageDimensions)
-    v = g("length")
-    o.length = None if v is None else _read_dimension(v)
-    v = g("width")
-    o.width = None if v is None else _read_dimension(v)
-    v = g("height")
-    o.height = None if v is None else _read_dimension(v)
+    v = d.get("length")
+    if v is None or v.__class__ is not dict:
+        o.length = v
+    else:
+        o.length = p = _new(m.Dimension)
+        p.value = v.get("value")
+        p.dimension_unit = v.get("dimensionUnit")
+    v = d.get("width")
+    if v is None or v.__class__ is not dict:
+        o.width = v
+    else:
+        o.width = p = _new(m.Dimension)
+        p.value = v.get("value")
+        p.dimension_unit = v.get("dimensionUnit")
+    v = d.get("height")
+    if v is None or v.__class__ is not dict:
+        o.height = v
+    else:
+        o.height = p = _new(m.Dimension)
+        p.value = v.get("value")
+        p.dimension_unit = v.get("dimensionUnit")
     return o
 
 
 def _read_package_line_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PackageLineItem)
-    o.package_line_item_id = g("packageLineItemId")
-    o.quantity = g("quantity")
-    o.serial_numbers = g("serialNumbers")
-    o.pieces = g("pieces")
-    o.country_of_origin = g("countryOfOrigin")
-    v = g("itemValue")
-    o.item_value = None if v is None else _read_amount(v)
+    o.package_line_item_id = d.get("packageLineItemId")
+    o.quantity = d.get("quantity")
+    o.serial_numbers = d.get("serialNumbers")
+    o.pieces = d.get("pieces")
+    o.country_of_origin = d.get("countryOfOrigin")
+    v = d.get("itemValue")
+    if v is None or v.__class__ is not dict:
+        o.item_value = v
+    else:
+        o.item_value = p = _new(m.Amount)
+        p.value = v.get("value")
+        p.currency_code = v.get("currencyCode")
     return o
 
 
 def _read_package_ship_label(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PackageShipLabel)
-    o.package_id = g("packageId")
-    v = g("shipLabelMetadata")
-    o.ship_label_metadata = None if v is None else _read_ship_label_metadata(v)
-    v = g("fileData")
-    o.file_data = None if v is None else _read_document_v2(v)
-    o.status = g("status")
-    v = g("errorDetails")
-    o.error_details = None if v is None else _read_error(v)
+    o.package_id = d.get("packageId")
+    v = d.get("shipLabelMetadata")
+    o.ship_label_metadata = v if v is None else _read_ship_label_metadata(v)
+    v = d.get("fileData")
+    if v is None or v.__class__ is not dict:
+        o.file_data = v
+    else:
+        o.file_data = p = _new(m.DocumentV2)
+        p.url = v.get("url")
+    o.status = d.get("status")
+    v = d.get("errorDetails")
+    if v is None or v.__class__ is not dict:
+        o.error_details = v
+    else:
+        o.error_details = p = _new(m.Error)
+        p.code = v.get("code")
+        p.message = v.get("message")
+        p.details = v.get("details")
     return o
 
 
 def _read_packages(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Packages)
-    v = g("packages")
-    o.packages = None if v is None else [_read_package(i) for i in v] if v.__class__ is list else v
+    v = d.get("packages")
+    o.packages = v if v is None or v.__class__ is not list else [_read_package(i) for i in v]
     return o
 
 
 def _read_packing_slip_requirement(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PackingSlipRequirement)
-    o.requirement = g("requirement")
-    o.status = g("status")
+    o.requirement = d.get("requirement")
+    o.status = d.get("status")
     return o
 
 
 def _read_pagination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Pagination)
-    o.next_token = g("nextToken")
+    o.next_token = d.get("nextToken")
     return o
 
 
 def _read_party_identification_info(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PartyIdentificationInfo)
-    o.party_id = g("partyId")
-    o.party_type = g("partyType")
-    v = g("address")
-    o.address = None if v is None else _read_address(v)
-    v = g("taxInfo")
-    o.tax_info = None if v is None else _read_tax_registration_info(v)
+    o.party_id = d.get("partyId")
+    o.party_type = d.get("partyType")
+    v = d.get("address")
+    o.address = v if v is None else _read_address(v)
+    v = d.get("taxInfo")
+    o.tax_info = v if v is None else _read_tax_registration_info(v)
     return o
 
 
 def _read_recommended_package(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.RecommendedPackage)
-    v = g("dimensions")
-    o.dimensions = None if v is None else _read_package_dimensions(v)
-    v = g("weight")
-    o.weight = None if v is None else _read_weight(v)
-    v = g("lineItems")
-    o.line_items = (
-        None if v is None else [_read_recommended_package_line_item(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("dimensions")
+    o.dimensions = v if v is None else _read_package_dimensions(v)
+    v = d.get("weight")
+    if v is None or v.__class__ is not dict:
+        o.weight = v
+    else:
+        o.weight = p = _new(m.Weight)
+        p.value = v.get("value")
+        p.weight_unit = v.get("weightUnit")
+    v = d.get("lineItems")
+    if v is None or v.__class__ is not list:
+        o.line_items = v
+    else:
+        o.line_items = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.RecommendedPackageLineItem)
+                p.line_item_id = i.get("lineItemId")
+                items.append(p)
     return o
 
 
 def _read_recommended_package_line_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.RecommendedPackageLineItem)
-    o.line_item_id = g("lineItemId")
+    o.line_item_id = d.get("lineItemId")
     return o
 
 
 def _read_replaced_shipment_info(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ReplacedShipmentInfo)
-    o.id = g("id")
-    o.location_id = g("locationId")
-    v = g("marketplaceAttributes")
-    o.marketplace_attributes = None if v is None else _read_marketplace_attributes(v)
-    v = g("originalLineItems")
-    o.original_line_items = (
-        None if v is None else [_read_original_line_item(i) for i in v] if v.__class__ is list else v
-    )
+    o.id = d.get("id")
+    o.location_id = d.get("locationId")
+    v = d.get("marketplaceAttributes")
+    if v is None or v.__class__ is not dict:
+        o.marketplace_attributes = v
+    else:
+        o.marketplace_attributes = p = _new(m.MarketplaceAttributes)
+        p.marketplace_id = v.get("marketplaceId")
+        p.channel_name = v.get("channelName")
+        p.merchant_id = v.get("merchantId")
+        p.custom_attributes = v.get("customAttributes")
+    v = d.get("originalLineItems")
+    o.original_line_items = v if v is None or v.__class__ is not list else [_read_original_line_item(i) for i in v]
     return o
 
 
 def _read_sandbox_shipment_updates(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SandboxShipmentUpdates)
-    o.status = g("status")
-    o.sub_status = g("subStatus")
-    o.timestamp = g("timestamp")
+    o.status = d.get("status")
+    o.sub_status = d.get("subStatus")
+    o.timestamp = d.get("timestamp")
     return o
 
 
 def _read_ship_label_metadata(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ShipLabelMetadata)
-    o.shipping_option_id = g("shippingOptionId")
-    o.carrier_name = g("carrierName")
-    o.tracking_id = g("trackingId")
-    v = g("pickupWindow")
-    o.pickup_window = None if v is None else _read_time_window(v)
-    v = g("timeSlot")
-    o.time_slot = None if v is None else _read_time_window(v)
-    v = g("handoverLocation")
-    o.handover_location = None if v is None else _read_handover_location(v)
+    o.shipping_option_id = d.get("shippingOptionId")
+    o.carrier_name = d.get("carrierName")
+    o.tracking_id = d.get("trackingId")
+    v = d.get("pickupWindow")
+    if v is None or v.__class__ is not dict:
+        o.pickup_window = v
+    else:
+        o.pickup_window = p = _new(m.TimeWindow)
+        p.start_time = v.get("startTime")
+        p.end_time = v.get("endTime")
+        p.handover_method = v.get("handoverMethod")
+    v = d.get("timeSlot")
+    if v is None or v.__class__ is not dict:
+        o.time_slot = v
+    else:
+        o.time_slot = p = _new(m.TimeWindow)
+        p.start_time = v.get("startTime")
+        p.end_time = v.get("endTime")
+        p.handover_method = v.get("handoverMethod")
+    v = d.get("handoverLocation")
+    o.handover_location = v if v is None else _read_handover_location(v)
     return o
 
 
 def _read_ship_labels_input(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ShipLabelsInput)
-    o.package_ids = g("packageIds")
-    v = g("courierSupportedAttributes")
-    o.courier_supported_attributes = None if v is None else _read_courier_supported_attributes(v)
+    o.package_ids = d.get("packageIds")
+    v = d.get("courierSupportedAttributes")
+    if v is None or v.__class__ is not dict:
+        o.courier_supported_attributes = v
+    else:
+        o.courier_supported_attributes = p = _new(m.CourierSupportedAttributes)
+        p.carrier_name = v.get("carrierName")
+        p.tracking_id = v.get("trackingId")
     return o
 
 
 def _read_ship_labels_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShipLabelsResponse)
-    v = g("packageShipLabelList")
-    o.package_ship_label_list = (
-        None if v is None else [_read_package_ship_label(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("packageShipLabelList")
+    o.package_ship_label_list = v if v is None or v.__class__ is not list else [_read_package_ship_label(i) for i in v]
     return o
 
 
 def _read_shipment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Shipment)
-    o.id = g("id")
-    o.location_id = g("locationId")
-    v = g("marketplaceAttributes")
-    o.marketplace_attributes = None if v is None else _read_marketplace_attributes(v)
-    v = g("shipmentInfo")
-    o.shipment_info = None if v is None else _read_shipment_info(v)
-    v = g("invoiceInfo")
-    o.invoice_info = None if v is None else _read_invoice_info(v)
-    v = g("partyInfoList")
-    o.party_info_list = (
-        None if v is None else [_read_party_identification_info(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("shipmentRequirements")
-    o.shipment_requirements = None if v is None else _read_shipment_requirements(v)
-    v = g("charges")
-    o.charges = None if v is None else [_read_charge(i) for i in v] if v.__class__ is list else v
-    o.status = g("status")
-    o.sub_status = g("subStatus")
-    o.reason = g("reason")
-    v = g("lineItems")
-    o.line_items = None if v is None else [_read_shipment_line_item(i) for i in v] if v.__class__ is list else v
-    v = g("shippingInfo")
-    o.shipping_info = None if v is None else _read_shipping_info(v)
-    v = g("packages")
-    o.packages = None if v is None else [_read_package(i) for i in v] if v.__class__ is list else v
-    v = g("creationDateTime")
-    o.creation_date_time = None if v is None else read_datetime(v)
-    v = g("lastUpdatedDateTime")
-    o.last_updated_date_time = None if v is None else read_datetime(v)
-    v = g("earliestPackDateTime")
-    o.earliest_pack_date_time = None if v is None else read_datetime(v)
+    o.id = d.get("id")
+    o.location_id = d.get("locationId")
+    v = d.get("marketplaceAttributes")
+    if v is None or v.__class__ is not dict:
+        o.marketplace_attributes = v
+    else:
+        o.marketplace_attributes = p = _new(m.MarketplaceAttributes)
+        p.marketplace_id = v.get("marketplaceId")
+        p.channel_name = v.get("channelName")
+        p.merchant_id = v.get("merchantId")
+        p.custom_attributes = v.get("customAttributes")
+    v = d.get("shipmentInfo")
+    o.shipment_info = v if v is None else _read_shipment_info(v)
+    v = d.get("invoiceInfo")
+    if v is None or v.__class__ is not dict:
+        o.invoice_info = v
+    else:
+        o.invoice_info = p = _new(m.InvoiceInfo)
+        p.invoice_id = v.get("invoiceId")
+        w = v.get("creationDateTime")
+        p.creation_date_time = w if w is None else read_datetime(w)
+    v = d.get("partyInfoList")
+    o.party_info_list = v if v is None or v.__class__ is not list else [_read_party_identification_info(i) for i in v]
+    v = d.get("shipmentRequirements")
+    o.shipment_requirements = v if v is None else _read_shipment_requirements(v)
+    v = d.get("charges")
+    o.charges = v if v is None or v.__class__ is not list else [_read_charge(i) for i in v]
+    o.status = d.get("status")
+    o.sub_status = d.get("subStatus")
+    o.reason = d.get("reason")
+    v = d.get("lineItems")
+    o.line_items = v if v is None or v.__class__ is not list else [_read_shipment_line_item(i) for i in v]
+    v = d.get("shippingInfo")
+    o.shipping_info = v if v is None else _read_shipping_info(v)
+    v = d.get("packages")
+    o.packages = v if v is None or v.__class__ is not list else [_read_package(i) for i in v]
+    v = d.get("creationDateTime")
+    o.creation_date_time = v if v is None else read_datetime(v)
+    v = d.get("lastUpdatedDateTime")
+    o.last_updated_date_time = v if v is None else read_datetime(v)
+    v = d.get("earliestPackDateTime")
+    o.earliest_pack_date_time = v if v is None else read_datetime(v)
     return o
 
 
 def _read_shipment_acknowledgement_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShipmentAcknowledgementRequest)
-    o.reference_id = g("referenceId")
-    v = g("lineItems")
-    o.line_items = None if v is None else [_read_line_item_with_reason(i) for i in v] if v.__class__ is list else v
+    o.reference_id = d.get("referenceId")
+    v = d.get("lineItems")
+    o.line_items = v if v is None or v.__class__ is not list else [_read_line_item_with_reason(i) for i in v]
     return o
 
 
 def _read_shipment_info(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShipmentInfo)
-    o.shipment_type = g("shipmentType")
-    v = g("originalShipmentInfo")
-    o.original_shipment_info = None if v is None else _read_replaced_shipment_info(v)
-    o.number_of_units = g("numberOfUnits")
-    o.priority = g("priority")
-    o.buyer_order_id = g("buyerOrderId")
-    o.order_states_eligible_for_rejection = g("orderStatesEligibleForRejection")
-    o.order_placed_timestamp = g("orderPlacedTimestamp")
-    o.processing_source = g("processingSource")
-    o.payment_method = g("paymentMethod")
+    o.shipment_type = d.get("shipmentType")
+    v = d.get("originalShipmentInfo")
+    o.original_shipment_info = v if v is None else _read_replaced_shipment_info(v)
+    o.number_of_units = d.get("numberOfUnits")
+    o.priority = d.get("priority")
+    o.buyer_order_id = d.get("buyerOrderId")
+    o.order_states_eligible_for_rejection = d.get("orderStatesEligibleForRejection")
+    o.order_placed_timestamp = d.get("orderPlacedTimestamp")
+    o.processing_source = d.get("processingSource")
+    o.payment_method = d.get("paymentMethod")
     return o
 
 
 def _read_shipment_line_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ShipmentLineItem)
-    o.shipment_line_item_id = g("shipmentLineItemId")
-    o.merchant_sku = g("merchantSku")
-    o.number_of_units = g("numberOfUnits")
-    o.serial_numbers = g("serialNumbers")
-    o.piece_type = g("pieceType")
-    o.hazmat_labels = g("hazmatLabels")
-    v = g("giftAttributes")
-    o.gift_attributes = None if v is None else _read_gift_attributes(v)
-    v = g("charges")
-    o.charges = None if v is None else [_read_charge(i) for i in v] if v.__class__ is list else v
-    v = g("cancellations")
-    o.cancellations = None if v is None else [_read_cancellation(i) for i in v] if v.__class__ is list else v
-    o.hsn_code = g("hsnCode")
-    o.recommended_country_of_origin = g("recommendedCountryOfOrigin")
-    o.country_of_origin = g("countryOfOrigin")
-    o.recommended_currency_code = g("recommendedCurrencyCode")
-    v = g("itemValue")
-    o.item_value = None if v is None else _read_amount(v)
-    v = g("complianceAttributes")
-    o.compliance_attributes = None if v is None else _read_compliance_attributes(v)
-    v = g("customAttributes")
-    o.custom_attributes = None if v is None else [_read_custom_attribute(i) for i in v] if v.__class__ is list else v
+    o.shipment_line_item_id = d.get("shipmentLineItemId")
+    o.merchant_sku = d.get("merchantSku")
+    o.number_of_units = d.get("numberOfUnits")
+    o.serial_numbers = d.get("serialNumbers")
+    o.piece_type = d.get("pieceType")
+    o.hazmat_labels = d.get("hazmatLabels")
+    v = d.get("giftAttributes")
+    o.gift_attributes = v if v is None else _read_gift_attributes(v)
+    v = d.get("charges")
+    o.charges = v if v is None or v.__class__ is not list else [_read_charge(i) for i in v]
+    v = d.get("cancellations")
+    if v is None or v.__class__ is not list:
+        o.cancellations = v
+    else:
+        o.cancellations = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Cancellation)
+                p.cancelled_quantity = i.get("cancelledQuantity")
+                w = i.get("cancelledTimestamp")
+                p.cancelled_timestamp = w if w is None else read_datetime(w)
+                p.cancellation_type = i.get("cancellationType")
+                p.cancellation_reason = i.get("cancellationReason")
+                items.append(p)
+    o.hsn_code = d.get("hsnCode")
+    o.recommended_country_of_origin = d.get("recommendedCountryOfOrigin")
+    o.country_of_origin = d.get("countryOfOrigin")
+    o.recommended_currency_code = d.get("recommendedCurrencyCode")
+    v = d.get("itemValue")
+    if v is None or v.__class__ is not dict:
+        o.item_value = v
+    else:
+        o.item_value = p = _new(m.Amount)
+        p.value = v.get("value")
+        p.currency_code = v.get("currencyCode")
+    v = d.get("complianceAttributes")
+    if v is None or v.__class__ is not dict:
+        o.compliance_attributes = v
+    else:
+        o.compliance_attributes = p = _new(m.ComplianceAttributes)
+        p.hazmat_labels_requirement = v.get("hazmatLabelsRequirement")
+        p.serial_number_requirement = v.get("serialNumberRequirement")
+        p.country_of_origin_requirement = v.get("countryOfOriginRequirement")
+        p.item_value_requirement = v.get("itemValueRequirement")
+    v = d.get("customAttributes")
+    if v is None or v.__class__ is not list:
+        o.custom_attributes = v
+    else:
+        o.custom_attributes = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.CustomAttribute)
+                p.key = i.get("key")
+                p.type = i.get("type")
+                p.value = i.get("value")
+                items.append(p)
     return o
 
 
 def _read_shipment_requirements(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ShipmentRequirements)
-    v = g("pSlip")
-    o.p_slip = None if v is None else _read_packing_slip_requirement(v)
-    v = g("invoice")
-    o.invoice = None if v is None else _read_invoice_requirement(v)
+    v = d.get("pSlip")
+    if v is None or v.__class__ is not dict:
+        o.p_slip = v
+    else:
+        o.p_slip = p = _new(m.PackingSlipRequirement)
+        p.requirement = v.get("requirement")
+        p.status = v.get("status")
+    v = d.get("invoice")
+    if v is None or v.__class__ is not dict:
+        o.invoice = v
+    else:
+        o.invoice = p = _new(m.InvoiceRequirement)
+        p.requirement = v.get("requirement")
+        p.status = v.get("status")
     return o
 
 
 def _read_shipments_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ShipmentsResponse)
-    v = g("shipments")
-    o.shipments = None if v is None else [_read_shipment(i) for i in v] if v.__class__ is list else v
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
+    v = d.get("shipments")
+    o.shipments = v if v is None or v.__class__ is not list else [_read_shipment(i) for i in v]
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
     return o
 
 
 def _read_shipping_info(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShippingInfo)
-    o.recommended_ship_method = g("recommendedShipMethod")
-    v = g("expectedShippingDateTimeInUTC")
-    o.expected_shipping_date_time_in_utc = None if v is None else read_datetime(v)
-    v = g("shipToAddress")
-    o.ship_to_address = None if v is None else _read_address(v)
-    o.shipping_type = g("shippingType")
-    v = g("recommendedPackages")
-    o.recommended_packages = (
-        None if v is None else [_read_recommended_package(i) for i in v] if v.__class__ is list else v
-    )
+    o.recommended_ship_method = d.get("recommendedShipMethod")
+    v = d.get("expectedShippingDateTimeInUTC")
+    o.expected_shipping_date_time_in_utc = v if v is None else read_datetime(v)
+    v = d.get("shipToAddress")
+    o.ship_to_address = v if v is None else _read_address(v)
+    o.shipping_type = d.get("shippingType")
+    v = d.get("recommendedPackages")
+    o.recommended_packages = v if v is None or v.__class__ is not list else [_read_recommended_package(i) for i in v]
     return o
 
 
 def _read_shipping_options(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ShippingOptions)
-    o.shipping_option_id = g("shippingOptionId")
-    o.ship_by = g("shipBy")
-    o.carrier_name = g("carrierName")
-    v = g("pickupWindow")
-    o.pickup_window = None if v is None else _read_time_window(v)
-    v = g("timeSlot")
-    o.time_slot = None if v is None else _read_time_window(v)
-    v = g("handoverLocation")
-    o.handover_location = None if v is None else _read_handover_location(v)
+    o.shipping_option_id = d.get("shippingOptionId")
+    o.ship_by = d.get("shipBy")
+    o.carrier_name = d.get("carrierName")
+    v = d.get("pickupWindow")
+    if v is None or v.__class__ is not dict:
+        o.pickup_window = v
+    else:
+        o.pickup_window = p = _new(m.TimeWindow)
+        p.start_time = v.get("startTime")
+        p.end_time = v.get("endTime")
+        p.handover_method = v.get("handoverMethod")
+    v = d.get("timeSlot")
+    if v is None or v.__class__ is not dict:
+        o.time_slot = v
+    else:
+        o.time_slot = p = _new(m.TimeWindow)
+        p.start_time = v.get("startTime")
+        p.end_time = v.get("endTime")
+        p.handover_method = v.get("handoverMethod")
+    v = d.get("handoverLocation")
+    o.handover_location = v if v is None else _read_handover_location(v)
     return o
 
 
 def _read_shipping_options_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShippingOptionsResponse)
-    v = g("shippingOptions")
-    o.shipping_options = None if v is None else [_read_shipping_options(i) for i in v] if v.__class__ is list else v
-    v = g("recommendedShippingOption")
-    o.recommended_shipping_option = None if v is None else _read_shipping_options(v)
+    v = d.get("shippingOptions")
+    o.shipping_options = v if v is None or v.__class__ is not list else [_read_shipping_options(i) for i in v]
+    v = d.get("recommendedShippingOption")
+    o.recommended_shipping_option = v if v is None else _read_shipping_options(v)
     return o
 
 
 def _read_tax(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Tax)
-    o.type = g("type")
-    o.rate = g("rate")
-    v = g("charge")
-    o.charge = None if v is None else _read_charge_breakup(v)
+    o.type = d.get("type")
+    o.rate = d.get("rate")
+    v = d.get("charge")
+    o.charge = v if v is None else _read_charge_breakup(v)
     return o
 
 
 def _read_tax_registration_info(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TaxRegistrationInfo)
-    o.type = g("type")
-    o.number = g("number")
-    v = g("address")
-    o.address = None if v is None else _read_address(v)
-    o.messages = g("messages")
+    o.type = d.get("type")
+    o.number = d.get("number")
+    v = d.get("address")
+    o.address = v if v is None else _read_address(v)
+    o.messages = d.get("messages")
     return o
 
 
 def _read_time_window(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TimeWindow)
-    o.start_time = g("startTime")
-    o.end_time = g("endTime")
-    o.handover_method = g("handoverMethod")
+    o.start_time = d.get("startTime")
+    o.end_time = d.get("endTime")
+    o.handover_method = d.get("handoverMethod")
     return o
 
 
 def _read_update_sandbox_shipment_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.UpdateSandboxShipmentRequest)
-    o.update_type = g("updateType")
-    v = g("updates")
-    o.updates = None if v is None else _read_sandbox_shipment_updates(v)
+    o.update_type = d.get("updateType")
+    v = d.get("updates")
+    if v is None or v.__class__ is not dict:
+        o.updates = v
+    else:
+        o.updates = p = _new(m.SandboxShipmentUpdates)
+        p.status = v.get("status")
+        p.sub_status = v.get("subStatus")
+        p.timestamp = v.get("timestamp")
     return o
 
 
 def _read_weight(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Weight)
-    o.value = g("value")
-    o.weight_unit = g("weightUnit")
+    o.value = d.get("value")
+    o.weight_unit = d.get("weightUnit")
     return o
 
 

@@ -16,36 +16,55 @@ _new = object.__new__
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_get_item_eligibility_preview_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetItemEligibilityPreviewResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_item_eligibility_preview(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    if v is None or v.__class__ is not dict:
+        o.payload = v
+    else:
+        o.payload = p = _new(m.ItemEligibilityPreview)
+        p.asin = v.get("asin")
+        p.marketplace_id = v.get("marketplaceId")
+        p.program = v.get("program")
+        p.is_eligible_for_program = v.get("isEligibleForProgram")
+        p.ineligibility_reason_list = v.get("ineligibilityReasonList")
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_item_eligibility_preview(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemEligibilityPreview)
-    o.asin = g("asin")
-    o.marketplace_id = g("marketplaceId")
-    o.program = g("program")
-    o.is_eligible_for_program = g("isEligibleForProgram")
-    o.ineligibility_reason_list = g("ineligibilityReasonList")
+    o.asin = d.get("asin")
+    o.marketplace_id = d.get("marketplaceId")
+    o.program = d.get("program")
+    o.is_eligible_for_program = d.get("isEligibleForProgram")
+    o.ineligibility_reason_list = d.get("ineligibilityReasonList")
     return o
 
 

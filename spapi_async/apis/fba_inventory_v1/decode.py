@@ -16,205 +16,297 @@ _new = object.__new__
 def _read_add_inventory_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.AddInventoryRequest)
-    v = g("inventoryItems")
-    o.inventory_items = None if v is None else [_read_inventory_item(i) for i in v] if v.__class__ is list else v
+    v = d.get("inventoryItems")
+    if v is None or v.__class__ is not list:
+        o.inventory_items = v
+    else:
+        o.inventory_items = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.InventoryItem)
+                p.seller_sku = i.get("sellerSku")
+                p.marketplace_id = i.get("marketplaceId")
+                p.quantity = i.get("quantity")
+                items.append(p)
     return o
 
 
 def _read_add_inventory_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.AddInventoryResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_create_inventory_item_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateInventoryItemRequest)
-    o.seller_sku = g("sellerSku")
-    o.marketplace_id = g("marketplaceId")
-    o.product_name = g("productName")
+    o.seller_sku = d.get("sellerSku")
+    o.marketplace_id = d.get("marketplaceId")
+    o.product_name = d.get("productName")
     return o
 
 
 def _read_create_inventory_item_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateInventoryItemResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_delete_inventory_item_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.DeleteInventoryItemResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_get_inventory_summaries_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetInventorySummariesResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_get_inventory_summaries_result(v)
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_get_inventory_summaries_result(v)
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_inventory_summaries_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.GetInventorySummariesResult)
-    v = g("granularity")
-    o.granularity = None if v is None else _read_granularity(v)
-    v = g("inventorySummaries")
-    o.inventory_summaries = None if v is None else [_read_inventory_summary(i) for i in v] if v.__class__ is list else v
+    v = d.get("granularity")
+    if v is None or v.__class__ is not dict:
+        o.granularity = v
+    else:
+        o.granularity = p = _new(m.Granularity)
+        p.granularity_type = v.get("granularityType")
+        p.granularity_id = v.get("granularityId")
+    v = d.get("inventorySummaries")
+    o.inventory_summaries = v if v is None or v.__class__ is not list else [_read_inventory_summary(i) for i in v]
     return o
 
 
 def _read_granularity(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Granularity)
-    o.granularity_type = g("granularityType")
-    o.granularity_id = g("granularityId")
+    o.granularity_type = d.get("granularityType")
+    o.granularity_id = d.get("granularityId")
     return o
 
 
 def _read_inventory_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.InventoryDetails)
-    o.fulfillable_quantity = g("fulfillableQuantity")
-    o.inbound_working_quantity = g("inboundWorkingQuantity")
-    o.inbound_shipped_quantity = g("inboundShippedQuantity")
-    o.inbound_receiving_quantity = g("inboundReceivingQuantity")
-    v = g("reservedQuantity")
-    o.reserved_quantity = None if v is None else _read_reserved_quantity(v)
-    v = g("researchingQuantity")
-    o.researching_quantity = None if v is None else _read_researching_quantity(v)
-    v = g("unfulfillableQuantity")
-    o.unfulfillable_quantity = None if v is None else _read_unfulfillable_quantity(v)
+    o.fulfillable_quantity = d.get("fulfillableQuantity")
+    o.inbound_working_quantity = d.get("inboundWorkingQuantity")
+    o.inbound_shipped_quantity = d.get("inboundShippedQuantity")
+    o.inbound_receiving_quantity = d.get("inboundReceivingQuantity")
+    v = d.get("reservedQuantity")
+    if v is None or v.__class__ is not dict:
+        o.reserved_quantity = v
+    else:
+        o.reserved_quantity = p = _new(m.ReservedQuantity)
+        p.total_reserved_quantity = v.get("totalReservedQuantity")
+        p.pending_customer_order_quantity = v.get("pendingCustomerOrderQuantity")
+        p.pending_transshipment_quantity = v.get("pendingTransshipmentQuantity")
+        p.fc_processing_quantity = v.get("fcProcessingQuantity")
+    v = d.get("researchingQuantity")
+    o.researching_quantity = v if v is None else _read_researching_quantity(v)
+    v = d.get("unfulfillableQuantity")
+    if v is None or v.__class__ is not dict:
+        o.unfulfillable_quantity = v
+    else:
+        o.unfulfillable_quantity = p = _new(m.UnfulfillableQuantity)
+        p.total_unfulfillable_quantity = v.get("totalUnfulfillableQuantity")
+        p.customer_damaged_quantity = v.get("customerDamagedQuantity")
+        p.warehouse_damaged_quantity = v.get("warehouseDamagedQuantity")
+        p.distributor_damaged_quantity = v.get("distributorDamagedQuantity")
+        p.carrier_damaged_quantity = v.get("carrierDamagedQuantity")
+        p.defective_quantity = v.get("defectiveQuantity")
+        p.expired_quantity = v.get("expiredQuantity")
     return o
 
 
 def _read_inventory_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InventoryItem)
-    o.seller_sku = g("sellerSku")
-    o.marketplace_id = g("marketplaceId")
-    o.quantity = g("quantity")
+    o.seller_sku = d.get("sellerSku")
+    o.marketplace_id = d.get("marketplaceId")
+    o.quantity = d.get("quantity")
     return o
 
 
 def _read_inventory_summary(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InventorySummary)
-    o.asin = g("asin")
-    o.fn_sku = g("fnSku")
-    o.seller_sku = g("sellerSku")
-    o.condition = g("condition")
-    v = g("inventoryDetails")
-    o.inventory_details = None if v is None else _read_inventory_details(v)
-    v = g("lastUpdatedTime")
-    o.last_updated_time = None if v is None else read_datetime(v)
-    o.product_name = g("productName")
-    o.total_quantity = g("totalQuantity")
-    o.stores = g("stores")
+    o.asin = d.get("asin")
+    o.fn_sku = d.get("fnSku")
+    o.seller_sku = d.get("sellerSku")
+    o.condition = d.get("condition")
+    v = d.get("inventoryDetails")
+    o.inventory_details = v if v is None else _read_inventory_details(v)
+    v = d.get("lastUpdatedTime")
+    o.last_updated_time = v if v is None else read_datetime(v)
+    o.product_name = d.get("productName")
+    o.total_quantity = d.get("totalQuantity")
+    o.stores = d.get("stores")
     return o
 
 
 def _read_pagination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Pagination)
-    o.next_token = g("nextToken")
+    o.next_token = d.get("nextToken")
     return o
 
 
 def _read_researching_quantity(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ResearchingQuantity)
-    o.total_researching_quantity = g("totalResearchingQuantity")
-    v = g("researchingQuantityBreakdown")
-    o.researching_quantity_breakdown = (
-        None if v is None else [_read_researching_quantity_entry(i) for i in v] if v.__class__ is list else v
-    )
+    o.total_researching_quantity = d.get("totalResearchingQuantity")
+    v = d.get("researchingQuantityBreakdown")
+    if v is None or v.__class__ is not list:
+        o.researching_quantity_breakdown = v
+    else:
+        o.researching_quantity_breakdown = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ResearchingQuantityEntry)
+                p.name = i.get("name")
+                p.quantity = i.get("quantity")
+                items.append(p)
     return o
 
 
 def _read_researching_quantity_entry(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ResearchingQuantityEntry)
-    o.name = g("name")
-    o.quantity = g("quantity")
+    o.name = d.get("name")
+    o.quantity = d.get("quantity")
     return o
 
 
 def _read_reserved_quantity(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ReservedQuantity)
-    o.total_reserved_quantity = g("totalReservedQuantity")
-    o.pending_customer_order_quantity = g("pendingCustomerOrderQuantity")
-    o.pending_transshipment_quantity = g("pendingTransshipmentQuantity")
-    o.fc_processing_quantity = g("fcProcessingQuantity")
+    o.total_reserved_quantity = d.get("totalReservedQuantity")
+    o.pending_customer_order_quantity = d.get("pendingCustomerOrderQuantity")
+    o.pending_transshipment_quantity = d.get("pendingTransshipmentQuantity")
+    o.fc_processing_quantity = d.get("fcProcessingQuantity")
     return o
 
 
 def _read_unfulfillable_quantity(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.UnfulfillableQuantity)
-    o.total_unfulfillable_quantity = g("totalUnfulfillableQuantity")
-    o.customer_damaged_quantity = g("customerDamagedQuantity")
-    o.warehouse_damaged_quantity = g("warehouseDamagedQuantity")
-    o.distributor_damaged_quantity = g("distributorDamagedQuantity")
-    o.carrier_damaged_quantity = g("carrierDamagedQuantity")
-    o.defective_quantity = g("defectiveQuantity")
-    o.expired_quantity = g("expiredQuantity")
+    o.total_unfulfillable_quantity = d.get("totalUnfulfillableQuantity")
+    o.customer_damaged_quantity = d.get("customerDamagedQuantity")
+    o.warehouse_damaged_quantity = d.get("warehouseDamagedQuantity")
+    o.distributor_damaged_quantity = d.get("distributorDamagedQuantity")
+    o.carrier_damaged_quantity = d.get("carrierDamagedQuantity")
+    o.defective_quantity = d.get("defectiveQuantity")
+    o.expired_quantity = d.get("expiredQuantity")
     return o
 
 

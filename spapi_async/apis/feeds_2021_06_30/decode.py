@@ -16,81 +16,96 @@ _new = object.__new__
 def _read_create_feed_document_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateFeedDocumentResponse)
-    o.feed_document_id = g("feedDocumentId")
-    o.url = g("url")
+    o.feed_document_id = d.get("feedDocumentId")
+    o.url = d.get("url")
     return o
 
 
 def _read_create_feed_document_specification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateFeedDocumentSpecification)
-    o.content_type = g("contentType")
+    o.content_type = d.get("contentType")
     return o
 
 
 def _read_create_feed_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateFeedResponse)
-    o.feed_id = g("feedId")
+    o.feed_id = d.get("feedId")
     return o
 
 
 def _read_create_feed_specification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateFeedSpecification)
-    o.feed_type = g("feedType")
-    o.marketplace_ids = g("marketplaceIds")
-    o.input_feed_document_id = g("inputFeedDocumentId")
-    o.feed_options = g("feedOptions")
+    o.feed_type = d.get("feedType")
+    o.marketplace_ids = d.get("marketplaceIds")
+    o.input_feed_document_id = d.get("inputFeedDocumentId")
+    o.feed_options = d.get("feedOptions")
     return o
 
 
 def _read_feed(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Feed)
-    o.feed_id = g("feedId")
-    o.feed_type = g("feedType")
-    o.marketplace_ids = g("marketplaceIds")
-    v = g("createdTime")
-    o.created_time = None if v is None else read_datetime(v)
-    o.processing_status = g("processingStatus")
-    v = g("processingStartTime")
-    o.processing_start_time = None if v is None else read_datetime(v)
-    v = g("processingEndTime")
-    o.processing_end_time = None if v is None else read_datetime(v)
-    o.result_feed_document_id = g("resultFeedDocumentId")
+    o.feed_id = d.get("feedId")
+    o.feed_type = d.get("feedType")
+    o.marketplace_ids = d.get("marketplaceIds")
+    v = d.get("createdTime")
+    o.created_time = v if v is None else read_datetime(v)
+    o.processing_status = d.get("processingStatus")
+    v = d.get("processingStartTime")
+    o.processing_start_time = v if v is None else read_datetime(v)
+    v = d.get("processingEndTime")
+    o.processing_end_time = v if v is None else read_datetime(v)
+    o.result_feed_document_id = d.get("resultFeedDocumentId")
     return o
 
 
 def _read_feed_document(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.FeedDocument)
-    o.feed_document_id = g("feedDocumentId")
-    o.url = g("url")
-    o.compression_algorithm = g("compressionAlgorithm")
+    o.feed_document_id = d.get("feedDocumentId")
+    o.url = d.get("url")
+    o.compression_algorithm = d.get("compressionAlgorithm")
     return o
 
 
 def _read_get_feeds_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetFeedsResponse)
-    v = g("feeds")
-    o.feeds = None if v is None else [_read_feed(i) for i in v] if v.__class__ is list else v
-    o.next_token = g("nextToken")
+    v = d.get("feeds")
+    if v is None or v.__class__ is not list:
+        o.feeds = v
+    else:
+        o.feeds = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Feed)
+                p.feed_id = i.get("feedId")
+                p.feed_type = i.get("feedType")
+                p.marketplace_ids = i.get("marketplaceIds")
+                w = i.get("createdTime")
+                p.created_time = w if w is None else read_datetime(w)
+                p.processing_status = i.get("processingStatus")
+                w = i.get("processingStartTime")
+                p.processing_start_time = w if w is None else read_datetime(w)
+                w = i.get("processingEndTime")
+                p.processing_end_time = w if w is None else read_datetime(w)
+                p.result_feed_document_id = i.get("resultFeedDocumentId")
+                items.append(p)
+    o.next_token = d.get("nextToken")
     return o
 
 

@@ -16,121 +16,172 @@ _new = object.__new__
 def _read_breakdown(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Breakdown)
-    o.breakdown_type = g("breakdownType")
-    v = g("breakdownAmount")
-    o.breakdown_amount = None if v is None else _read_currency(v)
+    o.breakdown_type = d.get("breakdownType")
+    v = d.get("breakdownAmount")
+    if v is None or v.__class__ is not dict:
+        o.breakdown_amount = v
+    else:
+        o.breakdown_amount = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_currency(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Currency)
-    o.currency_code = g("currencyCode")
-    v = g("currencyAmount")
-    o.currency_amount = None if v is None else v if v.__class__ is float else read_number(v)
+    o.currency_code = d.get("currencyCode")
+    v = d.get("currencyAmount")
+    o.currency_amount = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_get_remittance_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetRemittanceResponse)
-    v = g("remittanceHeader")
-    o.remittance_header = None if v is None else _read_remittance_header(v)
-    o.next_token_for_line_items = g("nextTokenForLineItems")
-    v = g("remittanceItems")
-    o.remittance_items = None if v is None else [_read_remittance_item(i) for i in v] if v.__class__ is list else v
+    v = d.get("remittanceHeader")
+    o.remittance_header = v if v is None else _read_remittance_header(v)
+    o.next_token_for_line_items = d.get("nextTokenForLineItems")
+    v = d.get("remittanceItems")
+    o.remittance_items = v if v is None or v.__class__ is not list else [_read_remittance_item(i) for i in v]
     return o
 
 
 def _read_get_remittances_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetRemittancesResponse)
-    v = g("remittances")
-    o.remittances = None if v is None else [_read_remittance_header(i) for i in v] if v.__class__ is list else v
-    o.next_token = g("nextToken")
-    o.num_of_records = g("numOfRecords")
+    v = d.get("remittances")
+    o.remittances = v if v is None or v.__class__ is not list else [_read_remittance_header(i) for i in v]
+    o.next_token = d.get("nextToken")
+    o.num_of_records = d.get("numOfRecords")
     return o
 
 
 def _read_related_identifier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.RelatedIdentifier)
-    o.related_identifier_name = g("relatedIdentifierName")
-    o.related_identifier_value = g("relatedIdentifierValue")
+    o.related_identifier_name = d.get("relatedIdentifierName")
+    o.related_identifier_value = d.get("relatedIdentifierValue")
     return o
 
 
 def _read_related_item_identifier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.RelatedItemIdentifier)
-    o.related_identifier_name = g("relatedIdentifierName")
-    o.related_identifier_value = g("relatedIdentifierValue")
+    o.related_identifier_name = d.get("relatedIdentifierName")
+    o.related_identifier_value = d.get("relatedIdentifierValue")
     return o
 
 
 def _read_remittance_header(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.RemittanceHeader)
-    v = g("paymentDate")
-    o.payment_date = None if v is None else read_datetime(v)
-    o.payment_number = g("paymentNumber")
-    o.unique_payment_id = g("uniquePaymentId")
-    v = g("exchangeRate")
-    o.exchange_rate = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("paymentAmount")
-    o.payment_amount = None if v is None else _read_currency(v)
-    v = g("paymentAmountInInvoiceCurrency")
-    o.payment_amount_in_invoice_currency = None if v is None else _read_currency(v)
-    o.payment_method = g("paymentMethod")
-    o.remittance_status = g("remittanceStatus")
-    o.line_item_count = g("lineItemCount")
-    v = g("relatedIdentifiers")
-    o.related_identifiers = (
-        None if v is None else [_read_related_identifier(i) for i in v] if v.__class__ is list else v
-    )
-    o.country_code = g("countryCode")
+    v = d.get("paymentDate")
+    o.payment_date = v if v is None else read_datetime(v)
+    o.payment_number = d.get("paymentNumber")
+    o.unique_payment_id = d.get("uniquePaymentId")
+    v = d.get("exchangeRate")
+    o.exchange_rate = read_number(v) if v.__class__ is str else v
+    v = d.get("paymentAmount")
+    if v is None or v.__class__ is not dict:
+        o.payment_amount = v
+    else:
+        o.payment_amount = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("paymentAmountInInvoiceCurrency")
+    if v is None or v.__class__ is not dict:
+        o.payment_amount_in_invoice_currency = v
+    else:
+        o.payment_amount_in_invoice_currency = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    o.payment_method = d.get("paymentMethod")
+    o.remittance_status = d.get("remittanceStatus")
+    o.line_item_count = d.get("lineItemCount")
+    v = d.get("relatedIdentifiers")
+    if v is None or v.__class__ is not list:
+        o.related_identifiers = v
+    else:
+        o.related_identifiers = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.RelatedIdentifier)
+                p.related_identifier_name = i.get("relatedIdentifierName")
+                p.related_identifier_value = i.get("relatedIdentifierValue")
+                items.append(p)
+    o.country_code = d.get("countryCode")
     return o
 
 
 def _read_remittance_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.RemittanceItem)
-    o.invoice_number = g("invoiceNumber")
-    v = g("invoiceIssueDate")
-    o.invoice_issue_date = None if v is None else read_datetime(v)
-    v = g("withholdingAmount")
-    o.withholding_amount = None if v is None else _read_currency(v)
-    v = g("totalAmount")
-    o.total_amount = None if v is None else _read_currency(v)
-    v = g("totalAmountBreakdown")
-    o.total_amount_breakdown = None if v is None else [_read_breakdown(i) for i in v] if v.__class__ is list else v
-    v = g("netAmountPaid")
-    o.net_amount_paid = None if v is None else _read_currency(v)
-    v = g("netAmountPaidBreakdown")
-    o.net_amount_paid_breakdown = None if v is None else [_read_breakdown(i) for i in v] if v.__class__ is list else v
-    o.description = g("description")
-    o.payment_terms = g("paymentTerms")
-    o.invoice_type = g("invoiceType")
-    v = g("relatedItemIdentifiers")
-    o.related_item_identifiers = (
-        None if v is None else [_read_related_item_identifier(i) for i in v] if v.__class__ is list else v
-    )
+    o.invoice_number = d.get("invoiceNumber")
+    v = d.get("invoiceIssueDate")
+    o.invoice_issue_date = v if v is None else read_datetime(v)
+    v = d.get("withholdingAmount")
+    if v is None or v.__class__ is not dict:
+        o.withholding_amount = v
+    else:
+        o.withholding_amount = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("totalAmount")
+    if v is None or v.__class__ is not dict:
+        o.total_amount = v
+    else:
+        o.total_amount = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("totalAmountBreakdown")
+    o.total_amount_breakdown = v if v is None or v.__class__ is not list else [_read_breakdown(i) for i in v]
+    v = d.get("netAmountPaid")
+    if v is None or v.__class__ is not dict:
+        o.net_amount_paid = v
+    else:
+        o.net_amount_paid = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("netAmountPaidBreakdown")
+    o.net_amount_paid_breakdown = v if v is None or v.__class__ is not list else [_read_breakdown(i) for i in v]
+    o.description = d.get("description")
+    o.payment_terms = d.get("paymentTerms")
+    o.invoice_type = d.get("invoiceType")
+    v = d.get("relatedItemIdentifiers")
+    if v is None or v.__class__ is not list:
+        o.related_item_identifiers = v
+    else:
+        o.related_item_identifiers = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.RelatedItemIdentifier)
+                p.related_identifier_name = i.get("relatedIdentifierName")
+                p.related_identifier_value = i.get("relatedIdentifierValue")
+                items.append(p)
     return o
 
 

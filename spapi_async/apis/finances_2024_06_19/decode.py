@@ -16,237 +16,309 @@ _new = object.__new__
 def _read_balance(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Balance)
-    v = g("partnerMetadata")
-    o.partner_metadata = None if v is None else _read_partner_metadata(v)
-    o.balance_type = g("balanceType")
-    v = g("amount")
-    o.amount = None if v is None else _read_currency(v)
-    v = g("balances")
-    o.balances = None if v is None else [_read_balance(i) for i in v] if v.__class__ is list else v
-    v = g("asOfDate")
-    o.as_of_date = None if v is None else read_datetime(v)
-    v = g("lastUpdatedTime")
-    o.last_updated_time = None if v is None else read_datetime(v)
+    v = d.get("partnerMetadata")
+    if v is None or v.__class__ is not dict:
+        o.partner_metadata = v
+    else:
+        o.partner_metadata = p = _new(m.PartnerMetadata)
+        p.partner_id = v.get("partnerId")
+        p.account_type = v.get("accountType")
+        p.marketplace_id = v.get("marketplaceId")
+    o.balance_type = d.get("balanceType")
+    v = d.get("amount")
+    if v is None or v.__class__ is not dict:
+        o.amount = v
+    else:
+        o.amount = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("balances")
+    o.balances = v if v is None or v.__class__ is not list else [_read_balance(i) for i in v]
+    v = d.get("asOfDate")
+    o.as_of_date = v if v is None else read_datetime(v)
+    v = d.get("lastUpdatedTime")
+    o.last_updated_time = v if v is None else read_datetime(v)
     return o
 
 
 def _read_breakdown(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Breakdown)
-    o.breakdown_type = g("breakdownType")
-    v = g("breakdownAmount")
-    o.breakdown_amount = None if v is None else _read_currency(v)
-    v = g("breakdowns")
-    o.breakdowns = None if v is None else [_read_breakdown(i) for i in v] if v.__class__ is list else v
+    o.breakdown_type = d.get("breakdownType")
+    v = d.get("breakdownAmount")
+    if v is None or v.__class__ is not dict:
+        o.breakdown_amount = v
+    else:
+        o.breakdown_amount = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("breakdowns")
+    o.breakdowns = v if v is None or v.__class__ is not list else [_read_breakdown(i) for i in v]
     return o
 
 
 def _read_context(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Context)
-    o.context_type = g("contextType")
-    o.store_name = g("storeName")
-    o.order_type = g("orderType")
-    o.channel = g("channel")
-    o.asin = g("asin")
-    o.sku = g("sku")
-    o.quantity_shipped = g("quantityShipped")
-    o.fulfillment_network = g("fulfillmentNetwork")
-    o.payment_type = g("paymentType")
-    o.payment_method = g("paymentMethod")
-    o.payment_reference = g("paymentReference")
-    v = g("paymentDate")
-    o.payment_date = None if v is None else read_datetime(v)
-    o.deferral_reason = g("deferralReason")
-    v = g("maturityDate")
-    o.maturity_date = None if v is None else read_datetime(v)
-    v = g("startTime")
-    o.start_time = None if v is None else read_datetime(v)
-    v = g("endTime")
-    o.end_time = None if v is None else read_datetime(v)
+    o.context_type = d.get("contextType")
+    o.store_name = d.get("storeName")
+    o.order_type = d.get("orderType")
+    o.channel = d.get("channel")
+    o.asin = d.get("asin")
+    o.sku = d.get("sku")
+    o.quantity_shipped = d.get("quantityShipped")
+    o.fulfillment_network = d.get("fulfillmentNetwork")
+    o.payment_type = d.get("paymentType")
+    o.payment_method = d.get("paymentMethod")
+    o.payment_reference = d.get("paymentReference")
+    v = d.get("paymentDate")
+    o.payment_date = v if v is None else read_datetime(v)
+    o.deferral_reason = d.get("deferralReason")
+    v = d.get("maturityDate")
+    o.maturity_date = v if v is None else read_datetime(v)
+    v = d.get("startTime")
+    o.start_time = v if v is None else read_datetime(v)
+    v = d.get("endTime")
+    o.end_time = v if v is None else read_datetime(v)
     return o
 
 
 def _read_currency(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Currency)
-    o.currency_code = g("currencyCode")
-    v = g("currencyAmount")
-    o.currency_amount = None if v is None else v if v.__class__ is float else read_number(v)
+    o.currency_code = d.get("currencyCode")
+    v = d.get("currencyAmount")
+    o.currency_amount = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Item)
-    o.description = g("description")
-    v = g("relatedIdentifiers")
-    o.related_identifiers = (
-        None if v is None else [_read_item_related_identifier(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("totalAmount")
-    o.total_amount = None if v is None else _read_currency(v)
-    v = g("breakdowns")
-    o.breakdowns = None if v is None else [_read_breakdown(i) for i in v] if v.__class__ is list else v
-    v = g("contexts")
-    o.contexts = None if v is None else [_read_context(i) for i in v] if v.__class__ is list else v
+    o.description = d.get("description")
+    v = d.get("relatedIdentifiers")
+    if v is None or v.__class__ is not list:
+        o.related_identifiers = v
+    else:
+        o.related_identifiers = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemRelatedIdentifier)
+                p.item_related_identifier_name = i.get("itemRelatedIdentifierName")
+                p.item_related_identifier_value = i.get("itemRelatedIdentifierValue")
+                items.append(p)
+    v = d.get("totalAmount")
+    if v is None or v.__class__ is not dict:
+        o.total_amount = v
+    else:
+        o.total_amount = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("breakdowns")
+    o.breakdowns = v if v is None or v.__class__ is not list else [_read_breakdown(i) for i in v]
+    v = d.get("contexts")
+    o.contexts = v if v is None or v.__class__ is not list else [_read_context(i) for i in v]
     return o
 
 
 def _read_item_related_identifier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemRelatedIdentifier)
-    o.item_related_identifier_name = g("itemRelatedIdentifierName")
-    o.item_related_identifier_value = g("itemRelatedIdentifierValue")
+    o.item_related_identifier_name = d.get("itemRelatedIdentifierName")
+    o.item_related_identifier_value = d.get("itemRelatedIdentifierValue")
     return o
 
 
 def _read_list_balances_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ListBalancesResponse)
-    v = g("balances")
-    o.balances = None if v is None else [_read_balance(i) for i in v] if v.__class__ is list else v
-    o.next_token = g("nextToken")
+    v = d.get("balances")
+    o.balances = v if v is None or v.__class__ is not list else [_read_balance(i) for i in v]
+    o.next_token = d.get("nextToken")
     return o
 
 
 def _read_list_transactions_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ListTransactionsResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_transactions_payload(v)
+    v = d.get("payload")
+    o.payload = v if v is None else _read_transactions_payload(v)
     return o
 
 
 def _read_marketplace_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.MarketplaceDetails)
-    o.marketplace_id = g("marketplaceId")
-    o.marketplace_name = g("marketplaceName")
+    o.marketplace_id = d.get("marketplaceId")
+    o.marketplace_name = d.get("marketplaceName")
     return o
 
 
 def _read_partner_metadata(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PartnerMetadata)
-    o.partner_id = g("partnerId")
-    o.account_type = g("accountType")
-    o.marketplace_id = g("marketplaceId")
+    o.partner_id = d.get("partnerId")
+    o.account_type = d.get("accountType")
+    o.marketplace_id = d.get("marketplaceId")
     return o
 
 
 def _read_related_identifier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.RelatedIdentifier)
-    o.related_identifier_name = g("relatedIdentifierName")
-    o.related_identifier_value = g("relatedIdentifierValue")
+    o.related_identifier_name = d.get("relatedIdentifierName")
+    o.related_identifier_value = d.get("relatedIdentifierValue")
     return o
 
 
 def _read_selling_partner_metadata(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SellingPartnerMetadata)
-    o.selling_partner_id = g("sellingPartnerId")
-    o.account_type = g("accountType")
-    o.marketplace_id = g("marketplaceId")
+    o.selling_partner_id = d.get("sellingPartnerId")
+    o.account_type = d.get("accountType")
+    o.marketplace_id = d.get("marketplaceId")
     return o
 
 
 def _read_summary(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Summary)
-    v = g("partnerMetadata")
-    o.partner_metadata = None if v is None else _read_partner_metadata(v)
-    v = g("netProceeds")
-    o.net_proceeds = None if v is None else _read_currency(v)
-    v = g("relatedIdentifiers")
-    o.related_identifiers = (
-        None if v is None else [_read_related_identifier(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("breakdowns")
-    o.breakdowns = None if v is None else [_read_breakdown(i) for i in v] if v.__class__ is list else v
-    v = g("periodStart")
-    o.period_start = None if v is None else read_datetime(v)
-    v = g("periodEnd")
-    o.period_end = None if v is None else read_datetime(v)
+    v = d.get("partnerMetadata")
+    if v is None or v.__class__ is not dict:
+        o.partner_metadata = v
+    else:
+        o.partner_metadata = p = _new(m.PartnerMetadata)
+        p.partner_id = v.get("partnerId")
+        p.account_type = v.get("accountType")
+        p.marketplace_id = v.get("marketplaceId")
+    v = d.get("netProceeds")
+    if v is None or v.__class__ is not dict:
+        o.net_proceeds = v
+    else:
+        o.net_proceeds = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("relatedIdentifiers")
+    if v is None or v.__class__ is not list:
+        o.related_identifiers = v
+    else:
+        o.related_identifiers = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.RelatedIdentifier)
+                p.related_identifier_name = i.get("relatedIdentifierName")
+                p.related_identifier_value = i.get("relatedIdentifierValue")
+                items.append(p)
+    v = d.get("breakdowns")
+    o.breakdowns = v if v is None or v.__class__ is not list else [_read_breakdown(i) for i in v]
+    v = d.get("periodStart")
+    o.period_start = v if v is None else read_datetime(v)
+    v = d.get("periodEnd")
+    o.period_end = v if v is None else read_datetime(v)
     return o
 
 
 def _read_summary_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SummaryResponse)
-    v = g("summaries")
-    o.summaries = None if v is None else [_read_summary(i) for i in v] if v.__class__ is list else v
-    o.next_token = g("nextToken")
+    v = d.get("summaries")
+    o.summaries = v if v is None or v.__class__ is not list else [_read_summary(i) for i in v]
+    o.next_token = d.get("nextToken")
     return o
 
 
 def _read_transaction(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Transaction)
-    v = g("sellingPartnerMetadata")
-    o.selling_partner_metadata = None if v is None else _read_selling_partner_metadata(v)
-    v = g("relatedIdentifiers")
-    o.related_identifiers = (
-        None if v is None else [_read_related_identifier(i) for i in v] if v.__class__ is list else v
-    )
-    o.transaction_type = g("transactionType")
-    o.transaction_id = g("transactionId")
-    o.transaction_status = g("transactionStatus")
-    o.description = g("description")
-    v = g("postedDate")
-    o.posted_date = None if v is None else read_datetime(v)
-    v = g("totalAmount")
-    o.total_amount = None if v is None else _read_currency(v)
-    v = g("marketplaceDetails")
-    o.marketplace_details = None if v is None else _read_marketplace_details(v)
-    v = g("items")
-    o.items = None if v is None else [_read_item(i) for i in v] if v.__class__ is list else v
-    v = g("contexts")
-    o.contexts = None if v is None else [_read_context(i) for i in v] if v.__class__ is list else v
-    v = g("breakdowns")
-    o.breakdowns = None if v is None else [_read_breakdown(i) for i in v] if v.__class__ is list else v
+    v = d.get("sellingPartnerMetadata")
+    if v is None or v.__class__ is not dict:
+        o.selling_partner_metadata = v
+    else:
+        o.selling_partner_metadata = p = _new(m.SellingPartnerMetadata)
+        p.selling_partner_id = v.get("sellingPartnerId")
+        p.account_type = v.get("accountType")
+        p.marketplace_id = v.get("marketplaceId")
+    v = d.get("relatedIdentifiers")
+    if v is None or v.__class__ is not list:
+        o.related_identifiers = v
+    else:
+        o.related_identifiers = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.RelatedIdentifier)
+                p.related_identifier_name = i.get("relatedIdentifierName")
+                p.related_identifier_value = i.get("relatedIdentifierValue")
+                items.append(p)
+    o.transaction_type = d.get("transactionType")
+    o.transaction_id = d.get("transactionId")
+    o.transaction_status = d.get("transactionStatus")
+    o.description = d.get("description")
+    v = d.get("postedDate")
+    o.posted_date = v if v is None else read_datetime(v)
+    v = d.get("totalAmount")
+    if v is None or v.__class__ is not dict:
+        o.total_amount = v
+    else:
+        o.total_amount = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("marketplaceDetails")
+    if v is None or v.__class__ is not dict:
+        o.marketplace_details = v
+    else:
+        o.marketplace_details = p = _new(m.MarketplaceDetails)
+        p.marketplace_id = v.get("marketplaceId")
+        p.marketplace_name = v.get("marketplaceName")
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_item(i) for i in v]
+    v = d.get("contexts")
+    o.contexts = v if v is None or v.__class__ is not list else [_read_context(i) for i in v]
+    v = d.get("breakdowns")
+    o.breakdowns = v if v is None or v.__class__ is not list else [_read_breakdown(i) for i in v]
     return o
 
 
 def _read_transactions_payload(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TransactionsPayload)
-    o.next_token = g("nextToken")
-    v = g("transactions")
-    o.transactions = None if v is None else [_read_transaction(i) for i in v] if v.__class__ is list else v
+    o.next_token = d.get("nextToken")
+    v = d.get("transactions")
+    o.transactions = v if v is None or v.__class__ is not list else [_read_transaction(i) for i in v]
     return o
 
 

@@ -16,215 +16,322 @@ _new = object.__new__
 def _read_billing_period(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BillingPeriod)
-    v = g("startDate")
-    o.start_date = None if v is None else read_datetime(v)
-    v = g("endDate")
-    o.end_date = None if v is None else read_datetime(v)
+    v = d.get("startDate")
+    o.start_date = v if v is None else read_datetime(v)
+    v = d.get("endDate")
+    o.end_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_breakdown(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Breakdown)
-    o.breakdown_type = g("breakdownType")
-    v = g("breakdownAmount")
-    o.breakdown_amount = None if v is None else _read_currency(v)
-    v = g("breakdowns")
-    o.breakdowns = None if v is None else [_read_breakdown(i) for i in v] if v.__class__ is list else v
+    o.breakdown_type = d.get("breakdownType")
+    v = d.get("breakdownAmount")
+    if v is None or v.__class__ is not dict:
+        o.breakdown_amount = v
+    else:
+        o.breakdown_amount = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("breakdowns")
+    o.breakdowns = v if v is None or v.__class__ is not list else [_read_breakdown(i) for i in v]
     return o
 
 
 def _read_currency(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Currency)
-    o.currency_code = g("currencyCode")
-    v = g("currencyAmount")
-    o.currency_amount = None if v is None else v if v.__class__ is float else read_number(v)
+    o.currency_code = d.get("currencyCode")
+    v = d.get("currencyAmount")
+    o.currency_amount = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_get_invoice_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetInvoiceResponse)
-    v = g("invoiceHeader")
-    o.invoice_header = None if v is None else _read_invoice_header(v)
-    v = g("invoiceItems")
-    o.invoice_items = None if v is None else [_read_invoice_item(i) for i in v] if v.__class__ is list else v
-    o.next_token_for_line_items = g("nextTokenForLineItems")
+    v = d.get("invoiceHeader")
+    o.invoice_header = v if v is None else _read_invoice_header(v)
+    v = d.get("invoiceItems")
+    o.invoice_items = v if v is None or v.__class__ is not list else [_read_invoice_item(i) for i in v]
+    o.next_token_for_line_items = d.get("nextTokenForLineItems")
     return o
 
 
 def _read_get_invoices_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetInvoicesResponse)
-    v = g("invoices")
-    o.invoices = None if v is None else [_read_invoice_header(i) for i in v] if v.__class__ is list else v
-    o.num_of_records = g("numOfRecords")
-    o.next_token = g("nextToken")
+    v = d.get("invoices")
+    o.invoices = v if v is None or v.__class__ is not list else [_read_invoice_header(i) for i in v]
+    o.num_of_records = d.get("numOfRecords")
+    o.next_token = d.get("nextToken")
     return o
 
 
 def _read_invoice_header(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.InvoiceHeader)
-    o.invoice_number = g("invoiceNumber")
-    o.invoice_status = g("invoiceStatus")
-    o.invoice_type = g("invoiceType")
-    v = g("billingPeriod")
-    o.billing_period = None if v is None else _read_billing_period(v)
-    v = g("payer")
-    o.payer = None if v is None else _read_partner_metadata(v)
-    v = g("payee")
-    o.payee = None if v is None else _read_partner_metadata(v)
-    o.invoice_identifier = g("invoiceIdentifier")
-    v = g("issueDate")
-    o.issue_date = None if v is None else read_datetime(v)
-    v = g("dueDate")
-    o.due_date = None if v is None else read_datetime(v)
-    o.payment_terms = g("paymentTerms")
-    v = g("invoiceAmount")
-    o.invoice_amount = None if v is None else _read_currency(v)
-    v = g("invoiceAmountBreakdowns")
-    o.invoice_amount_breakdowns = None if v is None else [_read_breakdown(i) for i in v] if v.__class__ is list else v
-    v = g("invoiceSettlementBreakdowns")
-    o.invoice_settlement_breakdowns = (
-        None if v is None else [_read_breakdown(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("relatedIdentifiers")
-    o.related_identifiers = (
-        None if v is None else [_read_related_identifier(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("creationDate")
-    o.creation_date = None if v is None else read_datetime(v)
-    v = g("lastUpdatedDate")
-    o.last_updated_date = None if v is None else read_datetime(v)
+    o.invoice_number = d.get("invoiceNumber")
+    o.invoice_status = d.get("invoiceStatus")
+    o.invoice_type = d.get("invoiceType")
+    v = d.get("billingPeriod")
+    if v is None or v.__class__ is not dict:
+        o.billing_period = v
+    else:
+        o.billing_period = p = _new(m.BillingPeriod)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
+    v = d.get("payer")
+    if v is None or v.__class__ is not dict:
+        o.payer = v
+    else:
+        o.payer = p = _new(m.PartnerMetadata)
+        p.partner_id = v.get("partnerId")
+        p.partner_type = v.get("partnerType")
+        p.partner_entities = v.get("partnerEntities")
+        p.partner_name = v.get("partnerName")
+        p.partner_address = v.get("partnerAddress")
+        p.tax_registration_number = v.get("taxRegistrationNumber")
+    v = d.get("payee")
+    if v is None or v.__class__ is not dict:
+        o.payee = v
+    else:
+        o.payee = p = _new(m.PartnerMetadata)
+        p.partner_id = v.get("partnerId")
+        p.partner_type = v.get("partnerType")
+        p.partner_entities = v.get("partnerEntities")
+        p.partner_name = v.get("partnerName")
+        p.partner_address = v.get("partnerAddress")
+        p.tax_registration_number = v.get("taxRegistrationNumber")
+    o.invoice_identifier = d.get("invoiceIdentifier")
+    v = d.get("issueDate")
+    o.issue_date = v if v is None else read_datetime(v)
+    v = d.get("dueDate")
+    o.due_date = v if v is None else read_datetime(v)
+    o.payment_terms = d.get("paymentTerms")
+    v = d.get("invoiceAmount")
+    if v is None or v.__class__ is not dict:
+        o.invoice_amount = v
+    else:
+        o.invoice_amount = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("invoiceAmountBreakdowns")
+    o.invoice_amount_breakdowns = v if v is None or v.__class__ is not list else [_read_breakdown(i) for i in v]
+    v = d.get("invoiceSettlementBreakdowns")
+    o.invoice_settlement_breakdowns = v if v is None or v.__class__ is not list else [_read_breakdown(i) for i in v]
+    v = d.get("relatedIdentifiers")
+    if v is None or v.__class__ is not list:
+        o.related_identifiers = v
+    else:
+        o.related_identifiers = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.RelatedIdentifier)
+                p.related_identifier_name = i.get("relatedIdentifierName")
+                p.related_identifier_value = i.get("relatedIdentifierValue")
+                items.append(p)
+    v = d.get("creationDate")
+    o.creation_date = v if v is None else read_datetime(v)
+    v = d.get("lastUpdatedDate")
+    o.last_updated_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_invoice_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.InvoiceItem)
-    o.line_item_id = g("lineItemId")
-    v = g("unitCost")
-    o.unit_cost = None if v is None else _read_currency(v)
-    o.quantity = g("quantity")
-    o.tax_rate_codes = g("taxRateCodes")
-    v = g("totalAmount")
-    o.total_amount = None if v is None else _read_currency(v)
-    v = g("totalAmountBreakdown")
-    o.total_amount_breakdown = None if v is None else [_read_breakdown(i) for i in v] if v.__class__ is list else v
-    v = g("lineItemContext")
-    o.line_item_context = None if v is None else _read_line_item_context(v)
-    v = g("relatedItemIdentifiers")
-    o.related_item_identifiers = (
-        None if v is None else [_read_related_identifier(i) for i in v] if v.__class__ is list else v
-    )
+    o.line_item_id = d.get("lineItemId")
+    v = d.get("unitCost")
+    if v is None or v.__class__ is not dict:
+        o.unit_cost = v
+    else:
+        o.unit_cost = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    o.quantity = d.get("quantity")
+    o.tax_rate_codes = d.get("taxRateCodes")
+    v = d.get("totalAmount")
+    if v is None or v.__class__ is not dict:
+        o.total_amount = v
+    else:
+        o.total_amount = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("totalAmountBreakdown")
+    o.total_amount_breakdown = v if v is None or v.__class__ is not list else [_read_breakdown(i) for i in v]
+    v = d.get("lineItemContext")
+    o.line_item_context = v if v is None else _read_line_item_context(v)
+    v = d.get("relatedItemIdentifiers")
+    if v is None or v.__class__ is not list:
+        o.related_item_identifiers = v
+    else:
+        o.related_item_identifiers = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.RelatedIdentifier)
+                p.related_identifier_name = i.get("relatedIdentifierName")
+                p.related_identifier_value = i.get("relatedIdentifierValue")
+                items.append(p)
     return o
 
 
 def _read_item_identifier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemIdentifier)
-    o.item_identifier_name = g("itemIdentifierName")
-    o.item_identifier_value = g("itemIdentifierValue")
+    o.item_identifier_name = d.get("itemIdentifierName")
+    o.item_identifier_value = d.get("itemIdentifierValue")
     return o
 
 
 def _read_line_item_context(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.LineItemContext)
-    o.line_item_type = g("lineItemType")
-    v = g("itemIdentifiers")
-    o.item_identifiers = None if v is None else [_read_item_identifier(i) for i in v] if v.__class__ is list else v
-    o.item_description = g("itemDescription")
-    o.service_charge_type = g("serviceChargeType")
-    v = g("serviceChargePeriod")
-    o.service_charge_period = None if v is None else _read_service_charge_period(v)
-    v = g("matchingContext")
-    o.matching_context = None if v is None else _read_matching_context(v)
+    o.line_item_type = d.get("lineItemType")
+    v = d.get("itemIdentifiers")
+    if v is None or v.__class__ is not list:
+        o.item_identifiers = v
+    else:
+        o.item_identifiers = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemIdentifier)
+                p.item_identifier_name = i.get("itemIdentifierName")
+                p.item_identifier_value = i.get("itemIdentifierValue")
+                items.append(p)
+    o.item_description = d.get("itemDescription")
+    o.service_charge_type = d.get("serviceChargeType")
+    v = d.get("serviceChargePeriod")
+    if v is None or v.__class__ is not dict:
+        o.service_charge_period = v
+    else:
+        o.service_charge_period = p = _new(m.ServiceChargePeriod)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
+    v = d.get("matchingContext")
+    o.matching_context = v if v is None else _read_matching_context(v)
     return o
 
 
 def _read_matching_context(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.MatchingContext)
-    o.matched_quantity = g("matchedQuantity")
-    v = g("matchedAmount")
-    o.matched_amount = None if v is None else _read_currency(v)
-    o.quantity_variance = g("quantityVariance")
-    v = g("priceVariance")
-    o.price_variance = None if v is None else _read_currency(v)
-    o.paid_quantity = g("paidQuantity")
-    v = g("paidAmount")
-    o.paid_amount = None if v is None else _read_currency(v)
-    v = g("varianceReasons")
-    o.variance_reasons = None if v is None else [_read_variance_reason(i) for i in v] if v.__class__ is list else v
+    o.matched_quantity = d.get("matchedQuantity")
+    v = d.get("matchedAmount")
+    if v is None or v.__class__ is not dict:
+        o.matched_amount = v
+    else:
+        o.matched_amount = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    o.quantity_variance = d.get("quantityVariance")
+    v = d.get("priceVariance")
+    if v is None or v.__class__ is not dict:
+        o.price_variance = v
+    else:
+        o.price_variance = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    o.paid_quantity = d.get("paidQuantity")
+    v = d.get("paidAmount")
+    if v is None or v.__class__ is not dict:
+        o.paid_amount = v
+    else:
+        o.paid_amount = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("varianceReasons")
+    if v is None or v.__class__ is not list:
+        o.variance_reasons = v
+    else:
+        o.variance_reasons = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.VarianceReason)
+                p.variance_type = i.get("varianceType")
+                p.defect_types = i.get("defectTypes")
+                items.append(p)
     return o
 
 
 def _read_partner_metadata(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PartnerMetadata)
-    o.partner_id = g("partnerId")
-    o.partner_type = g("partnerType")
-    o.partner_entities = g("partnerEntities")
-    o.partner_name = g("partnerName")
-    o.partner_address = g("partnerAddress")
-    o.tax_registration_number = g("taxRegistrationNumber")
+    o.partner_id = d.get("partnerId")
+    o.partner_type = d.get("partnerType")
+    o.partner_entities = d.get("partnerEntities")
+    o.partner_name = d.get("partnerName")
+    o.partner_address = d.get("partnerAddress")
+    o.tax_registration_number = d.get("taxRegistrationNumber")
     return o
 
 
 def _read_related_identifier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.RelatedIdentifier)
-    o.related_identifier_name = g("relatedIdentifierName")
-    o.related_identifier_value = g("relatedIdentifierValue")
+    o.related_identifier_name = d.get("relatedIdentifierName")
+    o.related_identifier_value = d.get("relatedIdentifierValue")
     return o
 
 
 def _read_service_charge_period(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ServiceChargePeriod)
-    v = g("startDate")
-    o.start_date = None if v is None else read_datetime(v)
-    v = g("endDate")
-    o.end_date = None if v is None else read_datetime(v)
+    v = d.get("startDate")
+    o.start_date = v if v is None else read_datetime(v)
+    v = d.get("endDate")
+    o.end_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_variance_reason(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.VarianceReason)
-    o.variance_type = g("varianceType")
-    o.defect_types = g("defectTypes")
+    o.variance_type = d.get("varianceType")
+    o.defect_types = d.get("defectTypes")
     return o
 
 

@@ -16,187 +16,250 @@ _new = object.__new__
 def _read_currency(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Currency)
-    o.currency_code = g("currencyCode")
-    v = g("currencyAmount")
-    o.currency_amount = None if v is None else v if v.__class__ is float else read_number(v)
+    o.currency_code = d.get("currencyCode")
+    v = d.get("currencyAmount")
+    o.currency_amount = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_expected_payout(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ExpectedPayout)
-    v = g("partnerMetadata")
-    o.partner_metadata = None if v is None else _read_partner_metadata(v)
-    v = g("amount")
-    o.amount = None if v is None else _read_currency(v)
-    o.status = g("status")
-    v = g("period")
-    o.period = None if v is None else _read_period(v)
-    v = g("scheduledDate")
-    o.scheduled_date = None if v is None else read_datetime(v)
-    o.account_tail = g("accountTail")
-    o.payment_method = g("paymentMethod")
-    v = g("relatedIdentifiers")
-    o.related_identifiers = (
-        None if v is None else [_read_related_identifier(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("partnerMetadata")
+    if v is None or v.__class__ is not dict:
+        o.partner_metadata = v
+    else:
+        o.partner_metadata = p = _new(m.PartnerMetadata)
+        p.partner_id = v.get("partnerId")
+        p.account_type = v.get("accountType")
+        p.marketplace_id = v.get("marketplaceId")
+    v = d.get("amount")
+    if v is None or v.__class__ is not dict:
+        o.amount = v
+    else:
+        o.amount = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    o.status = d.get("status")
+    v = d.get("period")
+    if v is None or v.__class__ is not dict:
+        o.period = v
+    else:
+        o.period = p = _new(m.Period)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
+    v = d.get("scheduledDate")
+    o.scheduled_date = v if v is None else read_datetime(v)
+    o.account_tail = d.get("accountTail")
+    o.payment_method = d.get("paymentMethod")
+    v = d.get("relatedIdentifiers")
+    if v is None or v.__class__ is not list:
+        o.related_identifiers = v
+    else:
+        o.related_identifiers = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.RelatedIdentifier)
+                p.related_identifier_name = i.get("relatedIdentifierName")
+                p.related_identifier_value = i.get("relatedIdentifierValue")
+                items.append(p)
     return o
 
 
 def _read_expiry_date(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ExpiryDate)
-    o.month = g("month")
-    o.year = g("year")
+    o.month = d.get("month")
+    o.year = d.get("year")
     return o
 
 
 def _read_get_payment_methods_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetPaymentMethodsResponse)
-    v = g("paymentMethods")
-    o.payment_methods = (
-        None if v is None else [_read_payment_method_details(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("paymentMethods")
+    o.payment_methods = v if v is None or v.__class__ is not list else [_read_payment_method_details(i) for i in v]
     return o
 
 
 def _read_initiate_payout_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InitiatePayoutRequest)
-    o.marketplace_id = g("marketplaceId")
-    o.account_type = g("accountType")
+    o.marketplace_id = d.get("marketplaceId")
+    o.account_type = d.get("accountType")
     return o
 
 
 def _read_initiate_payout_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InitiatePayoutResponse)
-    o.payout_reference_id = g("payoutReferenceId")
+    o.payout_reference_id = d.get("payoutReferenceId")
     return o
 
 
 def _read_list_expected_payouts_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ListExpectedPayoutsResponse)
-    v = g("expectedPayouts")
-    o.expected_payouts = None if v is None else [_read_expected_payout(i) for i in v] if v.__class__ is list else v
-    o.next_token = g("nextToken")
+    v = d.get("expectedPayouts")
+    o.expected_payouts = v if v is None or v.__class__ is not list else [_read_expected_payout(i) for i in v]
+    o.next_token = d.get("nextToken")
     return o
 
 
 def _read_list_payouts_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ListPayoutsResponse)
-    v = g("payouts")
-    o.payouts = None if v is None else [_read_payout(i) for i in v] if v.__class__ is list else v
-    o.next_token = g("nextToken")
+    v = d.get("payouts")
+    o.payouts = v if v is None or v.__class__ is not list else [_read_payout(i) for i in v]
+    o.next_token = d.get("nextToken")
     return o
 
 
 def _read_partner_metadata(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PartnerMetadata)
-    o.partner_id = g("partnerId")
-    o.account_type = g("accountType")
-    o.marketplace_id = g("marketplaceId")
+    o.partner_id = d.get("partnerId")
+    o.account_type = d.get("accountType")
+    o.marketplace_id = d.get("marketplaceId")
     return o
 
 
 def _read_payment_method_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PaymentMethodDetails)
-    o.account_holder_name = g("accountHolderName")
-    o.payment_method_id = g("paymentMethodId")
-    o.tail = g("tail")
-    v = g("expiryDate")
-    o.expiry_date = None if v is None else _read_expiry_date(v)
-    o.country_code = g("countryCode")
-    o.payment_method_type = g("paymentMethodType")
-    o.assignment_type = g("assignmentType")
+    o.account_holder_name = d.get("accountHolderName")
+    o.payment_method_id = d.get("paymentMethodId")
+    o.tail = d.get("tail")
+    v = d.get("expiryDate")
+    if v is None or v.__class__ is not dict:
+        o.expiry_date = v
+    else:
+        o.expiry_date = p = _new(m.ExpiryDate)
+        p.month = v.get("month")
+        p.year = v.get("year")
+    o.country_code = d.get("countryCode")
+    o.payment_method_type = d.get("paymentMethodType")
+    o.assignment_type = d.get("assignmentType")
     return o
 
 
 def _read_payout(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Payout)
-    o.id = g("id")
-    v = g("partnerMetadata")
-    o.partner_metadata = None if v is None else _read_partner_metadata(v)
-    o.current_status = g("currentStatus")
-    v = g("statusHistory")
-    o.status_history = None if v is None else [_read_payout_status_entry(i) for i in v] if v.__class__ is list else v
-    o.type = g("type")
-    v = g("amount")
-    o.amount = None if v is None else _read_currency(v)
-    o.account_tail = g("accountTail")
-    o.payment_method = g("paymentMethod")
-    v = g("creationDate")
-    o.creation_date = None if v is None else read_datetime(v)
-    o.payment_rail = g("paymentRail")
-    o.trace_id = g("traceId")
-    v = g("period")
-    o.period = None if v is None else _read_period(v)
-    v = g("relatedIdentifiers")
-    o.related_identifiers = (
-        None if v is None else [_read_related_identifier(i) for i in v] if v.__class__ is list else v
-    )
+    o.id = d.get("id")
+    v = d.get("partnerMetadata")
+    if v is None or v.__class__ is not dict:
+        o.partner_metadata = v
+    else:
+        o.partner_metadata = p = _new(m.PartnerMetadata)
+        p.partner_id = v.get("partnerId")
+        p.account_type = v.get("accountType")
+        p.marketplace_id = v.get("marketplaceId")
+    o.current_status = d.get("currentStatus")
+    v = d.get("statusHistory")
+    if v is None or v.__class__ is not list:
+        o.status_history = v
+    else:
+        o.status_history = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.PayoutStatusEntry)
+                p.status = i.get("status")
+                w = i.get("lastUpdatedDate")
+                p.last_updated_date = w if w is None else read_datetime(w)
+                p.failure_reason = i.get("failureReason")
+                items.append(p)
+    o.type = d.get("type")
+    v = d.get("amount")
+    if v is None or v.__class__ is not dict:
+        o.amount = v
+    else:
+        o.amount = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    o.account_tail = d.get("accountTail")
+    o.payment_method = d.get("paymentMethod")
+    v = d.get("creationDate")
+    o.creation_date = v if v is None else read_datetime(v)
+    o.payment_rail = d.get("paymentRail")
+    o.trace_id = d.get("traceId")
+    v = d.get("period")
+    if v is None or v.__class__ is not dict:
+        o.period = v
+    else:
+        o.period = p = _new(m.Period)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
+    v = d.get("relatedIdentifiers")
+    if v is None or v.__class__ is not list:
+        o.related_identifiers = v
+    else:
+        o.related_identifiers = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.RelatedIdentifier)
+                p.related_identifier_name = i.get("relatedIdentifierName")
+                p.related_identifier_value = i.get("relatedIdentifierValue")
+                items.append(p)
     return o
 
 
 def _read_payout_status_entry(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PayoutStatusEntry)
-    o.status = g("status")
-    v = g("lastUpdatedDate")
-    o.last_updated_date = None if v is None else read_datetime(v)
-    o.failure_reason = g("failureReason")
+    o.status = d.get("status")
+    v = d.get("lastUpdatedDate")
+    o.last_updated_date = v if v is None else read_datetime(v)
+    o.failure_reason = d.get("failureReason")
     return o
 
 
 def _read_period(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Period)
-    v = g("startDate")
-    o.start_date = None if v is None else read_datetime(v)
-    v = g("endDate")
-    o.end_date = None if v is None else read_datetime(v)
+    v = d.get("startDate")
+    o.start_date = v if v is None else read_datetime(v)
+    v = d.get("endDate")
+    o.end_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_related_identifier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.RelatedIdentifier)
-    o.related_identifier_name = g("relatedIdentifierName")
-    o.related_identifier_value = g("relatedIdentifierValue")
+    o.related_identifier_name = d.get("relatedIdentifierName")
+    o.related_identifier_value = d.get("relatedIdentifierValue")
     return o
 
 

@@ -16,123 +16,194 @@ _new = object.__new__
 def _read_adhoc_disbursement_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.AdhocDisbursementEvent)
-    o.transaction_type = g("TransactionType")
-    v = g("PostedDate")
-    o.posted_date = None if v is None else read_datetime(v)
-    o.transaction_id = g("TransactionId")
-    v = g("TransactionAmount")
-    o.transaction_amount = None if v is None else _read_currency(v)
+    o.transaction_type = d.get("TransactionType")
+    v = d.get("PostedDate")
+    o.posted_date = v if v is None else read_datetime(v)
+    o.transaction_id = d.get("TransactionId")
+    v = d.get("TransactionAmount")
+    if v is None or v.__class__ is not dict:
+        o.transaction_amount = v
+    else:
+        o.transaction_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_adjustment_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.AdjustmentEvent)
-    o.adjustment_type = g("AdjustmentType")
-    v = g("PostedDate")
-    o.posted_date = None if v is None else read_datetime(v)
-    o.store_name = g("StoreName")
-    v = g("AdjustmentAmount")
-    o.adjustment_amount = None if v is None else _read_currency(v)
-    v = g("AdjustmentItemList")
-    o.adjustment_item_list = None if v is None else [_read_adjustment_item(i) for i in v] if v.__class__ is list else v
+    o.adjustment_type = d.get("AdjustmentType")
+    v = d.get("PostedDate")
+    o.posted_date = v if v is None else read_datetime(v)
+    o.store_name = d.get("StoreName")
+    v = d.get("AdjustmentAmount")
+    if v is None or v.__class__ is not dict:
+        o.adjustment_amount = v
+    else:
+        o.adjustment_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("AdjustmentItemList")
+    o.adjustment_item_list = v if v is None or v.__class__ is not list else [_read_adjustment_item(i) for i in v]
     return o
 
 
 def _read_adjustment_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.AdjustmentItem)
-    o.quantity = g("Quantity")
-    v = g("PerUnitAmount")
-    o.per_unit_amount = None if v is None else _read_currency(v)
-    v = g("TotalAmount")
-    o.total_amount = None if v is None else _read_currency(v)
-    o.seller_sku = g("SellerSKU")
-    o.fn_sku = g("FnSKU")
-    o.product_description = g("ProductDescription")
-    o.asin = g("ASIN")
-    o.transaction_number = g("TransactionNumber")
+    o.quantity = d.get("Quantity")
+    v = d.get("PerUnitAmount")
+    if v is None or v.__class__ is not dict:
+        o.per_unit_amount = v
+    else:
+        o.per_unit_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("TotalAmount")
+    if v is None or v.__class__ is not dict:
+        o.total_amount = v
+    else:
+        o.total_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    o.seller_sku = d.get("SellerSKU")
+    o.fn_sku = d.get("FnSKU")
+    o.product_description = d.get("ProductDescription")
+    o.asin = d.get("ASIN")
+    o.transaction_number = d.get("TransactionNumber")
     return o
 
 
 def _read_affordability_expense_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.AffordabilityExpenseEvent)
-    o.amazon_order_id = g("AmazonOrderId")
-    v = g("PostedDate")
-    o.posted_date = None if v is None else read_datetime(v)
-    o.marketplace_id = g("MarketplaceId")
-    o.transaction_type = g("TransactionType")
-    v = g("BaseExpense")
-    o.base_expense = None if v is None else _read_currency(v)
-    v = g("TaxTypeCGST")
-    o.tax_type_cgst = None if v is None else _read_currency(v)
-    v = g("TaxTypeSGST")
-    o.tax_type_sgst = None if v is None else _read_currency(v)
-    v = g("TaxTypeIGST")
-    o.tax_type_igst = None if v is None else _read_currency(v)
-    v = g("TotalExpense")
-    o.total_expense = None if v is None else _read_currency(v)
+    o.amazon_order_id = d.get("AmazonOrderId")
+    v = d.get("PostedDate")
+    o.posted_date = v if v is None else read_datetime(v)
+    o.marketplace_id = d.get("MarketplaceId")
+    o.transaction_type = d.get("TransactionType")
+    v = d.get("BaseExpense")
+    if v is None or v.__class__ is not dict:
+        o.base_expense = v
+    else:
+        o.base_expense = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("TaxTypeCGST")
+    if v is None or v.__class__ is not dict:
+        o.tax_type_cgst = v
+    else:
+        o.tax_type_cgst = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("TaxTypeSGST")
+    if v is None or v.__class__ is not dict:
+        o.tax_type_sgst = v
+    else:
+        o.tax_type_sgst = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("TaxTypeIGST")
+    if v is None or v.__class__ is not dict:
+        o.tax_type_igst = v
+    else:
+        o.tax_type_igst = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("TotalExpense")
+    if v is None or v.__class__ is not dict:
+        o.total_expense = v
+    else:
+        o.total_expense = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_capacity_reservation_billing_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.CapacityReservationBillingEvent)
-    o.transaction_type = g("TransactionType")
-    v = g("PostedDate")
-    o.posted_date = None if v is None else read_datetime(v)
-    o.description = g("Description")
-    v = g("TransactionAmount")
-    o.transaction_amount = None if v is None else _read_currency(v)
+    o.transaction_type = d.get("TransactionType")
+    v = d.get("PostedDate")
+    o.posted_date = v if v is None else read_datetime(v)
+    o.description = d.get("Description")
+    v = d.get("TransactionAmount")
+    if v is None or v.__class__ is not dict:
+        o.transaction_amount = v
+    else:
+        o.transaction_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_charge_component(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ChargeComponent)
-    o.charge_type = g("ChargeType")
-    v = g("ChargeAmount")
-    o.charge_amount = None if v is None else _read_currency(v)
+    o.charge_type = d.get("ChargeType")
+    v = d.get("ChargeAmount")
+    if v is None or v.__class__ is not dict:
+        o.charge_amount = v
+    else:
+        o.charge_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_charge_instrument(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ChargeInstrument)
-    o.description = g("Description")
-    o.tail = g("Tail")
-    v = g("Amount")
-    o.amount = None if v is None else _read_currency(v)
+    o.description = d.get("Description")
+    o.tail = d.get("Tail")
+    v = d.get("Amount")
+    if v is None or v.__class__ is not dict:
+        o.amount = v
+    else:
+        o.amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_charge_refund_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ChargeRefundEvent)
-    v = g("PostedDate")
-    o.posted_date = None if v is None else read_datetime(v)
-    o.reason_code = g("ReasonCode")
-    o.reason_code_description = g("ReasonCodeDescription")
-    v = g("ChargeRefundTransactions")
+    v = d.get("PostedDate")
+    o.posted_date = v if v is None else read_datetime(v)
+    o.reason_code = d.get("ReasonCode")
+    o.reason_code_description = d.get("ReasonCodeDescription")
+    v = d.get("ChargeRefundTransactions")
     o.charge_refund_transactions = (
-        None if v is None else [_read_charge_refund_transaction(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_charge_refund_transaction(i) for i in v]
     )
     return o
 
@@ -140,323 +211,392 @@ def _read_charge_refund_event(d: Any) -> Any:
 def _read_charge_refund_transaction(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ChargeRefundTransaction)
-    v = g("ChargeAmount")
-    o.charge_amount = None if v is None else _read_currency(v)
-    o.charge_type = g("ChargeType")
+    v = d.get("ChargeAmount")
+    if v is None or v.__class__ is not dict:
+        o.charge_amount = v
+    else:
+        o.charge_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    o.charge_type = d.get("ChargeType")
     return o
 
 
 def _read_coupon_payment_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.CouponPaymentEvent)
-    v = g("PostedDate")
-    o.posted_date = None if v is None else read_datetime(v)
-    o.coupon_id = g("CouponId")
-    o.seller_coupon_description = g("SellerCouponDescription")
-    o.clip_or_redemption_count = g("ClipOrRedemptionCount")
-    o.payment_event_id = g("PaymentEventId")
-    v = g("FeeComponent")
-    o.fee_component = None if v is None else _read_fee_component(v)
-    v = g("ChargeComponent")
-    o.charge_component = None if v is None else _read_charge_component(v)
-    v = g("TotalAmount")
-    o.total_amount = None if v is None else _read_currency(v)
+    v = d.get("PostedDate")
+    o.posted_date = v if v is None else read_datetime(v)
+    o.coupon_id = d.get("CouponId")
+    o.seller_coupon_description = d.get("SellerCouponDescription")
+    o.clip_or_redemption_count = d.get("ClipOrRedemptionCount")
+    o.payment_event_id = d.get("PaymentEventId")
+    v = d.get("FeeComponent")
+    o.fee_component = v if v is None else _read_fee_component(v)
+    v = d.get("ChargeComponent")
+    o.charge_component = v if v is None else _read_charge_component(v)
+    v = d.get("TotalAmount")
+    if v is None or v.__class__ is not dict:
+        o.total_amount = v
+    else:
+        o.total_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_currency(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Currency)
-    o.currency_code = g("CurrencyCode")
-    v = g("CurrencyAmount")
-    o.currency_amount = None if v is None else v if v.__class__ is float else read_number(v)
+    o.currency_code = d.get("CurrencyCode")
+    v = d.get("CurrencyAmount")
+    o.currency_amount = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_debt_recovery_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.DebtRecoveryEvent)
-    o.debt_recovery_type = g("DebtRecoveryType")
-    v = g("RecoveryAmount")
-    o.recovery_amount = None if v is None else _read_currency(v)
-    v = g("OverPaymentCredit")
-    o.over_payment_credit = None if v is None else _read_currency(v)
-    v = g("DebtRecoveryItemList")
-    o.debt_recovery_item_list = (
-        None if v is None else [_read_debt_recovery_item(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("ChargeInstrumentList")
-    o.charge_instrument_list = (
-        None if v is None else [_read_charge_instrument(i) for i in v] if v.__class__ is list else v
-    )
+    o.debt_recovery_type = d.get("DebtRecoveryType")
+    v = d.get("RecoveryAmount")
+    if v is None or v.__class__ is not dict:
+        o.recovery_amount = v
+    else:
+        o.recovery_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("OverPaymentCredit")
+    if v is None or v.__class__ is not dict:
+        o.over_payment_credit = v
+    else:
+        o.over_payment_credit = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("DebtRecoveryItemList")
+    o.debt_recovery_item_list = v if v is None or v.__class__ is not list else [_read_debt_recovery_item(i) for i in v]
+    v = d.get("ChargeInstrumentList")
+    o.charge_instrument_list = v if v is None or v.__class__ is not list else [_read_charge_instrument(i) for i in v]
     return o
 
 
 def _read_debt_recovery_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.DebtRecoveryItem)
-    v = g("RecoveryAmount")
-    o.recovery_amount = None if v is None else _read_currency(v)
-    v = g("OriginalAmount")
-    o.original_amount = None if v is None else _read_currency(v)
-    v = g("GroupBeginDate")
-    o.group_begin_date = None if v is None else read_datetime(v)
-    v = g("GroupEndDate")
-    o.group_end_date = None if v is None else read_datetime(v)
+    v = d.get("RecoveryAmount")
+    if v is None or v.__class__ is not dict:
+        o.recovery_amount = v
+    else:
+        o.recovery_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("OriginalAmount")
+    if v is None or v.__class__ is not dict:
+        o.original_amount = v
+    else:
+        o.original_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("GroupBeginDate")
+    o.group_begin_date = v if v is None else read_datetime(v)
+    v = d.get("GroupEndDate")
+    o.group_end_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_direct_payment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.DirectPayment)
-    o.direct_payment_type = g("DirectPaymentType")
-    v = g("DirectPaymentAmount")
-    o.direct_payment_amount = None if v is None else _read_currency(v)
+    o.direct_payment_type = d.get("DirectPaymentType")
+    v = d.get("DirectPaymentAmount")
+    if v is None or v.__class__ is not dict:
+        o.direct_payment_amount = v
+    else:
+        o.direct_payment_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_ebt_refund_reimbursement_only_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.EBTRefundReimbursementOnlyEvent)
-    o.order_id = g("OrderId")
-    v = g("PostedDate")
-    o.posted_date = None if v is None else read_datetime(v)
-    v = g("Amount")
-    o.amount = None if v is None else _read_currency(v)
+    o.order_id = d.get("OrderId")
+    v = d.get("PostedDate")
+    o.posted_date = v if v is None else read_datetime(v)
+    v = d.get("Amount")
+    if v is None or v.__class__ is not dict:
+        o.amount = v
+    else:
+        o.amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_fba_liquidation_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.FBALiquidationEvent)
-    v = g("PostedDate")
-    o.posted_date = None if v is None else read_datetime(v)
-    o.original_removal_order_id = g("OriginalRemovalOrderId")
-    v = g("LiquidationProceedsAmount")
-    o.liquidation_proceeds_amount = None if v is None else _read_currency(v)
-    v = g("LiquidationFeeAmount")
-    o.liquidation_fee_amount = None if v is None else _read_currency(v)
+    v = d.get("PostedDate")
+    o.posted_date = v if v is None else read_datetime(v)
+    o.original_removal_order_id = d.get("OriginalRemovalOrderId")
+    v = d.get("LiquidationProceedsAmount")
+    if v is None or v.__class__ is not dict:
+        o.liquidation_proceeds_amount = v
+    else:
+        o.liquidation_proceeds_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("LiquidationFeeAmount")
+    if v is None or v.__class__ is not dict:
+        o.liquidation_fee_amount = v
+    else:
+        o.liquidation_fee_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_failed_adhoc_disbursement_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.FailedAdhocDisbursementEvent)
-    o.funds_transfers_type = g("FundsTransfersType")
-    o.transfer_id = g("TransferId")
-    o.disbursement_id = g("DisbursementId")
-    o.payment_disbursement_type = g("PaymentDisbursementType")
-    o.status = g("Status")
-    v = g("TransferAmount")
-    o.transfer_amount = None if v is None else _read_currency(v)
-    v = g("PostedDate")
-    o.posted_date = None if v is None else read_datetime(v)
+    o.funds_transfers_type = d.get("FundsTransfersType")
+    o.transfer_id = d.get("TransferId")
+    o.disbursement_id = d.get("DisbursementId")
+    o.payment_disbursement_type = d.get("PaymentDisbursementType")
+    o.status = d.get("Status")
+    v = d.get("TransferAmount")
+    if v is None or v.__class__ is not dict:
+        o.transfer_amount = v
+    else:
+        o.transfer_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("PostedDate")
+    o.posted_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_fee_component(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.FeeComponent)
-    o.fee_type = g("FeeType")
-    v = g("FeeAmount")
-    o.fee_amount = None if v is None else _read_currency(v)
+    o.fee_type = d.get("FeeType")
+    v = d.get("FeeAmount")
+    if v is None or v.__class__ is not dict:
+        o.fee_amount = v
+    else:
+        o.fee_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_financial_event_group(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.FinancialEventGroup)
-    o.financial_event_group_id = g("FinancialEventGroupId")
-    o.processing_status = g("ProcessingStatus")
-    o.fund_transfer_status = g("FundTransferStatus")
-    v = g("OriginalTotal")
-    o.original_total = None if v is None else _read_currency(v)
-    v = g("ConvertedTotal")
-    o.converted_total = None if v is None else _read_currency(v)
-    v = g("FundTransferDate")
-    o.fund_transfer_date = None if v is None else read_datetime(v)
-    o.trace_id = g("TraceId")
-    o.account_tail = g("AccountTail")
-    v = g("BeginningBalance")
-    o.beginning_balance = None if v is None else _read_currency(v)
-    v = g("FinancialEventGroupStart")
-    o.financial_event_group_start = None if v is None else read_datetime(v)
-    v = g("FinancialEventGroupEnd")
-    o.financial_event_group_end = None if v is None else read_datetime(v)
+    o.financial_event_group_id = d.get("FinancialEventGroupId")
+    o.processing_status = d.get("ProcessingStatus")
+    o.fund_transfer_status = d.get("FundTransferStatus")
+    v = d.get("OriginalTotal")
+    if v is None or v.__class__ is not dict:
+        o.original_total = v
+    else:
+        o.original_total = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("ConvertedTotal")
+    if v is None or v.__class__ is not dict:
+        o.converted_total = v
+    else:
+        o.converted_total = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("FundTransferDate")
+    o.fund_transfer_date = v if v is None else read_datetime(v)
+    o.trace_id = d.get("TraceId")
+    o.account_tail = d.get("AccountTail")
+    v = d.get("BeginningBalance")
+    if v is None or v.__class__ is not dict:
+        o.beginning_balance = v
+    else:
+        o.beginning_balance = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("FinancialEventGroupStart")
+    o.financial_event_group_start = v if v is None else read_datetime(v)
+    v = d.get("FinancialEventGroupEnd")
+    o.financial_event_group_end = v if v is None else read_datetime(v)
     return o
 
 
 def _read_financial_events(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.FinancialEvents)
-    v = g("ShipmentEventList")
-    o.shipment_event_list = None if v is None else [_read_shipment_event(i) for i in v] if v.__class__ is list else v
-    v = g("ShipmentSettleEventList")
-    o.shipment_settle_event_list = (
-        None if v is None else [_read_shipment_event(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("RefundEventList")
-    o.refund_event_list = None if v is None else [_read_shipment_event(i) for i in v] if v.__class__ is list else v
-    v = g("GuaranteeClaimEventList")
-    o.guarantee_claim_event_list = (
-        None if v is None else [_read_shipment_event(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("EBTRefundReimbursementOnlyEventList")
+    v = d.get("ShipmentEventList")
+    o.shipment_event_list = v if v is None or v.__class__ is not list else [_read_shipment_event(i) for i in v]
+    v = d.get("ShipmentSettleEventList")
+    o.shipment_settle_event_list = v if v is None or v.__class__ is not list else [_read_shipment_event(i) for i in v]
+    v = d.get("RefundEventList")
+    o.refund_event_list = v if v is None or v.__class__ is not list else [_read_shipment_event(i) for i in v]
+    v = d.get("GuaranteeClaimEventList")
+    o.guarantee_claim_event_list = v if v is None or v.__class__ is not list else [_read_shipment_event(i) for i in v]
+    v = d.get("EBTRefundReimbursementOnlyEventList")
     o.ebt_refund_reimbursement_only_event_list = (
-        None if v is None else [_read_ebt_refund_reimbursement_only_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_ebt_refund_reimbursement_only_event(i) for i in v]
     )
-    v = g("ChargebackEventList")
-    o.chargeback_event_list = None if v is None else [_read_shipment_event(i) for i in v] if v.__class__ is list else v
-    v = g("PayWithAmazonEventList")
+    v = d.get("ChargebackEventList")
+    o.chargeback_event_list = v if v is None or v.__class__ is not list else [_read_shipment_event(i) for i in v]
+    v = d.get("PayWithAmazonEventList")
     o.pay_with_amazon_event_list = (
-        None if v is None else [_read_pay_with_amazon_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_pay_with_amazon_event(i) for i in v]
     )
-    v = g("ServiceProviderCreditEventList")
+    v = d.get("ServiceProviderCreditEventList")
     o.service_provider_credit_event_list = (
-        None if v is None else [_read_solution_provider_credit_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_solution_provider_credit_event(i) for i in v]
     )
-    v = g("RetrochargeEventList")
-    o.retrocharge_event_list = (
-        None if v is None else [_read_retrocharge_event(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("RentalTransactionEventList")
+    v = d.get("RetrochargeEventList")
+    o.retrocharge_event_list = v if v is None or v.__class__ is not list else [_read_retrocharge_event(i) for i in v]
+    v = d.get("RentalTransactionEventList")
     o.rental_transaction_event_list = (
-        None if v is None else [_read_rental_transaction_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_rental_transaction_event(i) for i in v]
     )
-    v = g("ProductAdsPaymentEventList")
+    v = d.get("ProductAdsPaymentEventList")
     o.product_ads_payment_event_list = (
-        None if v is None else [_read_product_ads_payment_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_product_ads_payment_event(i) for i in v]
     )
-    v = g("ServiceFeeEventList")
-    o.service_fee_event_list = (
-        None if v is None else [_read_service_fee_event(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("SellerDealPaymentEventList")
+    v = d.get("ServiceFeeEventList")
+    o.service_fee_event_list = v if v is None or v.__class__ is not list else [_read_service_fee_event(i) for i in v]
+    v = d.get("SellerDealPaymentEventList")
     o.seller_deal_payment_event_list = (
-        None if v is None else [_read_seller_deal_payment_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_seller_deal_payment_event(i) for i in v]
     )
-    v = g("DebtRecoveryEventList")
+    v = d.get("DebtRecoveryEventList")
     o.debt_recovery_event_list = (
-        None if v is None else [_read_debt_recovery_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_debt_recovery_event(i) for i in v]
     )
-    v = g("LoanServicingEventList")
+    v = d.get("LoanServicingEventList")
     o.loan_servicing_event_list = (
-        None if v is None else [_read_loan_servicing_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_loan_servicing_event(i) for i in v]
     )
-    v = g("AdjustmentEventList")
-    o.adjustment_event_list = (
-        None if v is None else [_read_adjustment_event(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("SAFETReimbursementEventList")
+    v = d.get("AdjustmentEventList")
+    o.adjustment_event_list = v if v is None or v.__class__ is not list else [_read_adjustment_event(i) for i in v]
+    v = d.get("SAFETReimbursementEventList")
     o.safet_reimbursement_event_list = (
-        None if v is None else [_read_safet_reimbursement_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_safet_reimbursement_event(i) for i in v]
     )
-    v = g("SellerReviewEnrollmentPaymentEventList")
+    v = d.get("SellerReviewEnrollmentPaymentEventList")
     o.seller_review_enrollment_payment_event_list = (
-        None
-        if v is None
-        else [_read_seller_review_enrollment_payment_event(i) for i in v]
-        if v.__class__ is list
-        else v
+        v if v is None or v.__class__ is not list else [_read_seller_review_enrollment_payment_event(i) for i in v]
     )
-    v = g("FBALiquidationEventList")
+    v = d.get("FBALiquidationEventList")
     o.fba_liquidation_event_list = (
-        None if v is None else [_read_fba_liquidation_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_fba_liquidation_event(i) for i in v]
     )
-    v = g("CouponPaymentEventList")
+    v = d.get("CouponPaymentEventList")
     o.coupon_payment_event_list = (
-        None if v is None else [_read_coupon_payment_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_coupon_payment_event(i) for i in v]
     )
-    v = g("ImagingServicesFeeEventList")
+    v = d.get("ImagingServicesFeeEventList")
     o.imaging_services_fee_event_list = (
-        None if v is None else [_read_imaging_services_fee_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_imaging_services_fee_event(i) for i in v]
     )
-    v = g("NetworkComminglingTransactionEventList")
+    v = d.get("NetworkComminglingTransactionEventList")
     o.network_commingling_transaction_event_list = (
-        None if v is None else [_read_network_commingling_transaction_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_network_commingling_transaction_event(i) for i in v]
     )
-    v = g("AffordabilityExpenseEventList")
+    v = d.get("AffordabilityExpenseEventList")
     o.affordability_expense_event_list = (
-        None if v is None else [_read_affordability_expense_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_affordability_expense_event(i) for i in v]
     )
-    v = g("AffordabilityExpenseReversalEventList")
+    v = d.get("AffordabilityExpenseReversalEventList")
     o.affordability_expense_reversal_event_list = (
-        None if v is None else [_read_affordability_expense_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_affordability_expense_event(i) for i in v]
     )
-    v = g("RemovalShipmentEventList")
+    v = d.get("RemovalShipmentEventList")
     o.removal_shipment_event_list = (
-        None if v is None else [_read_removal_shipment_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_removal_shipment_event(i) for i in v]
     )
-    v = g("RemovalShipmentAdjustmentEventList")
+    v = d.get("RemovalShipmentAdjustmentEventList")
     o.removal_shipment_adjustment_event_list = (
-        None if v is None else [_read_removal_shipment_adjustment_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_removal_shipment_adjustment_event(i) for i in v]
     )
-    v = g("TrialShipmentEventList")
+    v = d.get("TrialShipmentEventList")
     o.trial_shipment_event_list = (
-        None if v is None else [_read_trial_shipment_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_trial_shipment_event(i) for i in v]
     )
-    v = g("TDSReimbursementEventList")
+    v = d.get("TDSReimbursementEventList")
     o.tds_reimbursement_event_list = (
-        None if v is None else [_read_tds_reimbursement_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_tds_reimbursement_event(i) for i in v]
     )
-    v = g("AdhocDisbursementEventList")
+    v = d.get("AdhocDisbursementEventList")
     o.adhoc_disbursement_event_list = (
-        None if v is None else [_read_adhoc_disbursement_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_adhoc_disbursement_event(i) for i in v]
     )
-    v = g("TaxWithholdingEventList")
+    v = d.get("TaxWithholdingEventList")
     o.tax_withholding_event_list = (
-        None if v is None else [_read_tax_withholding_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_tax_withholding_event(i) for i in v]
     )
-    v = g("ChargeRefundEventList")
+    v = d.get("ChargeRefundEventList")
     o.charge_refund_event_list = (
-        None if v is None else [_read_charge_refund_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_charge_refund_event(i) for i in v]
     )
-    v = g("FailedAdhocDisbursementEventList")
+    v = d.get("FailedAdhocDisbursementEventList")
     o.failed_adhoc_disbursement_event_list = (
-        None if v is None else [_read_failed_adhoc_disbursement_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_failed_adhoc_disbursement_event(i) for i in v]
     )
-    v = g("ValueAddedServiceChargeEventList")
+    v = d.get("ValueAddedServiceChargeEventList")
     o.value_added_service_charge_event_list = (
-        None if v is None else [_read_value_added_service_charge_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_value_added_service_charge_event(i) for i in v]
     )
-    v = g("CapacityReservationBillingEventList")
+    v = d.get("CapacityReservationBillingEventList")
     o.capacity_reservation_billing_event_list = (
-        None if v is None else [_read_capacity_reservation_billing_event(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_capacity_reservation_billing_event(i) for i in v]
     )
     return o
 
@@ -464,26 +604,24 @@ def _read_financial_events(d: Any) -> Any:
 def _read_imaging_services_fee_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ImagingServicesFeeEvent)
-    o.imaging_request_billing_item_id = g("ImagingRequestBillingItemID")
-    o.asin = g("ASIN")
-    v = g("PostedDate")
-    o.posted_date = None if v is None else read_datetime(v)
-    v = g("FeeList")
-    o.fee_list = None if v is None else [_read_fee_component(i) for i in v] if v.__class__ is list else v
+    o.imaging_request_billing_item_id = d.get("ImagingRequestBillingItemID")
+    o.asin = d.get("ASIN")
+    v = d.get("PostedDate")
+    o.posted_date = v if v is None else read_datetime(v)
+    v = d.get("FeeList")
+    o.fee_list = v if v is None or v.__class__ is not list else [_read_fee_component(i) for i in v]
     return o
 
 
 def _read_list_financial_event_groups_payload(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ListFinancialEventGroupsPayload)
-    o.next_token = g("NextToken")
-    v = g("FinancialEventGroupList")
+    o.next_token = d.get("NextToken")
+    v = d.get("FinancialEventGroupList")
     o.financial_event_group_list = (
-        None if v is None else [_read_financial_event_group(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_financial_event_group(i) for i in v]
     )
     return o
 
@@ -491,133 +629,198 @@ def _read_list_financial_event_groups_payload(d: Any) -> Any:
 def _read_list_financial_event_groups_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ListFinancialEventGroupsResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_list_financial_event_groups_payload(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_list_financial_event_groups_payload(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_list_financial_events_payload(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ListFinancialEventsPayload)
-    o.next_token = g("NextToken")
-    v = g("FinancialEvents")
-    o.financial_events = None if v is None else _read_financial_events(v)
+    o.next_token = d.get("NextToken")
+    v = d.get("FinancialEvents")
+    o.financial_events = v if v is None else _read_financial_events(v)
     return o
 
 
 def _read_list_financial_events_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ListFinancialEventsResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_list_financial_events_payload(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_list_financial_events_payload(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_loan_servicing_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.LoanServicingEvent)
-    v = g("LoanAmount")
-    o.loan_amount = None if v is None else _read_currency(v)
-    o.source_business_event_type = g("SourceBusinessEventType")
+    v = d.get("LoanAmount")
+    if v is None or v.__class__ is not dict:
+        o.loan_amount = v
+    else:
+        o.loan_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    o.source_business_event_type = d.get("SourceBusinessEventType")
     return o
 
 
 def _read_network_commingling_transaction_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.NetworkComminglingTransactionEvent)
-    o.transaction_type = g("TransactionType")
-    v = g("PostedDate")
-    o.posted_date = None if v is None else read_datetime(v)
-    o.net_co_transaction_id = g("NetCoTransactionID")
-    o.swap_reason = g("SwapReason")
-    o.asin = g("ASIN")
-    o.marketplace_id = g("MarketplaceId")
-    v = g("TaxExclusiveAmount")
-    o.tax_exclusive_amount = None if v is None else _read_currency(v)
-    v = g("TaxAmount")
-    o.tax_amount = None if v is None else _read_currency(v)
+    o.transaction_type = d.get("TransactionType")
+    v = d.get("PostedDate")
+    o.posted_date = v if v is None else read_datetime(v)
+    o.net_co_transaction_id = d.get("NetCoTransactionID")
+    o.swap_reason = d.get("SwapReason")
+    o.asin = d.get("ASIN")
+    o.marketplace_id = d.get("MarketplaceId")
+    v = d.get("TaxExclusiveAmount")
+    if v is None or v.__class__ is not dict:
+        o.tax_exclusive_amount = v
+    else:
+        o.tax_exclusive_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("TaxAmount")
+    if v is None or v.__class__ is not dict:
+        o.tax_amount = v
+    else:
+        o.tax_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_pay_with_amazon_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PayWithAmazonEvent)
-    o.seller_order_id = g("SellerOrderId")
-    v = g("TransactionPostedDate")
-    o.transaction_posted_date = None if v is None else read_datetime(v)
-    o.business_object_type = g("BusinessObjectType")
-    o.sales_channel = g("SalesChannel")
-    v = g("Charge")
-    o.charge = None if v is None else _read_charge_component(v)
-    v = g("FeeList")
-    o.fee_list = None if v is None else [_read_fee_component(i) for i in v] if v.__class__ is list else v
-    o.payment_amount_type = g("PaymentAmountType")
-    o.amount_description = g("AmountDescription")
-    o.fulfillment_channel = g("FulfillmentChannel")
-    o.store_name = g("StoreName")
+    o.seller_order_id = d.get("SellerOrderId")
+    v = d.get("TransactionPostedDate")
+    o.transaction_posted_date = v if v is None else read_datetime(v)
+    o.business_object_type = d.get("BusinessObjectType")
+    o.sales_channel = d.get("SalesChannel")
+    v = d.get("Charge")
+    o.charge = v if v is None else _read_charge_component(v)
+    v = d.get("FeeList")
+    o.fee_list = v if v is None or v.__class__ is not list else [_read_fee_component(i) for i in v]
+    o.payment_amount_type = d.get("PaymentAmountType")
+    o.amount_description = d.get("AmountDescription")
+    o.fulfillment_channel = d.get("FulfillmentChannel")
+    o.store_name = d.get("StoreName")
     return o
 
 
 def _read_product_ads_payment_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ProductAdsPaymentEvent)
-    v = g("postedDate")
-    o.posted_date = None if v is None else read_datetime(v)
-    o.transaction_type = g("transactionType")
-    o.invoice_id = g("invoiceId")
-    v = g("baseValue")
-    o.base_value = None if v is None else _read_currency(v)
-    v = g("taxValue")
-    o.tax_value = None if v is None else _read_currency(v)
-    v = g("transactionValue")
-    o.transaction_value = None if v is None else _read_currency(v)
+    v = d.get("postedDate")
+    o.posted_date = v if v is None else read_datetime(v)
+    o.transaction_type = d.get("transactionType")
+    o.invoice_id = d.get("invoiceId")
+    v = d.get("baseValue")
+    if v is None or v.__class__ is not dict:
+        o.base_value = v
+    else:
+        o.base_value = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("taxValue")
+    if v is None or v.__class__ is not dict:
+        o.tax_value = v
+    else:
+        o.tax_value = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("transactionValue")
+    if v is None or v.__class__ is not dict:
+        o.transaction_value = v
+    else:
+        o.transaction_value = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_promotion(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Promotion)
-    o.promotion_type = g("PromotionType")
-    o.promotion_id = g("PromotionId")
-    v = g("PromotionAmount")
-    o.promotion_amount = None if v is None else _read_currency(v)
+    o.promotion_type = d.get("PromotionType")
+    o.promotion_id = d.get("PromotionId")
+    v = d.get("PromotionAmount")
+    if v is None or v.__class__ is not dict:
+        o.promotion_amount = v
+    else:
+        o.promotion_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_removal_shipment_adjustment_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.RemovalShipmentAdjustmentEvent)
-    v = g("PostedDate")
-    o.posted_date = None if v is None else read_datetime(v)
-    o.adjustment_event_id = g("AdjustmentEventId")
-    o.merchant_order_id = g("MerchantOrderId")
-    o.order_id = g("OrderId")
-    o.transaction_type = g("TransactionType")
-    v = g("RemovalShipmentItemAdjustmentList")
+    v = d.get("PostedDate")
+    o.posted_date = v if v is None else read_datetime(v)
+    o.adjustment_event_id = d.get("AdjustmentEventId")
+    o.merchant_order_id = d.get("MerchantOrderId")
+    o.order_id = d.get("OrderId")
+    o.transaction_type = d.get("TransactionType")
+    v = d.get("RemovalShipmentItemAdjustmentList")
     o.removal_shipment_item_adjustment_list = (
-        None if v is None else [_read_removal_shipment_item_adjustment(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_removal_shipment_item_adjustment(i) for i in v]
     )
     return o
 
@@ -625,17 +828,16 @@ def _read_removal_shipment_adjustment_event(d: Any) -> Any:
 def _read_removal_shipment_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.RemovalShipmentEvent)
-    v = g("PostedDate")
-    o.posted_date = None if v is None else read_datetime(v)
-    o.merchant_order_id = g("MerchantOrderId")
-    o.order_id = g("OrderId")
-    o.transaction_type = g("TransactionType")
-    o.store_name = g("StoreName")
-    v = g("RemovalShipmentItemList")
+    v = d.get("PostedDate")
+    o.posted_date = v if v is None else read_datetime(v)
+    o.merchant_order_id = d.get("MerchantOrderId")
+    o.order_id = d.get("OrderId")
+    o.transaction_type = d.get("TransactionType")
+    o.store_name = d.get("StoreName")
+    v = d.get("RemovalShipmentItemList")
     o.removal_shipment_item_list = (
-        None if v is None else [_read_removal_shipment_item(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_removal_shipment_item(i) for i in v]
     )
     return o
 
@@ -643,63 +845,117 @@ def _read_removal_shipment_event(d: Any) -> Any:
 def _read_removal_shipment_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.RemovalShipmentItem)
-    o.removal_shipment_item_id = g("RemovalShipmentItemId")
-    o.tax_collection_model = g("TaxCollectionModel")
-    o.fulfillment_network_sku = g("FulfillmentNetworkSKU")
-    o.quantity = g("Quantity")
-    v = g("Revenue")
-    o.revenue = None if v is None else _read_currency(v)
-    v = g("FeeAmount")
-    o.fee_amount = None if v is None else _read_currency(v)
-    v = g("TaxAmount")
-    o.tax_amount = None if v is None else _read_currency(v)
-    v = g("TaxWithheld")
-    o.tax_withheld = None if v is None else _read_currency(v)
+    o.removal_shipment_item_id = d.get("RemovalShipmentItemId")
+    o.tax_collection_model = d.get("TaxCollectionModel")
+    o.fulfillment_network_sku = d.get("FulfillmentNetworkSKU")
+    o.quantity = d.get("Quantity")
+    v = d.get("Revenue")
+    if v is None or v.__class__ is not dict:
+        o.revenue = v
+    else:
+        o.revenue = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("FeeAmount")
+    if v is None or v.__class__ is not dict:
+        o.fee_amount = v
+    else:
+        o.fee_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("TaxAmount")
+    if v is None or v.__class__ is not dict:
+        o.tax_amount = v
+    else:
+        o.tax_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("TaxWithheld")
+    if v is None or v.__class__ is not dict:
+        o.tax_withheld = v
+    else:
+        o.tax_withheld = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_removal_shipment_item_adjustment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.RemovalShipmentItemAdjustment)
-    o.removal_shipment_item_id = g("RemovalShipmentItemId")
-    o.tax_collection_model = g("TaxCollectionModel")
-    o.fulfillment_network_sku = g("FulfillmentNetworkSKU")
-    o.adjusted_quantity = g("AdjustedQuantity")
-    v = g("RevenueAdjustment")
-    o.revenue_adjustment = None if v is None else _read_currency(v)
-    v = g("TaxAmountAdjustment")
-    o.tax_amount_adjustment = None if v is None else _read_currency(v)
-    v = g("TaxWithheldAdjustment")
-    o.tax_withheld_adjustment = None if v is None else _read_currency(v)
+    o.removal_shipment_item_id = d.get("RemovalShipmentItemId")
+    o.tax_collection_model = d.get("TaxCollectionModel")
+    o.fulfillment_network_sku = d.get("FulfillmentNetworkSKU")
+    o.adjusted_quantity = d.get("AdjustedQuantity")
+    v = d.get("RevenueAdjustment")
+    if v is None or v.__class__ is not dict:
+        o.revenue_adjustment = v
+    else:
+        o.revenue_adjustment = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("TaxAmountAdjustment")
+    if v is None or v.__class__ is not dict:
+        o.tax_amount_adjustment = v
+    else:
+        o.tax_amount_adjustment = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("TaxWithheldAdjustment")
+    if v is None or v.__class__ is not dict:
+        o.tax_withheld_adjustment = v
+    else:
+        o.tax_withheld_adjustment = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_rental_transaction_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.RentalTransactionEvent)
-    o.amazon_order_id = g("AmazonOrderId")
-    o.rental_event_type = g("RentalEventType")
-    o.extension_length = g("ExtensionLength")
-    v = g("PostedDate")
-    o.posted_date = None if v is None else read_datetime(v)
-    v = g("RentalChargeList")
-    o.rental_charge_list = None if v is None else [_read_charge_component(i) for i in v] if v.__class__ is list else v
-    v = g("RentalFeeList")
-    o.rental_fee_list = None if v is None else [_read_fee_component(i) for i in v] if v.__class__ is list else v
-    o.marketplace_name = g("MarketplaceName")
-    v = g("RentalInitialValue")
-    o.rental_initial_value = None if v is None else _read_currency(v)
-    v = g("RentalReimbursement")
-    o.rental_reimbursement = None if v is None else _read_currency(v)
-    v = g("RentalTaxWithheldList")
+    o.amazon_order_id = d.get("AmazonOrderId")
+    o.rental_event_type = d.get("RentalEventType")
+    o.extension_length = d.get("ExtensionLength")
+    v = d.get("PostedDate")
+    o.posted_date = v if v is None else read_datetime(v)
+    v = d.get("RentalChargeList")
+    o.rental_charge_list = v if v is None or v.__class__ is not list else [_read_charge_component(i) for i in v]
+    v = d.get("RentalFeeList")
+    o.rental_fee_list = v if v is None or v.__class__ is not list else [_read_fee_component(i) for i in v]
+    o.marketplace_name = d.get("MarketplaceName")
+    v = d.get("RentalInitialValue")
+    if v is None or v.__class__ is not dict:
+        o.rental_initial_value = v
+    else:
+        o.rental_initial_value = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("RentalReimbursement")
+    if v is None or v.__class__ is not dict:
+        o.rental_reimbursement = v
+    else:
+        o.rental_reimbursement = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("RentalTaxWithheldList")
     o.rental_tax_withheld_list = (
-        None if v is None else [_read_tax_withheld_component(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_tax_withheld_component(i) for i in v]
     )
     return o
 
@@ -707,20 +963,32 @@ def _read_rental_transaction_event(d: Any) -> Any:
 def _read_retrocharge_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.RetrochargeEvent)
-    o.retrocharge_event_type = g("RetrochargeEventType")
-    o.amazon_order_id = g("AmazonOrderId")
-    v = g("PostedDate")
-    o.posted_date = None if v is None else read_datetime(v)
-    v = g("BaseTax")
-    o.base_tax = None if v is None else _read_currency(v)
-    v = g("ShippingTax")
-    o.shipping_tax = None if v is None else _read_currency(v)
-    o.marketplace_name = g("MarketplaceName")
-    v = g("RetrochargeTaxWithheldList")
+    o.retrocharge_event_type = d.get("RetrochargeEventType")
+    o.amazon_order_id = d.get("AmazonOrderId")
+    v = d.get("PostedDate")
+    o.posted_date = v if v is None else read_datetime(v)
+    v = d.get("BaseTax")
+    if v is None or v.__class__ is not dict:
+        o.base_tax = v
+    else:
+        o.base_tax = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("ShippingTax")
+    if v is None or v.__class__ is not dict:
+        o.shipping_tax = v
+    else:
+        o.shipping_tax = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    o.marketplace_name = d.get("MarketplaceName")
+    v = d.get("RetrochargeTaxWithheldList")
     o.retrocharge_tax_withheld_list = (
-        None if v is None else [_read_tax_withheld_component(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_tax_withheld_component(i) for i in v]
     )
     return o
 
@@ -728,17 +996,23 @@ def _read_retrocharge_event(d: Any) -> Any:
 def _read_safet_reimbursement_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.SAFETReimbursementEvent)
-    v = g("PostedDate")
-    o.posted_date = None if v is None else read_datetime(v)
-    o.safet_claim_id = g("SAFETClaimId")
-    v = g("ReimbursedAmount")
-    o.reimbursed_amount = None if v is None else _read_currency(v)
-    o.reason_code = g("ReasonCode")
-    v = g("SAFETReimbursementItemList")
+    v = d.get("PostedDate")
+    o.posted_date = v if v is None else read_datetime(v)
+    o.safet_claim_id = d.get("SAFETClaimId")
+    v = d.get("ReimbursedAmount")
+    if v is None or v.__class__ is not dict:
+        o.reimbursed_amount = v
+    else:
+        o.reimbursed_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    o.reason_code = d.get("ReasonCode")
+    v = d.get("SAFETReimbursementItemList")
     o.safet_reimbursement_item_list = (
-        None if v is None else [_read_safet_reimbursement_item(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_safet_reimbursement_item(i) for i in v]
     )
     return o
 
@@ -746,244 +1020,303 @@ def _read_safet_reimbursement_event(d: Any) -> Any:
 def _read_safet_reimbursement_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SAFETReimbursementItem)
-    v = g("itemChargeList")
-    o.item_charge_list = None if v is None else [_read_charge_component(i) for i in v] if v.__class__ is list else v
-    o.product_description = g("productDescription")
-    o.quantity = g("quantity")
+    v = d.get("itemChargeList")
+    o.item_charge_list = v if v is None or v.__class__ is not list else [_read_charge_component(i) for i in v]
+    o.product_description = d.get("productDescription")
+    o.quantity = d.get("quantity")
     return o
 
 
 def _read_seller_deal_payment_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.SellerDealPaymentEvent)
-    v = g("postedDate")
-    o.posted_date = None if v is None else read_datetime(v)
-    o.deal_id = g("dealId")
-    o.deal_description = g("dealDescription")
-    o.event_type = g("eventType")
-    o.fee_type = g("feeType")
-    v = g("feeAmount")
-    o.fee_amount = None if v is None else _read_currency(v)
-    v = g("taxAmount")
-    o.tax_amount = None if v is None else _read_currency(v)
-    v = g("totalAmount")
-    o.total_amount = None if v is None else _read_currency(v)
+    v = d.get("postedDate")
+    o.posted_date = v if v is None else read_datetime(v)
+    o.deal_id = d.get("dealId")
+    o.deal_description = d.get("dealDescription")
+    o.event_type = d.get("eventType")
+    o.fee_type = d.get("feeType")
+    v = d.get("feeAmount")
+    if v is None or v.__class__ is not dict:
+        o.fee_amount = v
+    else:
+        o.fee_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("taxAmount")
+    if v is None or v.__class__ is not dict:
+        o.tax_amount = v
+    else:
+        o.tax_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("totalAmount")
+    if v is None or v.__class__ is not dict:
+        o.total_amount = v
+    else:
+        o.total_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_seller_review_enrollment_payment_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.SellerReviewEnrollmentPaymentEvent)
-    v = g("PostedDate")
-    o.posted_date = None if v is None else read_datetime(v)
-    o.enrollment_id = g("EnrollmentId")
-    o.parent_asin = g("ParentASIN")
-    v = g("FeeComponent")
-    o.fee_component = None if v is None else _read_fee_component(v)
-    v = g("ChargeComponent")
-    o.charge_component = None if v is None else _read_charge_component(v)
-    v = g("TotalAmount")
-    o.total_amount = None if v is None else _read_currency(v)
+    v = d.get("PostedDate")
+    o.posted_date = v if v is None else read_datetime(v)
+    o.enrollment_id = d.get("EnrollmentId")
+    o.parent_asin = d.get("ParentASIN")
+    v = d.get("FeeComponent")
+    o.fee_component = v if v is None else _read_fee_component(v)
+    v = d.get("ChargeComponent")
+    o.charge_component = v if v is None else _read_charge_component(v)
+    v = d.get("TotalAmount")
+    if v is None or v.__class__ is not dict:
+        o.total_amount = v
+    else:
+        o.total_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_service_fee_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ServiceFeeEvent)
-    o.amazon_order_id = g("AmazonOrderId")
-    o.fee_reason = g("FeeReason")
-    v = g("FeeList")
-    o.fee_list = None if v is None else [_read_fee_component(i) for i in v] if v.__class__ is list else v
-    o.seller_sku = g("SellerSKU")
-    o.fn_sku = g("FnSKU")
-    o.fee_description = g("FeeDescription")
-    o.asin = g("ASIN")
-    o.store_name = g("StoreName")
+    o.amazon_order_id = d.get("AmazonOrderId")
+    o.fee_reason = d.get("FeeReason")
+    v = d.get("FeeList")
+    o.fee_list = v if v is None or v.__class__ is not list else [_read_fee_component(i) for i in v]
+    o.seller_sku = d.get("SellerSKU")
+    o.fn_sku = d.get("FnSKU")
+    o.fee_description = d.get("FeeDescription")
+    o.asin = d.get("ASIN")
+    o.store_name = d.get("StoreName")
     return o
 
 
 def _read_shipment_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShipmentEvent)
-    o.amazon_order_id = g("AmazonOrderId")
-    o.seller_order_id = g("SellerOrderId")
-    o.marketplace_name = g("MarketplaceName")
-    o.store_name = g("StoreName")
-    v = g("OrderChargeList")
-    o.order_charge_list = None if v is None else [_read_charge_component(i) for i in v] if v.__class__ is list else v
-    v = g("OrderChargeAdjustmentList")
+    o.amazon_order_id = d.get("AmazonOrderId")
+    o.seller_order_id = d.get("SellerOrderId")
+    o.marketplace_name = d.get("MarketplaceName")
+    o.store_name = d.get("StoreName")
+    v = d.get("OrderChargeList")
+    o.order_charge_list = v if v is None or v.__class__ is not list else [_read_charge_component(i) for i in v]
+    v = d.get("OrderChargeAdjustmentList")
     o.order_charge_adjustment_list = (
-        None if v is None else [_read_charge_component(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_charge_component(i) for i in v]
     )
-    v = g("ShipmentFeeList")
-    o.shipment_fee_list = None if v is None else [_read_fee_component(i) for i in v] if v.__class__ is list else v
-    v = g("ShipmentFeeAdjustmentList")
-    o.shipment_fee_adjustment_list = (
-        None if v is None else [_read_fee_component(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("OrderFeeList")
-    o.order_fee_list = None if v is None else [_read_fee_component(i) for i in v] if v.__class__ is list else v
-    v = g("OrderFeeAdjustmentList")
-    o.order_fee_adjustment_list = (
-        None if v is None else [_read_fee_component(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("DirectPaymentList")
-    o.direct_payment_list = None if v is None else [_read_direct_payment(i) for i in v] if v.__class__ is list else v
-    v = g("PostedDate")
-    o.posted_date = None if v is None else read_datetime(v)
-    v = g("ShipmentItemList")
-    o.shipment_item_list = None if v is None else [_read_shipment_item(i) for i in v] if v.__class__ is list else v
-    v = g("ShipmentItemAdjustmentList")
-    o.shipment_item_adjustment_list = (
-        None if v is None else [_read_shipment_item(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("ShipmentFeeList")
+    o.shipment_fee_list = v if v is None or v.__class__ is not list else [_read_fee_component(i) for i in v]
+    v = d.get("ShipmentFeeAdjustmentList")
+    o.shipment_fee_adjustment_list = v if v is None or v.__class__ is not list else [_read_fee_component(i) for i in v]
+    v = d.get("OrderFeeList")
+    o.order_fee_list = v if v is None or v.__class__ is not list else [_read_fee_component(i) for i in v]
+    v = d.get("OrderFeeAdjustmentList")
+    o.order_fee_adjustment_list = v if v is None or v.__class__ is not list else [_read_fee_component(i) for i in v]
+    v = d.get("DirectPaymentList")
+    o.direct_payment_list = v if v is None or v.__class__ is not list else [_read_direct_payment(i) for i in v]
+    v = d.get("PostedDate")
+    o.posted_date = v if v is None else read_datetime(v)
+    v = d.get("ShipmentItemList")
+    o.shipment_item_list = v if v is None or v.__class__ is not list else [_read_shipment_item(i) for i in v]
+    v = d.get("ShipmentItemAdjustmentList")
+    o.shipment_item_adjustment_list = v if v is None or v.__class__ is not list else [_read_shipment_item(i) for i in v]
     return o
 
 
 def _read_shipment_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ShipmentItem)
-    o.seller_sku = g("SellerSKU")
-    o.order_item_id = g("OrderItemId")
-    o.order_adjustment_item_id = g("OrderAdjustmentItemId")
-    o.quantity_shipped = g("QuantityShipped")
-    v = g("ItemChargeList")
-    o.item_charge_list = None if v is None else [_read_charge_component(i) for i in v] if v.__class__ is list else v
-    v = g("ItemChargeAdjustmentList")
+    o.seller_sku = d.get("SellerSKU")
+    o.order_item_id = d.get("OrderItemId")
+    o.order_adjustment_item_id = d.get("OrderAdjustmentItemId")
+    o.quantity_shipped = d.get("QuantityShipped")
+    v = d.get("ItemChargeList")
+    o.item_charge_list = v if v is None or v.__class__ is not list else [_read_charge_component(i) for i in v]
+    v = d.get("ItemChargeAdjustmentList")
     o.item_charge_adjustment_list = (
-        None if v is None else [_read_charge_component(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_charge_component(i) for i in v]
     )
-    v = g("ItemFeeList")
-    o.item_fee_list = None if v is None else [_read_fee_component(i) for i in v] if v.__class__ is list else v
-    v = g("ItemFeeAdjustmentList")
-    o.item_fee_adjustment_list = (
-        None if v is None else [_read_fee_component(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("ItemTaxWithheldList")
+    v = d.get("ItemFeeList")
+    o.item_fee_list = v if v is None or v.__class__ is not list else [_read_fee_component(i) for i in v]
+    v = d.get("ItemFeeAdjustmentList")
+    o.item_fee_adjustment_list = v if v is None or v.__class__ is not list else [_read_fee_component(i) for i in v]
+    v = d.get("ItemTaxWithheldList")
     o.item_tax_withheld_list = (
-        None if v is None else [_read_tax_withheld_component(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_tax_withheld_component(i) for i in v]
     )
-    v = g("PromotionList")
-    o.promotion_list = None if v is None else [_read_promotion(i) for i in v] if v.__class__ is list else v
-    v = g("PromotionAdjustmentList")
-    o.promotion_adjustment_list = None if v is None else [_read_promotion(i) for i in v] if v.__class__ is list else v
-    v = g("CostOfPointsGranted")
-    o.cost_of_points_granted = None if v is None else _read_currency(v)
-    v = g("CostOfPointsReturned")
-    o.cost_of_points_returned = None if v is None else _read_currency(v)
+    v = d.get("PromotionList")
+    o.promotion_list = v if v is None or v.__class__ is not list else [_read_promotion(i) for i in v]
+    v = d.get("PromotionAdjustmentList")
+    o.promotion_adjustment_list = v if v is None or v.__class__ is not list else [_read_promotion(i) for i in v]
+    v = d.get("CostOfPointsGranted")
+    if v is None or v.__class__ is not dict:
+        o.cost_of_points_granted = v
+    else:
+        o.cost_of_points_granted = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("CostOfPointsReturned")
+    if v is None or v.__class__ is not dict:
+        o.cost_of_points_returned = v
+    else:
+        o.cost_of_points_returned = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_solution_provider_credit_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.SolutionProviderCreditEvent)
-    o.provider_transaction_type = g("ProviderTransactionType")
-    o.seller_order_id = g("SellerOrderId")
-    o.marketplace_id = g("MarketplaceId")
-    o.marketplace_country_code = g("MarketplaceCountryCode")
-    o.seller_id = g("SellerId")
-    o.seller_store_name = g("SellerStoreName")
-    o.provider_id = g("ProviderId")
-    o.provider_store_name = g("ProviderStoreName")
-    v = g("TransactionAmount")
-    o.transaction_amount = None if v is None else _read_currency(v)
-    v = g("TransactionCreationDate")
-    o.transaction_creation_date = None if v is None else read_datetime(v)
+    o.provider_transaction_type = d.get("ProviderTransactionType")
+    o.seller_order_id = d.get("SellerOrderId")
+    o.marketplace_id = d.get("MarketplaceId")
+    o.marketplace_country_code = d.get("MarketplaceCountryCode")
+    o.seller_id = d.get("SellerId")
+    o.seller_store_name = d.get("SellerStoreName")
+    o.provider_id = d.get("ProviderId")
+    o.provider_store_name = d.get("ProviderStoreName")
+    v = d.get("TransactionAmount")
+    if v is None or v.__class__ is not dict:
+        o.transaction_amount = v
+    else:
+        o.transaction_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("TransactionCreationDate")
+    o.transaction_creation_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_tds_reimbursement_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TDSReimbursementEvent)
-    v = g("PostedDate")
-    o.posted_date = None if v is None else read_datetime(v)
-    o.tds_order_id = g("TDSOrderId")
-    v = g("ReimbursedAmount")
-    o.reimbursed_amount = None if v is None else _read_currency(v)
+    v = d.get("PostedDate")
+    o.posted_date = v if v is None else read_datetime(v)
+    o.tds_order_id = d.get("TDSOrderId")
+    v = d.get("ReimbursedAmount")
+    if v is None or v.__class__ is not dict:
+        o.reimbursed_amount = v
+    else:
+        o.reimbursed_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_tax_withheld_component(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TaxWithheldComponent)
-    o.tax_collection_model = g("TaxCollectionModel")
-    v = g("TaxesWithheld")
-    o.taxes_withheld = None if v is None else [_read_charge_component(i) for i in v] if v.__class__ is list else v
+    o.tax_collection_model = d.get("TaxCollectionModel")
+    v = d.get("TaxesWithheld")
+    o.taxes_withheld = v if v is None or v.__class__ is not list else [_read_charge_component(i) for i in v]
     return o
 
 
 def _read_tax_withholding_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TaxWithholdingEvent)
-    v = g("PostedDate")
-    o.posted_date = None if v is None else read_datetime(v)
-    v = g("BaseAmount")
-    o.base_amount = None if v is None else _read_currency(v)
-    v = g("WithheldAmount")
-    o.withheld_amount = None if v is None else _read_currency(v)
-    v = g("TaxWithholdingPeriod")
-    o.tax_withholding_period = None if v is None else _read_tax_withholding_period(v)
+    v = d.get("PostedDate")
+    o.posted_date = v if v is None else read_datetime(v)
+    v = d.get("BaseAmount")
+    if v is None or v.__class__ is not dict:
+        o.base_amount = v
+    else:
+        o.base_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("WithheldAmount")
+    if v is None or v.__class__ is not dict:
+        o.withheld_amount = v
+    else:
+        o.withheld_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("TaxWithholdingPeriod")
+    if v is None or v.__class__ is not dict:
+        o.tax_withholding_period = v
+    else:
+        o.tax_withholding_period = p = _new(m.TaxWithholdingPeriod)
+        w = v.get("StartDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("EndDate")
+        p.end_date = w if w is None else read_datetime(w)
     return o
 
 
 def _read_tax_withholding_period(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TaxWithholdingPeriod)
-    v = g("StartDate")
-    o.start_date = None if v is None else read_datetime(v)
-    v = g("EndDate")
-    o.end_date = None if v is None else read_datetime(v)
+    v = d.get("StartDate")
+    o.start_date = v if v is None else read_datetime(v)
+    v = d.get("EndDate")
+    o.end_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_trial_shipment_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TrialShipmentEvent)
-    o.amazon_order_id = g("AmazonOrderId")
-    o.financial_event_group_id = g("FinancialEventGroupId")
-    v = g("PostedDate")
-    o.posted_date = None if v is None else read_datetime(v)
-    o.sku = g("SKU")
-    v = g("FeeList")
-    o.fee_list = None if v is None else [_read_fee_component(i) for i in v] if v.__class__ is list else v
+    o.amazon_order_id = d.get("AmazonOrderId")
+    o.financial_event_group_id = d.get("FinancialEventGroupId")
+    v = d.get("PostedDate")
+    o.posted_date = v if v is None else read_datetime(v)
+    o.sku = d.get("SKU")
+    v = d.get("FeeList")
+    o.fee_list = v if v is None or v.__class__ is not list else [_read_fee_component(i) for i in v]
     return o
 
 
 def _read_value_added_service_charge_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ValueAddedServiceChargeEvent)
-    o.transaction_type = g("TransactionType")
-    v = g("PostedDate")
-    o.posted_date = None if v is None else read_datetime(v)
-    o.description = g("Description")
-    v = g("TransactionAmount")
-    o.transaction_amount = None if v is None else _read_currency(v)
+    o.transaction_type = d.get("TransactionType")
+    v = d.get("PostedDate")
+    o.posted_date = v if v is None else read_datetime(v)
+    o.description = d.get("Description")
+    v = d.get("TransactionAmount")
+    if v is None or v.__class__ is not dict:
+        o.transaction_amount = v
+    else:
+        o.transaction_amount = p = _new(m.Currency)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("CurrencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
     return o
 
 

@@ -16,236 +16,323 @@ _new = object.__new__
 def _read_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Address)
-    o.address_line1 = g("addressLine1")
-    o.address_line2 = g("addressLine2")
-    o.city = g("city")
-    o.company_name = g("companyName")
-    o.country_code = g("countryCode")
-    o.district_or_county = g("districtOrCounty")
-    o.email = g("email")
-    o.name = g("name")
-    o.phone_number = g("phoneNumber")
-    o.postal_code = g("postalCode")
-    o.state_or_province_code = g("stateOrProvinceCode")
+    o.address_line1 = d.get("addressLine1")
+    o.address_line2 = d.get("addressLine2")
+    o.city = d.get("city")
+    o.company_name = d.get("companyName")
+    o.country_code = d.get("countryCode")
+    o.district_or_county = d.get("districtOrCounty")
+    o.email = d.get("email")
+    o.name = d.get("name")
+    o.phone_number = d.get("phoneNumber")
+    o.postal_code = d.get("postalCode")
+    o.state_or_province_code = d.get("stateOrProvinceCode")
     return o
 
 
 def _read_address_input(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AddressInput)
-    o.address_line1 = g("addressLine1")
-    o.address_line2 = g("addressLine2")
-    o.city = g("city")
-    o.company_name = g("companyName")
-    o.country_code = g("countryCode")
-    o.district_or_county = g("districtOrCounty")
-    o.email = g("email")
-    o.name = g("name")
-    o.phone_number = g("phoneNumber")
-    o.postal_code = g("postalCode")
-    o.state_or_province_code = g("stateOrProvinceCode")
+    o.address_line1 = d.get("addressLine1")
+    o.address_line2 = d.get("addressLine2")
+    o.city = d.get("city")
+    o.company_name = d.get("companyName")
+    o.country_code = d.get("countryCode")
+    o.district_or_county = d.get("districtOrCounty")
+    o.email = d.get("email")
+    o.name = d.get("name")
+    o.phone_number = d.get("phoneNumber")
+    o.postal_code = d.get("postalCode")
+    o.state_or_province_code = d.get("stateOrProvinceCode")
     return o
 
 
 def _read_appointment_slot(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.AppointmentSlot)
-    o.slot_id = g("slotId")
-    v = g("slotTime")
-    o.slot_time = None if v is None else _read_appointment_slot_time(v)
+    o.slot_id = d.get("slotId")
+    v = d.get("slotTime")
+    if v is None or v.__class__ is not dict:
+        o.slot_time = v
+    else:
+        o.slot_time = p = _new(m.AppointmentSlotTime)
+        w = v.get("endTime")
+        p.end_time = w if w is None else read_datetime(w)
+        w = v.get("startTime")
+        p.start_time = w if w is None else read_datetime(w)
     return o
 
 
 def _read_appointment_slot_time(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AppointmentSlotTime)
-    v = g("endTime")
-    o.end_time = None if v is None else read_datetime(v)
-    v = g("startTime")
-    o.start_time = None if v is None else read_datetime(v)
+    v = d.get("endTime")
+    o.end_time = v if v is None else read_datetime(v)
+    v = d.get("startTime")
+    o.start_time = v if v is None else read_datetime(v)
     return o
 
 
 def _read_box(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Box)
-    o.box_id = g("boxId")
-    o.content_information_source = g("contentInformationSource")
-    v = g("destinationRegion")
-    o.destination_region = None if v is None else _read_region(v)
-    v = g("dimensions")
-    o.dimensions = None if v is None else _read_dimensions(v)
-    o.external_container_identifier = g("externalContainerIdentifier")
-    o.external_container_identifier_type = g("externalContainerIdentifierType")
-    v = g("items")
-    o.items = None if v is None else [_read_item(i) for i in v] if v.__class__ is list else v
-    o.package_id = g("packageId")
-    o.quantity = g("quantity")
-    o.template_name = g("templateName")
-    v = g("weight")
-    o.weight = None if v is None else _read_weight(v)
+    o.box_id = d.get("boxId")
+    o.content_information_source = d.get("contentInformationSource")
+    v = d.get("destinationRegion")
+    if v is None or v.__class__ is not dict:
+        o.destination_region = v
+    else:
+        o.destination_region = p = _new(m.Region)
+        p.country_code = v.get("countryCode")
+        p.state = v.get("state")
+        p.warehouse_id = v.get("warehouseId")
+    v = d.get("dimensions")
+    if v is None or v.__class__ is not dict:
+        o.dimensions = v
+    else:
+        o.dimensions = p = _new(m.Dimensions)
+        w = v.get("height")
+        p.height = read_number(w) if w.__class__ is str else w
+        w = v.get("length")
+        p.length = read_number(w) if w.__class__ is str else w
+        p.unit_of_measurement = v.get("unitOfMeasurement")
+        w = v.get("width")
+        p.width = read_number(w) if w.__class__ is str else w
+    o.external_container_identifier = d.get("externalContainerIdentifier")
+    o.external_container_identifier_type = d.get("externalContainerIdentifierType")
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_item(i) for i in v]
+    o.package_id = d.get("packageId")
+    o.quantity = d.get("quantity")
+    o.template_name = d.get("templateName")
+    v = d.get("weight")
+    if v is None or v.__class__ is not dict:
+        o.weight = v
+    else:
+        o.weight = p = _new(m.Weight)
+        p.unit = v.get("unit")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_box_input(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.BoxInput)
-    o.content_information_source = g("contentInformationSource")
-    v = g("dimensions")
-    o.dimensions = None if v is None else _read_dimensions(v)
-    v = g("items")
-    o.items = None if v is None else [_read_item_input(i) for i in v] if v.__class__ is list else v
-    o.quantity = g("quantity")
-    v = g("weight")
-    o.weight = None if v is None else _read_weight(v)
+    o.content_information_source = d.get("contentInformationSource")
+    v = d.get("dimensions")
+    if v is None or v.__class__ is not dict:
+        o.dimensions = v
+    else:
+        o.dimensions = p = _new(m.Dimensions)
+        w = v.get("height")
+        p.height = read_number(w) if w.__class__ is str else w
+        w = v.get("length")
+        p.length = read_number(w) if w.__class__ is str else w
+        p.unit_of_measurement = v.get("unitOfMeasurement")
+        w = v.get("width")
+        p.width = read_number(w) if w.__class__ is str else w
+    v = d.get("items")
+    if v is None or v.__class__ is not list:
+        o.items = v
+    else:
+        o.items = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemInput)
+                p.expiration = i.get("expiration")
+                p.label_owner = i.get("labelOwner")
+                p.manufacturing_lot_code = i.get("manufacturingLotCode")
+                p.msku = i.get("msku")
+                p.prep_owner = i.get("prepOwner")
+                p.quantity = i.get("quantity")
+                items.append(p)
+    o.quantity = d.get("quantity")
+    v = d.get("weight")
+    if v is None or v.__class__ is not dict:
+        o.weight = v
+    else:
+        o.weight = p = _new(m.Weight)
+        p.unit = v.get("unit")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_box_requirements(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.BoxRequirements)
-    v = g("weight")
-    o.weight = None if v is None else _read_weight_range(v)
+    v = d.get("weight")
+    if v is None or v.__class__ is not dict:
+        o.weight = v
+    else:
+        o.weight = p = _new(m.WeightRange)
+        w = v.get("maximum")
+        p.maximum = read_number(w) if w.__class__ is str else w
+        w = v.get("minimum")
+        p.minimum = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
     return o
 
 
 def _read_box_update_input(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.BoxUpdateInput)
-    o.content_information_source = g("contentInformationSource")
-    v = g("dimensions")
-    o.dimensions = None if v is None else _read_dimensions(v)
-    v = g("items")
-    o.items = None if v is None else [_read_item_input(i) for i in v] if v.__class__ is list else v
-    o.package_id = g("packageId")
-    o.quantity = g("quantity")
-    v = g("weight")
-    o.weight = None if v is None else _read_weight(v)
+    o.content_information_source = d.get("contentInformationSource")
+    v = d.get("dimensions")
+    if v is None or v.__class__ is not dict:
+        o.dimensions = v
+    else:
+        o.dimensions = p = _new(m.Dimensions)
+        w = v.get("height")
+        p.height = read_number(w) if w.__class__ is str else w
+        w = v.get("length")
+        p.length = read_number(w) if w.__class__ is str else w
+        p.unit_of_measurement = v.get("unitOfMeasurement")
+        w = v.get("width")
+        p.width = read_number(w) if w.__class__ is str else w
+    v = d.get("items")
+    if v is None or v.__class__ is not list:
+        o.items = v
+    else:
+        o.items = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemInput)
+                p.expiration = i.get("expiration")
+                p.label_owner = i.get("labelOwner")
+                p.manufacturing_lot_code = i.get("manufacturingLotCode")
+                p.msku = i.get("msku")
+                p.prep_owner = i.get("prepOwner")
+                p.quantity = i.get("quantity")
+                items.append(p)
+    o.package_id = d.get("packageId")
+    o.quantity = d.get("quantity")
+    v = d.get("weight")
+    if v is None or v.__class__ is not dict:
+        o.weight = v
+    else:
+        o.weight = p = _new(m.Weight)
+        p.unit = v.get("unit")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_cancel_inbound_plan_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CancelInboundPlanResponse)
-    o.operation_id = g("operationId")
+    o.operation_id = d.get("operationId")
     return o
 
 
 def _read_cancel_self_ship_appointment_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CancelSelfShipAppointmentRequest)
-    o.reason_comment = g("reasonComment")
+    o.reason_comment = d.get("reasonComment")
     return o
 
 
 def _read_cancel_self_ship_appointment_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CancelSelfShipAppointmentResponse)
-    o.operation_id = g("operationId")
+    o.operation_id = d.get("operationId")
     return o
 
 
 def _read_carrier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Carrier)
-    o.alpha_code = g("alphaCode")
-    o.name = g("name")
+    o.alpha_code = d.get("alphaCode")
+    o.name = d.get("name")
     return o
 
 
 def _read_carrier_appointment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CarrierAppointment)
-    v = g("endTime")
-    o.end_time = None if v is None else read_datetime(v)
-    v = g("startTime")
-    o.start_time = None if v is None else read_datetime(v)
+    v = d.get("endTime")
+    o.end_time = v if v is None else read_datetime(v)
+    v = d.get("startTime")
+    o.start_time = v if v is None else read_datetime(v)
     return o
 
 
 def _read_compliance_detail(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ComplianceDetail)
-    o.asin = g("asin")
-    o.fnsku = g("fnsku")
-    o.msku = g("msku")
-    v = g("taxDetails")
-    o.tax_details = None if v is None else _read_tax_details(v)
+    o.asin = d.get("asin")
+    o.fnsku = d.get("fnsku")
+    o.msku = d.get("msku")
+    v = d.get("taxDetails")
+    o.tax_details = v if v is None else _read_tax_details(v)
     return o
 
 
 def _read_confirm_delivery_window_options_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ConfirmDeliveryWindowOptionsResponse)
-    o.operation_id = g("operationId")
+    o.operation_id = d.get("operationId")
     return o
 
 
 def _read_confirm_packing_option_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ConfirmPackingOptionResponse)
-    o.operation_id = g("operationId")
+    o.operation_id = d.get("operationId")
     return o
 
 
 def _read_confirm_placement_option_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ConfirmPlacementOptionResponse)
-    o.operation_id = g("operationId")
+    o.operation_id = d.get("operationId")
     return o
 
 
 def _read_confirm_shipment_content_update_preview_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ConfirmShipmentContentUpdatePreviewResponse)
-    o.operation_id = g("operationId")
+    o.operation_id = d.get("operationId")
     return o
 
 
 def _read_confirm_transportation_options_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ConfirmTransportationOptionsRequest)
-    v = g("transportationSelections")
+    v = d.get("transportationSelections")
     o.transportation_selections = (
-        None if v is None else [_read_transportation_selection(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_transportation_selection(i) for i in v]
     )
     return o
 
@@ -253,268 +340,339 @@ def _read_confirm_transportation_options_request(d: Any) -> Any:
 def _read_confirm_transportation_options_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ConfirmTransportationOptionsResponse)
-    o.operation_id = g("operationId")
+    o.operation_id = d.get("operationId")
     return o
 
 
 def _read_contact_information(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ContactInformation)
-    o.email = g("email")
-    o.name = g("name")
-    o.phone_number = g("phoneNumber")
+    o.email = d.get("email")
+    o.name = d.get("name")
+    o.phone_number = d.get("phoneNumber")
     return o
 
 
 def _read_content_update_preview(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ContentUpdatePreview)
-    o.content_update_preview_id = g("contentUpdatePreviewId")
-    v = g("expiration")
-    o.expiration = None if v is None else read_datetime(v)
-    v = g("requestedUpdates")
-    o.requested_updates = None if v is None else _read_requested_updates(v)
-    v = g("transportationOption")
-    o.transportation_option = None if v is None else _read_transportation_option(v)
+    o.content_update_preview_id = d.get("contentUpdatePreviewId")
+    v = d.get("expiration")
+    o.expiration = v if v is None else read_datetime(v)
+    v = d.get("requestedUpdates")
+    o.requested_updates = v if v is None else _read_requested_updates(v)
+    v = d.get("transportationOption")
+    o.transportation_option = v if v is None else _read_transportation_option(v)
     return o
 
 
 def _read_create_inbound_plan_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateInboundPlanRequest)
-    o.destination_marketplaces = g("destinationMarketplaces")
-    v = g("items")
-    o.items = None if v is None else [_read_item_input(i) for i in v] if v.__class__ is list else v
-    o.name = g("name")
-    v = g("sourceAddress")
-    o.source_address = None if v is None else _read_address_input(v)
+    o.destination_marketplaces = d.get("destinationMarketplaces")
+    v = d.get("items")
+    if v is None or v.__class__ is not list:
+        o.items = v
+    else:
+        o.items = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemInput)
+                p.expiration = i.get("expiration")
+                p.label_owner = i.get("labelOwner")
+                p.manufacturing_lot_code = i.get("manufacturingLotCode")
+                p.msku = i.get("msku")
+                p.prep_owner = i.get("prepOwner")
+                p.quantity = i.get("quantity")
+                items.append(p)
+    o.name = d.get("name")
+    v = d.get("sourceAddress")
+    o.source_address = v if v is None else _read_address_input(v)
     return o
 
 
 def _read_create_inbound_plan_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateInboundPlanResponse)
-    o.inbound_plan_id = g("inboundPlanId")
-    o.operation_id = g("operationId")
+    o.inbound_plan_id = d.get("inboundPlanId")
+    o.operation_id = d.get("operationId")
     return o
 
 
 def _read_create_marketplace_item_labels_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateMarketplaceItemLabelsRequest)
-    v = g("height")
-    o.height = None if v is None else v if v.__class__ is float else read_number(v)
-    o.label_type = g("labelType")
-    o.locale_code = g("localeCode")
-    o.marketplace_id = g("marketplaceId")
-    v = g("mskuQuantities")
-    o.msku_quantities = None if v is None else [_read_msku_quantity(i) for i in v] if v.__class__ is list else v
-    o.page_type = g("pageType")
-    v = g("width")
-    o.width = None if v is None else v if v.__class__ is float else read_number(v)
+    v = d.get("height")
+    o.height = read_number(v) if v.__class__ is str else v
+    o.label_type = d.get("labelType")
+    o.locale_code = d.get("localeCode")
+    o.marketplace_id = d.get("marketplaceId")
+    v = d.get("mskuQuantities")
+    if v is None or v.__class__ is not list:
+        o.msku_quantities = v
+    else:
+        o.msku_quantities = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.MskuQuantity)
+                p.msku = i.get("msku")
+                p.quantity = i.get("quantity")
+                items.append(p)
+    o.page_type = d.get("pageType")
+    v = d.get("width")
+    o.width = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_create_marketplace_item_labels_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateMarketplaceItemLabelsResponse)
-    v = g("documentDownloads")
-    o.document_downloads = None if v is None else [_read_document_download(i) for i in v] if v.__class__ is list else v
+    v = d.get("documentDownloads")
+    if v is None or v.__class__ is not list:
+        o.document_downloads = v
+    else:
+        o.document_downloads = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.DocumentDownload)
+                p.download_type = i.get("downloadType")
+                w = i.get("expiration")
+                p.expiration = w if w is None else read_datetime(w)
+                p.uri = i.get("uri")
+                items.append(p)
     return o
 
 
 def _read_currency(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Currency)
-    v = g("amount")
-    o.amount = None if v is None else v if v.__class__ is float else read_number(v)
-    o.code = g("code")
+    v = d.get("amount")
+    o.amount = read_number(v) if v.__class__ is str else v
+    o.code = d.get("code")
     return o
 
 
 def _read_custom_placement_input(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CustomPlacementInput)
-    v = g("items")
-    o.items = None if v is None else [_read_item_input(i) for i in v] if v.__class__ is list else v
-    o.warehouse_id = g("warehouseId")
+    v = d.get("items")
+    if v is None or v.__class__ is not list:
+        o.items = v
+    else:
+        o.items = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemInput)
+                p.expiration = i.get("expiration")
+                p.label_owner = i.get("labelOwner")
+                p.manufacturing_lot_code = i.get("manufacturingLotCode")
+                p.msku = i.get("msku")
+                p.prep_owner = i.get("prepOwner")
+                p.quantity = i.get("quantity")
+                items.append(p)
+    o.warehouse_id = d.get("warehouseId")
     return o
 
 
 def _read_dates(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Dates)
-    v = g("readyToShipWindow")
-    o.ready_to_ship_window = None if v is None else _read_window(v)
+    v = d.get("readyToShipWindow")
+    if v is None or v.__class__ is not dict:
+        o.ready_to_ship_window = v
+    else:
+        o.ready_to_ship_window = p = _new(m.Window)
+        w = v.get("editableUntil")
+        p.editable_until = w if w is None else read_datetime(w)
+        w = v.get("end")
+        p.end = w if w is None else read_datetime(w)
+        w = v.get("start")
+        p.start = w if w is None else read_datetime(w)
     return o
 
 
 def _read_delivery_window_option(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DeliveryWindowOption)
-    o.availability_type = g("availabilityType")
-    o.delivery_window_option_id = g("deliveryWindowOptionId")
-    v = g("discounts")
-    o.discounts = None if v is None else [_read_incentive(i) for i in v] if v.__class__ is list else v
-    v = g("endDate")
-    o.end_date = None if v is None else read_datetime(v)
-    v = g("startDate")
-    o.start_date = None if v is None else read_datetime(v)
-    v = g("validUntil")
-    o.valid_until = None if v is None else read_datetime(v)
+    o.availability_type = d.get("availabilityType")
+    o.delivery_window_option_id = d.get("deliveryWindowOptionId")
+    v = d.get("discounts")
+    o.discounts = v if v is None or v.__class__ is not list else [_read_incentive(i) for i in v]
+    v = d.get("endDate")
+    o.end_date = v if v is None else read_datetime(v)
+    v = d.get("startDate")
+    o.start_date = v if v is None else read_datetime(v)
+    v = d.get("validUntil")
+    o.valid_until = v if v is None else read_datetime(v)
     return o
 
 
 def _read_dimensions(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Dimensions)
-    v = g("height")
-    o.height = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("length")
-    o.length = None if v is None else v if v.__class__ is float else read_number(v)
-    o.unit_of_measurement = g("unitOfMeasurement")
-    v = g("width")
-    o.width = None if v is None else v if v.__class__ is float else read_number(v)
+    v = d.get("height")
+    o.height = read_number(v) if v.__class__ is str else v
+    v = d.get("length")
+    o.length = read_number(v) if v.__class__ is str else v
+    o.unit_of_measurement = d.get("unitOfMeasurement")
+    v = d.get("width")
+    o.width = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_document_download(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DocumentDownload)
-    o.download_type = g("downloadType")
-    v = g("expiration")
-    o.expiration = None if v is None else read_datetime(v)
-    o.uri = g("uri")
+    o.download_type = d.get("downloadType")
+    v = d.get("expiration")
+    o.expiration = v if v is None else read_datetime(v)
+    o.uri = d.get("uri")
     return o
 
 
 def _read_freight_information(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.FreightInformation)
-    v = g("declaredValue")
-    o.declared_value = None if v is None else _read_currency(v)
-    o.freight_class = g("freightClass")
+    v = d.get("declaredValue")
+    if v is None or v.__class__ is not dict:
+        o.declared_value = v
+    else:
+        o.declared_value = p = _new(m.Currency)
+        w = v.get("amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+        p.code = v.get("code")
+    o.freight_class = d.get("freightClass")
     return o
 
 
 def _read_generate_delivery_window_options_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GenerateDeliveryWindowOptionsResponse)
-    o.operation_id = g("operationId")
+    o.operation_id = d.get("operationId")
     return o
 
 
 def _read_generate_packing_options_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GeneratePackingOptionsResponse)
-    o.operation_id = g("operationId")
+    o.operation_id = d.get("operationId")
     return o
 
 
 def _read_generate_placement_options_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GeneratePlacementOptionsRequest)
-    v = g("customPlacement")
-    o.custom_placement = (
-        None if v is None else [_read_custom_placement_input(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("customPlacement")
+    o.custom_placement = v if v is None or v.__class__ is not list else [_read_custom_placement_input(i) for i in v]
     return o
 
 
 def _read_generate_placement_options_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GeneratePlacementOptionsResponse)
-    o.operation_id = g("operationId")
+    o.operation_id = d.get("operationId")
     return o
 
 
 def _read_generate_self_ship_appointment_slots_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GenerateSelfShipAppointmentSlotsRequest)
-    v = g("desiredEndDate")
-    o.desired_end_date = None if v is None else read_datetime(v)
-    v = g("desiredStartDate")
-    o.desired_start_date = None if v is None else read_datetime(v)
+    v = d.get("desiredEndDate")
+    o.desired_end_date = v if v is None else read_datetime(v)
+    v = d.get("desiredStartDate")
+    o.desired_start_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_generate_self_ship_appointment_slots_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GenerateSelfShipAppointmentSlotsResponse)
-    o.operation_id = g("operationId")
+    o.operation_id = d.get("operationId")
     return o
 
 
 def _read_generate_shipment_content_update_previews_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GenerateShipmentContentUpdatePreviewsRequest)
-    v = g("boxes")
-    o.boxes = None if v is None else [_read_box_update_input(i) for i in v] if v.__class__ is list else v
-    v = g("items")
-    o.items = None if v is None else [_read_item_input(i) for i in v] if v.__class__ is list else v
+    v = d.get("boxes")
+    o.boxes = v if v is None or v.__class__ is not list else [_read_box_update_input(i) for i in v]
+    v = d.get("items")
+    if v is None or v.__class__ is not list:
+        o.items = v
+    else:
+        o.items = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemInput)
+                p.expiration = i.get("expiration")
+                p.label_owner = i.get("labelOwner")
+                p.manufacturing_lot_code = i.get("manufacturingLotCode")
+                p.msku = i.get("msku")
+                p.prep_owner = i.get("prepOwner")
+                p.quantity = i.get("quantity")
+                items.append(p)
     return o
 
 
 def _read_generate_shipment_content_update_previews_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GenerateShipmentContentUpdatePreviewsResponse)
-    o.operation_id = g("operationId")
+    o.operation_id = d.get("operationId")
     return o
 
 
 def _read_generate_transportation_options_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GenerateTransportationOptionsRequest)
-    o.placement_option_id = g("placementOptionId")
-    v = g("shipmentTransportationConfigurations")
+    o.placement_option_id = d.get("placementOptionId")
+    v = d.get("shipmentTransportationConfigurations")
     o.shipment_transportation_configurations = (
-        None if v is None else [_read_shipment_transportation_configuration(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_shipment_transportation_configuration(i) for i in v]
     )
     return o
 
@@ -522,329 +680,455 @@ def _read_generate_transportation_options_request(d: Any) -> Any:
 def _read_generate_transportation_options_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GenerateTransportationOptionsResponse)
-    o.operation_id = g("operationId")
+    o.operation_id = d.get("operationId")
     return o
 
 
 def _read_get_delivery_challan_document_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.GetDeliveryChallanDocumentResponse)
-    v = g("documentDownload")
-    o.document_download = None if v is None else _read_document_download(v)
+    v = d.get("documentDownload")
+    if v is None or v.__class__ is not dict:
+        o.document_download = v
+    else:
+        o.document_download = p = _new(m.DocumentDownload)
+        p.download_type = v.get("downloadType")
+        w = v.get("expiration")
+        p.expiration = w if w is None else read_datetime(w)
+        p.uri = v.get("uri")
     return o
 
 
 def _read_get_self_ship_appointment_slots_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.GetSelfShipAppointmentSlotsResponse)
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
-    v = g("selfShipAppointmentSlotsAvailability")
-    o.self_ship_appointment_slots_availability = (
-        None if v is None else _read_self_ship_appointment_slots_availability(v)
-    )
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
+    v = d.get("selfShipAppointmentSlotsAvailability")
+    o.self_ship_appointment_slots_availability = v if v is None else _read_self_ship_appointment_slots_availability(v)
     return o
 
 
 def _read_inbound_operation_status(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.InboundOperationStatus)
-    o.operation = g("operation")
-    o.operation_id = g("operationId")
-    v = g("operationProblems")
-    o.operation_problems = None if v is None else [_read_operation_problem(i) for i in v] if v.__class__ is list else v
-    o.operation_status = g("operationStatus")
+    o.operation = d.get("operation")
+    o.operation_id = d.get("operationId")
+    v = d.get("operationProblems")
+    if v is None or v.__class__ is not list:
+        o.operation_problems = v
+    else:
+        o.operation_problems = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.OperationProblem)
+                p.code = i.get("code")
+                p.details = i.get("details")
+                p.message = i.get("message")
+                p.severity = i.get("severity")
+                items.append(p)
+    o.operation_status = d.get("operationStatus")
     return o
 
 
 def _read_inbound_plan(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.InboundPlan)
-    v = g("createdAt")
-    o.created_at = None if v is None else read_datetime(v)
-    o.inbound_plan_id = g("inboundPlanId")
-    v = g("lastUpdatedAt")
-    o.last_updated_at = None if v is None else read_datetime(v)
-    o.marketplace_ids = g("marketplaceIds")
-    o.name = g("name")
-    v = g("packingOptions")
-    o.packing_options = (
-        None if v is None else [_read_packing_option_summary(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("placementOptions")
-    o.placement_options = (
-        None if v is None else [_read_placement_option_summary(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("shipments")
-    o.shipments = None if v is None else [_read_shipment_summary(i) for i in v] if v.__class__ is list else v
-    v = g("sourceAddress")
-    o.source_address = None if v is None else _read_address(v)
-    o.status = g("status")
+    v = d.get("createdAt")
+    o.created_at = v if v is None else read_datetime(v)
+    o.inbound_plan_id = d.get("inboundPlanId")
+    v = d.get("lastUpdatedAt")
+    o.last_updated_at = v if v is None else read_datetime(v)
+    o.marketplace_ids = d.get("marketplaceIds")
+    o.name = d.get("name")
+    v = d.get("packingOptions")
+    if v is None or v.__class__ is not list:
+        o.packing_options = v
+    else:
+        o.packing_options = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.PackingOptionSummary)
+                p.packing_option_id = i.get("packingOptionId")
+                p.status = i.get("status")
+                items.append(p)
+    v = d.get("placementOptions")
+    if v is None or v.__class__ is not list:
+        o.placement_options = v
+    else:
+        o.placement_options = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.PlacementOptionSummary)
+                p.placement_option_id = i.get("placementOptionId")
+                p.status = i.get("status")
+                items.append(p)
+    v = d.get("shipments")
+    if v is None or v.__class__ is not list:
+        o.shipments = v
+    else:
+        o.shipments = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ShipmentSummary)
+                p.shipment_id = i.get("shipmentId")
+                p.status = i.get("status")
+                items.append(p)
+    v = d.get("sourceAddress")
+    o.source_address = v if v is None else _read_address(v)
+    o.status = d.get("status")
     return o
 
 
 def _read_inbound_plan_summary(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InboundPlanSummary)
-    v = g("createdAt")
-    o.created_at = None if v is None else read_datetime(v)
-    o.inbound_plan_id = g("inboundPlanId")
-    v = g("lastUpdatedAt")
-    o.last_updated_at = None if v is None else read_datetime(v)
-    o.marketplace_ids = g("marketplaceIds")
-    o.name = g("name")
-    v = g("sourceAddress")
-    o.source_address = None if v is None else _read_address(v)
-    o.status = g("status")
+    v = d.get("createdAt")
+    o.created_at = v if v is None else read_datetime(v)
+    o.inbound_plan_id = d.get("inboundPlanId")
+    v = d.get("lastUpdatedAt")
+    o.last_updated_at = v if v is None else read_datetime(v)
+    o.marketplace_ids = d.get("marketplaceIds")
+    o.name = d.get("name")
+    v = d.get("sourceAddress")
+    o.source_address = v if v is None else _read_address(v)
+    o.status = d.get("status")
     return o
 
 
 def _read_incentive(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Incentive)
-    o.description = g("description")
-    o.target = g("target")
-    o.type = g("type")
-    v = g("value")
-    o.value = None if v is None else _read_currency(v)
+    o.description = d.get("description")
+    o.target = d.get("target")
+    o.type = d.get("type")
+    v = d.get("value")
+    if v is None or v.__class__ is not dict:
+        o.value = v
+    else:
+        o.value = p = _new(m.Currency)
+        w = v.get("amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+        p.code = v.get("code")
     return o
 
 
 def _read_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Item)
-    o.asin = g("asin")
-    o.expiration = g("expiration")
-    o.fnsku = g("fnsku")
-    o.label_owner = g("labelOwner")
-    o.manufacturing_lot_code = g("manufacturingLotCode")
-    o.msku = g("msku")
-    v = g("prepInstructions")
-    o.prep_instructions = None if v is None else [_read_prep_instruction(i) for i in v] if v.__class__ is list else v
-    o.quantity = g("quantity")
+    o.asin = d.get("asin")
+    o.expiration = d.get("expiration")
+    o.fnsku = d.get("fnsku")
+    o.label_owner = d.get("labelOwner")
+    o.manufacturing_lot_code = d.get("manufacturingLotCode")
+    o.msku = d.get("msku")
+    v = d.get("prepInstructions")
+    o.prep_instructions = v if v is None or v.__class__ is not list else [_read_prep_instruction(i) for i in v]
+    o.quantity = d.get("quantity")
     return o
 
 
 def _read_item_input(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemInput)
-    o.expiration = g("expiration")
-    o.label_owner = g("labelOwner")
-    o.manufacturing_lot_code = g("manufacturingLotCode")
-    o.msku = g("msku")
-    o.prep_owner = g("prepOwner")
-    o.quantity = g("quantity")
+    o.expiration = d.get("expiration")
+    o.label_owner = d.get("labelOwner")
+    o.manufacturing_lot_code = d.get("manufacturingLotCode")
+    o.msku = d.get("msku")
+    o.prep_owner = d.get("prepOwner")
+    o.quantity = d.get("quantity")
     return o
 
 
 def _read_list_delivery_window_options_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ListDeliveryWindowOptionsResponse)
-    v = g("deliveryWindowOptions")
+    v = d.get("deliveryWindowOptions")
     o.delivery_window_options = (
-        None if v is None else [_read_delivery_window_option(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_delivery_window_option(i) for i in v]
     )
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
     return o
 
 
 def _read_list_inbound_plan_boxes_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ListInboundPlanBoxesResponse)
-    v = g("boxes")
-    o.boxes = None if v is None else [_read_box(i) for i in v] if v.__class__ is list else v
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
+    v = d.get("boxes")
+    o.boxes = v if v is None or v.__class__ is not list else [_read_box(i) for i in v]
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
     return o
 
 
 def _read_list_inbound_plan_items_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ListInboundPlanItemsResponse)
-    v = g("items")
-    o.items = None if v is None else [_read_item(i) for i in v] if v.__class__ is list else v
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_item(i) for i in v]
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
     return o
 
 
 def _read_list_inbound_plan_pallets_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ListInboundPlanPalletsResponse)
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
-    v = g("pallets")
-    o.pallets = None if v is None else [_read_pallet(i) for i in v] if v.__class__ is list else v
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
+    v = d.get("pallets")
+    o.pallets = v if v is None or v.__class__ is not list else [_read_pallet(i) for i in v]
     return o
 
 
 def _read_list_inbound_plans_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ListInboundPlansResponse)
-    v = g("inboundPlans")
-    o.inbound_plans = None if v is None else [_read_inbound_plan_summary(i) for i in v] if v.__class__ is list else v
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
+    v = d.get("inboundPlans")
+    o.inbound_plans = v if v is None or v.__class__ is not list else [_read_inbound_plan_summary(i) for i in v]
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
     return o
 
 
 def _read_list_item_compliance_details_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ListItemComplianceDetailsResponse)
-    v = g("complianceDetails")
-    o.compliance_details = None if v is None else [_read_compliance_detail(i) for i in v] if v.__class__ is list else v
+    v = d.get("complianceDetails")
+    o.compliance_details = v if v is None or v.__class__ is not list else [_read_compliance_detail(i) for i in v]
     return o
 
 
 def _read_list_packing_group_boxes_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ListPackingGroupBoxesResponse)
-    v = g("boxes")
-    o.boxes = None if v is None else [_read_box(i) for i in v] if v.__class__ is list else v
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
+    v = d.get("boxes")
+    o.boxes = v if v is None or v.__class__ is not list else [_read_box(i) for i in v]
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
     return o
 
 
 def _read_list_packing_group_items_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ListPackingGroupItemsResponse)
-    v = g("items")
-    o.items = None if v is None else [_read_item(i) for i in v] if v.__class__ is list else v
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_item(i) for i in v]
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
     return o
 
 
 def _read_list_packing_options_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ListPackingOptionsResponse)
-    v = g("packingOptions")
-    o.packing_options = None if v is None else [_read_packing_option(i) for i in v] if v.__class__ is list else v
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
+    v = d.get("packingOptions")
+    o.packing_options = v if v is None or v.__class__ is not list else [_read_packing_option(i) for i in v]
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
     return o
 
 
 def _read_list_placement_options_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ListPlacementOptionsResponse)
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
-    v = g("placementOptions")
-    o.placement_options = None if v is None else [_read_placement_option(i) for i in v] if v.__class__ is list else v
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
+    v = d.get("placementOptions")
+    o.placement_options = v if v is None or v.__class__ is not list else [_read_placement_option(i) for i in v]
     return o
 
 
 def _read_list_prep_details_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ListPrepDetailsResponse)
-    v = g("mskuPrepDetails")
-    o.msku_prep_details = None if v is None else [_read_msku_prep_detail(i) for i in v] if v.__class__ is list else v
+    v = d.get("mskuPrepDetails")
+    if v is None or v.__class__ is not list:
+        o.msku_prep_details = v
+    else:
+        o.msku_prep_details = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.MskuPrepDetail)
+                p.all_owners_constraint = i.get("allOwnersConstraint")
+                p.label_owner_constraint = i.get("labelOwnerConstraint")
+                p.msku = i.get("msku")
+                p.prep_category = i.get("prepCategory")
+                p.prep_owner_constraint = i.get("prepOwnerConstraint")
+                p.prep_types = i.get("prepTypes")
+                items.append(p)
     return o
 
 
 def _read_list_shipment_boxes_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ListShipmentBoxesResponse)
-    v = g("boxes")
-    o.boxes = None if v is None else [_read_box(i) for i in v] if v.__class__ is list else v
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
+    v = d.get("boxes")
+    o.boxes = v if v is None or v.__class__ is not list else [_read_box(i) for i in v]
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
     return o
 
 
 def _read_list_shipment_content_update_previews_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ListShipmentContentUpdatePreviewsResponse)
-    v = g("contentUpdatePreviews")
+    v = d.get("contentUpdatePreviews")
     o.content_update_previews = (
-        None if v is None else [_read_content_update_preview(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_content_update_preview(i) for i in v]
     )
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
     return o
 
 
 def _read_list_shipment_items_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ListShipmentItemsResponse)
-    v = g("items")
-    o.items = None if v is None else [_read_item(i) for i in v] if v.__class__ is list else v
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_item(i) for i in v]
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
     return o
 
 
 def _read_list_shipment_pallets_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ListShipmentPalletsResponse)
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
-    v = g("pallets")
-    o.pallets = None if v is None else [_read_pallet(i) for i in v] if v.__class__ is list else v
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
+    v = d.get("pallets")
+    o.pallets = v if v is None or v.__class__ is not list else [_read_pallet(i) for i in v]
     return o
 
 
 def _read_list_transportation_options_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ListTransportationOptionsResponse)
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
-    v = g("transportationOptions")
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
+    v = d.get("transportationOptions")
     o.transportation_options = (
-        None if v is None else [_read_transportation_option(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_transportation_option(i) for i in v]
     )
     return o
 
@@ -852,697 +1136,854 @@ def _read_list_transportation_options_response(d: Any) -> Any:
 def _read_ltl_tracking_detail(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LtlTrackingDetail)
-    o.bill_of_lading_number = g("billOfLadingNumber")
-    o.freight_bill_number = g("freightBillNumber")
+    o.bill_of_lading_number = d.get("billOfLadingNumber")
+    o.freight_bill_number = d.get("freightBillNumber")
     return o
 
 
 def _read_ltl_tracking_detail_input(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LtlTrackingDetailInput)
-    o.bill_of_lading_number = g("billOfLadingNumber")
-    o.freight_bill_number = g("freightBillNumber")
+    o.bill_of_lading_number = d.get("billOfLadingNumber")
+    o.freight_bill_number = d.get("freightBillNumber")
     return o
 
 
 def _read_msku_prep_detail(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.MskuPrepDetail)
-    o.all_owners_constraint = g("allOwnersConstraint")
-    o.label_owner_constraint = g("labelOwnerConstraint")
-    o.msku = g("msku")
-    o.prep_category = g("prepCategory")
-    o.prep_owner_constraint = g("prepOwnerConstraint")
-    o.prep_types = g("prepTypes")
+    o.all_owners_constraint = d.get("allOwnersConstraint")
+    o.label_owner_constraint = d.get("labelOwnerConstraint")
+    o.msku = d.get("msku")
+    o.prep_category = d.get("prepCategory")
+    o.prep_owner_constraint = d.get("prepOwnerConstraint")
+    o.prep_types = d.get("prepTypes")
     return o
 
 
 def _read_msku_prep_detail_input(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.MskuPrepDetailInput)
-    o.msku = g("msku")
-    o.prep_category = g("prepCategory")
-    o.prep_types = g("prepTypes")
+    o.msku = d.get("msku")
+    o.prep_category = d.get("prepCategory")
+    o.prep_types = d.get("prepTypes")
     return o
 
 
 def _read_msku_quantity(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.MskuQuantity)
-    o.msku = g("msku")
-    o.quantity = g("quantity")
+    o.msku = d.get("msku")
+    o.quantity = d.get("quantity")
     return o
 
 
 def _read_operation_problem(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OperationProblem)
-    o.code = g("code")
-    o.details = g("details")
-    o.message = g("message")
-    o.severity = g("severity")
+    o.code = d.get("code")
+    o.details = d.get("details")
+    o.message = d.get("message")
+    o.severity = d.get("severity")
     return o
 
 
 def _read_package_grouping_input(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PackageGroupingInput)
-    v = g("boxes")
-    o.boxes = None if v is None else [_read_box_input(i) for i in v] if v.__class__ is list else v
-    o.packing_group_id = g("packingGroupId")
-    o.shipment_id = g("shipmentId")
+    v = d.get("boxes")
+    o.boxes = v if v is None or v.__class__ is not list else [_read_box_input(i) for i in v]
+    o.packing_group_id = d.get("packingGroupId")
+    o.shipment_id = d.get("shipmentId")
     return o
 
 
 def _read_packing_configuration(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.PackingConfiguration)
-    o.box_packing_methods = g("boxPackingMethods")
-    v = g("boxRequirements")
-    o.box_requirements = None if v is None else _read_box_requirements(v)
-    v = g("shippingRequirements")
-    o.shipping_requirements = (
-        None if v is None else [_read_shipping_requirements(i) for i in v] if v.__class__ is list else v
-    )
+    o.box_packing_methods = d.get("boxPackingMethods")
+    v = d.get("boxRequirements")
+    o.box_requirements = v if v is None else _read_box_requirements(v)
+    v = d.get("shippingRequirements")
+    if v is None or v.__class__ is not list:
+        o.shipping_requirements = v
+    else:
+        o.shipping_requirements = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ShippingRequirements)
+                p.modes = i.get("modes")
+                p.solution = i.get("solution")
+                items.append(p)
     return o
 
 
 def _read_packing_option(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.PackingOption)
-    v = g("discounts")
-    o.discounts = None if v is None else [_read_incentive(i) for i in v] if v.__class__ is list else v
-    v = g("expiration")
-    o.expiration = None if v is None else read_datetime(v)
-    v = g("fees")
-    o.fees = None if v is None else [_read_incentive(i) for i in v] if v.__class__ is list else v
-    o.packing_groups = g("packingGroups")
-    o.packing_option_id = g("packingOptionId")
-    o.status = g("status")
-    v = g("supportedConfigurations")
+    v = d.get("discounts")
+    o.discounts = v if v is None or v.__class__ is not list else [_read_incentive(i) for i in v]
+    v = d.get("expiration")
+    o.expiration = v if v is None else read_datetime(v)
+    v = d.get("fees")
+    o.fees = v if v is None or v.__class__ is not list else [_read_incentive(i) for i in v]
+    o.packing_groups = d.get("packingGroups")
+    o.packing_option_id = d.get("packingOptionId")
+    o.status = d.get("status")
+    v = d.get("supportedConfigurations")
     o.supported_configurations = (
-        None if v is None else [_read_packing_configuration(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_packing_configuration(i) for i in v]
     )
-    v = g("supportedShippingConfigurations")
-    o.supported_shipping_configurations = (
-        None if v is None else [_read_shipping_configuration(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("supportedShippingConfigurations")
+    if v is None or v.__class__ is not list:
+        o.supported_shipping_configurations = v
+    else:
+        o.supported_shipping_configurations = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ShippingConfiguration)
+                p.shipping_mode = i.get("shippingMode")
+                p.shipping_solution = i.get("shippingSolution")
+                items.append(p)
     return o
 
 
 def _read_packing_option_summary(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PackingOptionSummary)
-    o.packing_option_id = g("packingOptionId")
-    o.status = g("status")
+    o.packing_option_id = d.get("packingOptionId")
+    o.status = d.get("status")
     return o
 
 
 def _read_pagination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Pagination)
-    o.next_token = g("nextToken")
+    o.next_token = d.get("nextToken")
     return o
 
 
 def _read_pallet(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Pallet)
-    v = g("dimensions")
-    o.dimensions = None if v is None else _read_dimensions(v)
-    o.package_id = g("packageId")
-    o.quantity = g("quantity")
-    o.stackability = g("stackability")
-    v = g("weight")
-    o.weight = None if v is None else _read_weight(v)
+    v = d.get("dimensions")
+    if v is None or v.__class__ is not dict:
+        o.dimensions = v
+    else:
+        o.dimensions = p = _new(m.Dimensions)
+        w = v.get("height")
+        p.height = read_number(w) if w.__class__ is str else w
+        w = v.get("length")
+        p.length = read_number(w) if w.__class__ is str else w
+        p.unit_of_measurement = v.get("unitOfMeasurement")
+        w = v.get("width")
+        p.width = read_number(w) if w.__class__ is str else w
+    o.package_id = d.get("packageId")
+    o.quantity = d.get("quantity")
+    o.stackability = d.get("stackability")
+    v = d.get("weight")
+    if v is None or v.__class__ is not dict:
+        o.weight = v
+    else:
+        o.weight = p = _new(m.Weight)
+        p.unit = v.get("unit")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_pallet_input(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PalletInput)
-    v = g("dimensions")
-    o.dimensions = None if v is None else _read_dimensions(v)
-    o.quantity = g("quantity")
-    o.stackability = g("stackability")
-    v = g("weight")
-    o.weight = None if v is None else _read_weight(v)
+    v = d.get("dimensions")
+    if v is None or v.__class__ is not dict:
+        o.dimensions = v
+    else:
+        o.dimensions = p = _new(m.Dimensions)
+        w = v.get("height")
+        p.height = read_number(w) if w.__class__ is str else w
+        w = v.get("length")
+        p.length = read_number(w) if w.__class__ is str else w
+        p.unit_of_measurement = v.get("unitOfMeasurement")
+        w = v.get("width")
+        p.width = read_number(w) if w.__class__ is str else w
+    o.quantity = d.get("quantity")
+    o.stackability = d.get("stackability")
+    v = d.get("weight")
+    if v is None or v.__class__ is not dict:
+        o.weight = v
+    else:
+        o.weight = p = _new(m.Weight)
+        p.unit = v.get("unit")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_placement_option(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PlacementOption)
-    v = g("discounts")
-    o.discounts = None if v is None else [_read_incentive(i) for i in v] if v.__class__ is list else v
-    v = g("expiration")
-    o.expiration = None if v is None else read_datetime(v)
-    v = g("fees")
-    o.fees = None if v is None else [_read_incentive(i) for i in v] if v.__class__ is list else v
-    o.placement_option_id = g("placementOptionId")
-    o.shipment_ids = g("shipmentIds")
-    o.status = g("status")
+    v = d.get("discounts")
+    o.discounts = v if v is None or v.__class__ is not list else [_read_incentive(i) for i in v]
+    v = d.get("expiration")
+    o.expiration = v if v is None else read_datetime(v)
+    v = d.get("fees")
+    o.fees = v if v is None or v.__class__ is not list else [_read_incentive(i) for i in v]
+    o.placement_option_id = d.get("placementOptionId")
+    o.shipment_ids = d.get("shipmentIds")
+    o.status = d.get("status")
     return o
 
 
 def _read_placement_option_summary(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PlacementOptionSummary)
-    o.placement_option_id = g("placementOptionId")
-    o.status = g("status")
+    o.placement_option_id = d.get("placementOptionId")
+    o.status = d.get("status")
     return o
 
 
 def _read_prep_instruction(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PrepInstruction)
-    v = g("fee")
-    o.fee = None if v is None else _read_currency(v)
-    o.prep_owner = g("prepOwner")
-    o.prep_type = g("prepType")
+    v = d.get("fee")
+    if v is None or v.__class__ is not dict:
+        o.fee = v
+    else:
+        o.fee = p = _new(m.Currency)
+        w = v.get("amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+        p.code = v.get("code")
+    o.prep_owner = d.get("prepOwner")
+    o.prep_type = d.get("prepType")
     return o
 
 
 def _read_quote(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Quote)
-    v = g("cost")
-    o.cost = None if v is None else _read_currency(v)
-    v = g("expiration")
-    o.expiration = None if v is None else read_datetime(v)
-    v = g("voidableUntil")
-    o.voidable_until = None if v is None else read_datetime(v)
+    v = d.get("cost")
+    if v is None or v.__class__ is not dict:
+        o.cost = v
+    else:
+        o.cost = p = _new(m.Currency)
+        w = v.get("amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+        p.code = v.get("code")
+    v = d.get("expiration")
+    o.expiration = v if v is None else read_datetime(v)
+    v = d.get("voidableUntil")
+    o.voidable_until = v if v is None else read_datetime(v)
     return o
 
 
 def _read_region(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Region)
-    o.country_code = g("countryCode")
-    o.state = g("state")
-    o.warehouse_id = g("warehouseId")
+    o.country_code = d.get("countryCode")
+    o.state = d.get("state")
+    o.warehouse_id = d.get("warehouseId")
     return o
 
 
 def _read_requested_updates(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.RequestedUpdates)
-    v = g("boxes")
-    o.boxes = None if v is None else [_read_box_update_input(i) for i in v] if v.__class__ is list else v
-    v = g("items")
-    o.items = None if v is None else [_read_item_input(i) for i in v] if v.__class__ is list else v
+    v = d.get("boxes")
+    o.boxes = v if v is None or v.__class__ is not list else [_read_box_update_input(i) for i in v]
+    v = d.get("items")
+    if v is None or v.__class__ is not list:
+        o.items = v
+    else:
+        o.items = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemInput)
+                p.expiration = i.get("expiration")
+                p.label_owner = i.get("labelOwner")
+                p.manufacturing_lot_code = i.get("manufacturingLotCode")
+                p.msku = i.get("msku")
+                p.prep_owner = i.get("prepOwner")
+                p.quantity = i.get("quantity")
+                items.append(p)
     return o
 
 
 def _read_schedule_self_ship_appointment_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ScheduleSelfShipAppointmentRequest)
-    o.reason_comment = g("reasonComment")
+    o.reason_comment = d.get("reasonComment")
     return o
 
 
 def _read_schedule_self_ship_appointment_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ScheduleSelfShipAppointmentResponse)
-    v = g("selfShipAppointmentDetails")
-    o.self_ship_appointment_details = None if v is None else _read_self_ship_appointment_details(v)
+    v = d.get("selfShipAppointmentDetails")
+    o.self_ship_appointment_details = v if v is None else _read_self_ship_appointment_details(v)
     return o
 
 
 def _read_selected_delivery_window(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SelectedDeliveryWindow)
-    o.availability_type = g("availabilityType")
-    o.delivery_window_option_id = g("deliveryWindowOptionId")
-    v = g("editableUntil")
-    o.editable_until = None if v is None else read_datetime(v)
-    v = g("endDate")
-    o.end_date = None if v is None else read_datetime(v)
-    v = g("startDate")
-    o.start_date = None if v is None else read_datetime(v)
+    o.availability_type = d.get("availabilityType")
+    o.delivery_window_option_id = d.get("deliveryWindowOptionId")
+    v = d.get("editableUntil")
+    o.editable_until = v if v is None else read_datetime(v)
+    v = d.get("endDate")
+    o.end_date = v if v is None else read_datetime(v)
+    v = d.get("startDate")
+    o.start_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_self_ship_appointment_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.SelfShipAppointmentDetails)
-    v = g("appointmentId")
-    o.appointment_id = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("appointmentSlotTime")
-    o.appointment_slot_time = None if v is None else _read_appointment_slot_time(v)
-    o.appointment_status = g("appointmentStatus")
+    v = d.get("appointmentId")
+    o.appointment_id = read_number(v) if v.__class__ is str else v
+    v = d.get("appointmentSlotTime")
+    if v is None or v.__class__ is not dict:
+        o.appointment_slot_time = v
+    else:
+        o.appointment_slot_time = p = _new(m.AppointmentSlotTime)
+        w = v.get("endTime")
+        p.end_time = w if w is None else read_datetime(w)
+        w = v.get("startTime")
+        p.start_time = w if w is None else read_datetime(w)
+    o.appointment_status = d.get("appointmentStatus")
     return o
 
 
 def _read_self_ship_appointment_slots_availability(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SelfShipAppointmentSlotsAvailability)
-    v = g("expiresAt")
-    o.expires_at = None if v is None else read_datetime(v)
-    v = g("slots")
-    o.slots = None if v is None else [_read_appointment_slot(i) for i in v] if v.__class__ is list else v
+    v = d.get("expiresAt")
+    o.expires_at = v if v is None else read_datetime(v)
+    v = d.get("slots")
+    o.slots = v if v is None or v.__class__ is not list else [_read_appointment_slot(i) for i in v]
     return o
 
 
 def _read_set_packing_information_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SetPackingInformationRequest)
-    v = g("packageGroupings")
-    o.package_groupings = (
-        None if v is None else [_read_package_grouping_input(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("packageGroupings")
+    o.package_groupings = v if v is None or v.__class__ is not list else [_read_package_grouping_input(i) for i in v]
     return o
 
 
 def _read_set_packing_information_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SetPackingInformationResponse)
-    o.operation_id = g("operationId")
+    o.operation_id = d.get("operationId")
     return o
 
 
 def _read_set_prep_details_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.SetPrepDetailsRequest)
-    o.marketplace_id = g("marketplaceId")
-    v = g("mskuPrepDetails")
-    o.msku_prep_details = (
-        None if v is None else [_read_msku_prep_detail_input(i) for i in v] if v.__class__ is list else v
-    )
+    o.marketplace_id = d.get("marketplaceId")
+    v = d.get("mskuPrepDetails")
+    if v is None or v.__class__ is not list:
+        o.msku_prep_details = v
+    else:
+        o.msku_prep_details = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.MskuPrepDetailInput)
+                p.msku = i.get("msku")
+                p.prep_category = i.get("prepCategory")
+                p.prep_types = i.get("prepTypes")
+                items.append(p)
     return o
 
 
 def _read_set_prep_details_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SetPrepDetailsResponse)
-    o.operation_id = g("operationId")
+    o.operation_id = d.get("operationId")
     return o
 
 
 def _read_shipment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Shipment)
-    o.amazon_reference_id = g("amazonReferenceId")
-    v = g("contactInformation")
-    o.contact_information = None if v is None else _read_contact_information(v)
-    v = g("dates")
-    o.dates = None if v is None else _read_dates(v)
-    v = g("destination")
-    o.destination = None if v is None else _read_shipment_destination(v)
-    v = g("freightInformation")
-    o.freight_information = None if v is None else _read_freight_information(v)
-    o.name = g("name")
-    o.placement_option_id = g("placementOptionId")
-    v = g("selectedDeliveryWindow")
-    o.selected_delivery_window = None if v is None else _read_selected_delivery_window(v)
-    o.selected_transportation_option_id = g("selectedTransportationOptionId")
-    v = g("selfShipAppointmentDetails")
+    o.amazon_reference_id = d.get("amazonReferenceId")
+    v = d.get("contactInformation")
+    if v is None or v.__class__ is not dict:
+        o.contact_information = v
+    else:
+        o.contact_information = p = _new(m.ContactInformation)
+        p.email = v.get("email")
+        p.name = v.get("name")
+        p.phone_number = v.get("phoneNumber")
+    v = d.get("dates")
+    o.dates = v if v is None else _read_dates(v)
+    v = d.get("destination")
+    o.destination = v if v is None else _read_shipment_destination(v)
+    v = d.get("freightInformation")
+    o.freight_information = v if v is None else _read_freight_information(v)
+    o.name = d.get("name")
+    o.placement_option_id = d.get("placementOptionId")
+    v = d.get("selectedDeliveryWindow")
+    if v is None or v.__class__ is not dict:
+        o.selected_delivery_window = v
+    else:
+        o.selected_delivery_window = p = _new(m.SelectedDeliveryWindow)
+        p.availability_type = v.get("availabilityType")
+        p.delivery_window_option_id = v.get("deliveryWindowOptionId")
+        w = v.get("editableUntil")
+        p.editable_until = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+    o.selected_transportation_option_id = d.get("selectedTransportationOptionId")
+    v = d.get("selfShipAppointmentDetails")
     o.self_ship_appointment_details = (
-        None if v is None else [_read_self_ship_appointment_details(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_self_ship_appointment_details(i) for i in v]
     )
-    o.shipment_confirmation_id = g("shipmentConfirmationId")
-    o.shipment_id = g("shipmentId")
-    v = g("source")
-    o.source = None if v is None else _read_shipment_source(v)
-    o.status = g("status")
-    v = g("trackingDetails")
-    o.tracking_details = None if v is None else _read_tracking_details(v)
+    o.shipment_confirmation_id = d.get("shipmentConfirmationId")
+    o.shipment_id = d.get("shipmentId")
+    v = d.get("source")
+    o.source = v if v is None else _read_shipment_source(v)
+    o.status = d.get("status")
+    v = d.get("trackingDetails")
+    o.tracking_details = v if v is None else _read_tracking_details(v)
     return o
 
 
 def _read_shipment_destination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShipmentDestination)
-    v = g("address")
-    o.address = None if v is None else _read_address(v)
-    o.destination_type = g("destinationType")
-    o.warehouse_id = g("warehouseId")
+    v = d.get("address")
+    o.address = v if v is None else _read_address(v)
+    o.destination_type = d.get("destinationType")
+    o.warehouse_id = d.get("warehouseId")
     return o
 
 
 def _read_shipment_source(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShipmentSource)
-    v = g("address")
-    o.address = None if v is None else _read_address(v)
-    o.source_type = g("sourceType")
+    v = d.get("address")
+    o.address = v if v is None else _read_address(v)
+    o.source_type = d.get("sourceType")
     return o
 
 
 def _read_shipment_summary(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShipmentSummary)
-    o.shipment_id = g("shipmentId")
-    o.status = g("status")
+    o.shipment_id = d.get("shipmentId")
+    o.status = d.get("status")
     return o
 
 
 def _read_shipment_transportation_configuration(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ShipmentTransportationConfiguration)
-    v = g("contactInformation")
-    o.contact_information = None if v is None else _read_contact_information(v)
-    v = g("freightInformation")
-    o.freight_information = None if v is None else _read_freight_information(v)
-    v = g("pallets")
-    o.pallets = None if v is None else [_read_pallet_input(i) for i in v] if v.__class__ is list else v
-    v = g("readyToShipWindow")
-    o.ready_to_ship_window = None if v is None else _read_window_input(v)
-    o.shipment_id = g("shipmentId")
+    v = d.get("contactInformation")
+    if v is None or v.__class__ is not dict:
+        o.contact_information = v
+    else:
+        o.contact_information = p = _new(m.ContactInformation)
+        p.email = v.get("email")
+        p.name = v.get("name")
+        p.phone_number = v.get("phoneNumber")
+    v = d.get("freightInformation")
+    o.freight_information = v if v is None else _read_freight_information(v)
+    v = d.get("pallets")
+    o.pallets = v if v is None or v.__class__ is not list else [_read_pallet_input(i) for i in v]
+    v = d.get("readyToShipWindow")
+    if v is None or v.__class__ is not dict:
+        o.ready_to_ship_window = v
+    else:
+        o.ready_to_ship_window = p = _new(m.WindowInput)
+        w = v.get("start")
+        p.start = w if w is None else read_datetime(w)
+    o.shipment_id = d.get("shipmentId")
     return o
 
 
 def _read_shipping_configuration(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShippingConfiguration)
-    o.shipping_mode = g("shippingMode")
-    o.shipping_solution = g("shippingSolution")
+    o.shipping_mode = d.get("shippingMode")
+    o.shipping_solution = d.get("shippingSolution")
     return o
 
 
 def _read_shipping_requirements(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShippingRequirements)
-    o.modes = g("modes")
-    o.solution = g("solution")
+    o.modes = d.get("modes")
+    o.solution = d.get("solution")
     return o
 
 
 def _read_spd_tracking_detail(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.SpdTrackingDetail)
-    v = g("spdTrackingItems")
-    o.spd_tracking_items = None if v is None else [_read_spd_tracking_item(i) for i in v] if v.__class__ is list else v
+    v = d.get("spdTrackingItems")
+    if v is None or v.__class__ is not list:
+        o.spd_tracking_items = v
+    else:
+        o.spd_tracking_items = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.SpdTrackingItem)
+                p.box_id = i.get("boxId")
+                p.tracking_id = i.get("trackingId")
+                p.tracking_number_validation_status = i.get("trackingNumberValidationStatus")
+                items.append(p)
     return o
 
 
 def _read_spd_tracking_detail_input(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.SpdTrackingDetailInput)
-    v = g("spdTrackingItems")
-    o.spd_tracking_items = (
-        None if v is None else [_read_spd_tracking_item_input(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("spdTrackingItems")
+    if v is None or v.__class__ is not list:
+        o.spd_tracking_items = v
+    else:
+        o.spd_tracking_items = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.SpdTrackingItemInput)
+                p.box_id = i.get("boxId")
+                p.tracking_id = i.get("trackingId")
+                items.append(p)
     return o
 
 
 def _read_spd_tracking_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SpdTrackingItem)
-    o.box_id = g("boxId")
-    o.tracking_id = g("trackingId")
-    o.tracking_number_validation_status = g("trackingNumberValidationStatus")
+    o.box_id = d.get("boxId")
+    o.tracking_id = d.get("trackingId")
+    o.tracking_number_validation_status = d.get("trackingNumberValidationStatus")
     return o
 
 
 def _read_spd_tracking_item_input(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SpdTrackingItemInput)
-    o.box_id = g("boxId")
-    o.tracking_id = g("trackingId")
+    o.box_id = d.get("boxId")
+    o.tracking_id = d.get("trackingId")
     return o
 
 
 def _read_tax_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.TaxDetails)
-    v = g("declaredValue")
-    o.declared_value = None if v is None else _read_currency(v)
-    o.hsn_code = g("hsnCode")
-    v = g("taxRates")
-    o.tax_rates = None if v is None else [_read_tax_rate(i) for i in v] if v.__class__ is list else v
+    v = d.get("declaredValue")
+    if v is None or v.__class__ is not dict:
+        o.declared_value = v
+    else:
+        o.declared_value = p = _new(m.Currency)
+        w = v.get("amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+        p.code = v.get("code")
+    o.hsn_code = d.get("hsnCode")
+    v = d.get("taxRates")
+    if v is None or v.__class__ is not list:
+        o.tax_rates = v
+    else:
+        o.tax_rates = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.TaxRate)
+                w = i.get("cessRate")
+                p.cess_rate = read_number(w) if w.__class__ is str else w
+                w = i.get("gstRate")
+                p.gst_rate = read_number(w) if w.__class__ is str else w
+                p.tax_type = i.get("taxType")
+                items.append(p)
     return o
 
 
 def _read_tax_rate(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TaxRate)
-    v = g("cessRate")
-    o.cess_rate = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("gstRate")
-    o.gst_rate = None if v is None else v if v.__class__ is float else read_number(v)
-    o.tax_type = g("taxType")
+    v = d.get("cessRate")
+    o.cess_rate = read_number(v) if v.__class__ is str else v
+    v = d.get("gstRate")
+    o.gst_rate = read_number(v) if v.__class__ is str else v
+    o.tax_type = d.get("taxType")
     return o
 
 
 def _read_tracking_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TrackingDetails)
-    v = g("ltlTrackingDetail")
-    o.ltl_tracking_detail = None if v is None else _read_ltl_tracking_detail(v)
-    v = g("spdTrackingDetail")
-    o.spd_tracking_detail = None if v is None else _read_spd_tracking_detail(v)
+    v = d.get("ltlTrackingDetail")
+    if v is None or v.__class__ is not dict:
+        o.ltl_tracking_detail = v
+    else:
+        o.ltl_tracking_detail = p = _new(m.LtlTrackingDetail)
+        p.bill_of_lading_number = v.get("billOfLadingNumber")
+        p.freight_bill_number = v.get("freightBillNumber")
+    v = d.get("spdTrackingDetail")
+    o.spd_tracking_detail = v if v is None else _read_spd_tracking_detail(v)
     return o
 
 
 def _read_tracking_details_input(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TrackingDetailsInput)
-    v = g("ltlTrackingDetail")
-    o.ltl_tracking_detail = None if v is None else _read_ltl_tracking_detail_input(v)
-    v = g("spdTrackingDetail")
-    o.spd_tracking_detail = None if v is None else _read_spd_tracking_detail_input(v)
+    v = d.get("ltlTrackingDetail")
+    if v is None or v.__class__ is not dict:
+        o.ltl_tracking_detail = v
+    else:
+        o.ltl_tracking_detail = p = _new(m.LtlTrackingDetailInput)
+        p.bill_of_lading_number = v.get("billOfLadingNumber")
+        p.freight_bill_number = v.get("freightBillNumber")
+    v = d.get("spdTrackingDetail")
+    o.spd_tracking_detail = v if v is None else _read_spd_tracking_detail_input(v)
     return o
 
 
 def _read_transportation_option(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TransportationOption)
-    v = g("carrier")
-    o.carrier = None if v is None else _read_carrier(v)
-    v = g("carrierAppointment")
-    o.carrier_appointment = None if v is None else _read_carrier_appointment(v)
-    o.preconditions = g("preconditions")
-    v = g("quote")
-    o.quote = None if v is None else _read_quote(v)
-    o.shipment_id = g("shipmentId")
-    o.shipping_mode = g("shippingMode")
-    o.shipping_solution = g("shippingSolution")
-    o.transportation_option_id = g("transportationOptionId")
+    v = d.get("carrier")
+    if v is None or v.__class__ is not dict:
+        o.carrier = v
+    else:
+        o.carrier = p = _new(m.Carrier)
+        p.alpha_code = v.get("alphaCode")
+        p.name = v.get("name")
+    v = d.get("carrierAppointment")
+    if v is None or v.__class__ is not dict:
+        o.carrier_appointment = v
+    else:
+        o.carrier_appointment = p = _new(m.CarrierAppointment)
+        w = v.get("endTime")
+        p.end_time = w if w is None else read_datetime(w)
+        w = v.get("startTime")
+        p.start_time = w if w is None else read_datetime(w)
+    o.preconditions = d.get("preconditions")
+    v = d.get("quote")
+    o.quote = v if v is None else _read_quote(v)
+    o.shipment_id = d.get("shipmentId")
+    o.shipping_mode = d.get("shippingMode")
+    o.shipping_solution = d.get("shippingSolution")
+    o.transportation_option_id = d.get("transportationOptionId")
     return o
 
 
 def _read_transportation_selection(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TransportationSelection)
-    v = g("contactInformation")
-    o.contact_information = None if v is None else _read_contact_information(v)
-    o.shipment_id = g("shipmentId")
-    o.transportation_option_id = g("transportationOptionId")
+    v = d.get("contactInformation")
+    if v is None or v.__class__ is not dict:
+        o.contact_information = v
+    else:
+        o.contact_information = p = _new(m.ContactInformation)
+        p.email = v.get("email")
+        p.name = v.get("name")
+        p.phone_number = v.get("phoneNumber")
+    o.shipment_id = d.get("shipmentId")
+    o.transportation_option_id = d.get("transportationOptionId")
     return o
 
 
 def _read_update_inbound_plan_name_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.UpdateInboundPlanNameRequest)
-    o.name = g("name")
+    o.name = d.get("name")
     return o
 
 
 def _read_update_item_compliance_details_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.UpdateItemComplianceDetailsRequest)
-    o.msku = g("msku")
-    v = g("taxDetails")
-    o.tax_details = None if v is None else _read_tax_details(v)
+    o.msku = d.get("msku")
+    v = d.get("taxDetails")
+    o.tax_details = v if v is None else _read_tax_details(v)
     return o
 
 
 def _read_update_item_compliance_details_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.UpdateItemComplianceDetailsResponse)
-    o.operation_id = g("operationId")
+    o.operation_id = d.get("operationId")
     return o
 
 
 def _read_update_shipment_name_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.UpdateShipmentNameRequest)
-    o.name = g("name")
+    o.name = d.get("name")
     return o
 
 
 def _read_update_shipment_source_address_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.UpdateShipmentSourceAddressRequest)
-    v = g("address")
-    o.address = None if v is None else _read_address_input(v)
+    v = d.get("address")
+    o.address = v if v is None else _read_address_input(v)
     return o
 
 
 def _read_update_shipment_source_address_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.UpdateShipmentSourceAddressResponse)
-    o.operation_id = g("operationId")
+    o.operation_id = d.get("operationId")
     return o
 
 
 def _read_update_shipment_tracking_details_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.UpdateShipmentTrackingDetailsRequest)
-    v = g("trackingDetails")
-    o.tracking_details = None if v is None else _read_tracking_details_input(v)
+    v = d.get("trackingDetails")
+    o.tracking_details = v if v is None else _read_tracking_details_input(v)
     return o
 
 
 def _read_update_shipment_tracking_details_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.UpdateShipmentTrackingDetailsResponse)
-    o.operation_id = g("operationId")
+    o.operation_id = d.get("operationId")
     return o
 
 
 def _read_weight(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Weight)
-    o.unit = g("unit")
-    v = g("value")
-    o.value = None if v is None else v if v.__class__ is float else read_number(v)
+    o.unit = d.get("unit")
+    v = d.get("value")
+    o.value = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_weight_range(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.WeightRange)
-    v = g("maximum")
-    o.maximum = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("minimum")
-    o.minimum = None if v is None else v if v.__class__ is float else read_number(v)
-    o.unit = g("unit")
+    v = d.get("maximum")
+    o.maximum = read_number(v) if v.__class__ is str else v
+    v = d.get("minimum")
+    o.minimum = read_number(v) if v.__class__ is str else v
+    o.unit = d.get("unit")
     return o
 
 
 def _read_window(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Window)
-    v = g("editableUntil")
-    o.editable_until = None if v is None else read_datetime(v)
-    v = g("end")
-    o.end = None if v is None else read_datetime(v)
-    v = g("start")
-    o.start = None if v is None else read_datetime(v)
+    v = d.get("editableUntil")
+    o.editable_until = v if v is None else read_datetime(v)
+    v = d.get("end")
+    o.end = v if v is None else read_datetime(v)
+    v = d.get("start")
+    o.start = v if v is None else read_datetime(v)
     return o
 
 
 def _read_window_input(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.WindowInput)
-    v = g("start")
-    o.start = None if v is None else read_datetime(v)
+    v = d.get("start")
+    o.start = v if v is None else read_datetime(v)
     return o
 
 

@@ -16,279 +16,415 @@ _new = object.__new__
 def _read_asin_prep_instructions(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ASINPrepInstructions)
-    o.asin = g("ASIN")
-    o.barcode_instruction = g("BarcodeInstruction")
-    o.prep_guidance = g("PrepGuidance")
-    o.prep_instruction_list = g("PrepInstructionList")
+    o.asin = d.get("ASIN")
+    o.barcode_instruction = d.get("BarcodeInstruction")
+    o.prep_guidance = d.get("PrepGuidance")
+    o.prep_instruction_list = d.get("PrepInstructionList")
     return o
 
 
 def _read_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Address)
-    o.name = g("Name")
-    o.address_line1 = g("AddressLine1")
-    o.address_line2 = g("AddressLine2")
-    o.district_or_county = g("DistrictOrCounty")
-    o.city = g("City")
-    o.state_or_province_code = g("StateOrProvinceCode")
-    o.country_code = g("CountryCode")
-    o.postal_code = g("PostalCode")
+    o.name = d.get("Name")
+    o.address_line1 = d.get("AddressLine1")
+    o.address_line2 = d.get("AddressLine2")
+    o.district_or_county = d.get("DistrictOrCounty")
+    o.city = d.get("City")
+    o.state_or_province_code = d.get("StateOrProvinceCode")
+    o.country_code = d.get("CountryCode")
+    o.postal_code = d.get("PostalCode")
     return o
 
 
 def _read_amazon_prep_fees_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.AmazonPrepFeesDetails)
-    o.prep_instruction = g("PrepInstruction")
-    v = g("FeePerUnit")
-    o.fee_per_unit = None if v is None else _read_amount(v)
+    o.prep_instruction = d.get("PrepInstruction")
+    v = d.get("FeePerUnit")
+    if v is None or v.__class__ is not dict:
+        o.fee_per_unit = v
+    else:
+        o.fee_per_unit = p = _new(m.Amount)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Value")
+        p.value = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_amount(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Amount)
-    o.currency_code = g("CurrencyCode")
-    v = g("Value")
-    o.value = None if v is None else v if v.__class__ is float else read_number(v)
+    o.currency_code = d.get("CurrencyCode")
+    v = d.get("Value")
+    o.value = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_bill_of_lading_download_url(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BillOfLadingDownloadURL)
-    o.download_url = g("DownloadURL")
+    o.download_url = d.get("DownloadURL")
     return o
 
 
 def _read_box_contents_fee_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.BoxContentsFeeDetails)
-    o.total_units = g("TotalUnits")
-    v = g("FeePerUnit")
-    o.fee_per_unit = None if v is None else _read_amount(v)
-    v = g("TotalFee")
-    o.total_fee = None if v is None else _read_amount(v)
+    o.total_units = d.get("TotalUnits")
+    v = d.get("FeePerUnit")
+    if v is None or v.__class__ is not dict:
+        o.fee_per_unit = v
+    else:
+        o.fee_per_unit = p = _new(m.Amount)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Value")
+        p.value = read_number(w) if w.__class__ is str else w
+    v = d.get("TotalFee")
+    if v is None or v.__class__ is not dict:
+        o.total_fee = v
+    else:
+        o.total_fee = p = _new(m.Amount)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Value")
+        p.value = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_get_bill_of_lading_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetBillOfLadingResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_bill_of_lading_download_url(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    if v is None or v.__class__ is not dict:
+        o.payload = v
+    else:
+        o.payload = p = _new(m.BillOfLadingDownloadURL)
+        p.download_url = v.get("DownloadURL")
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_labels_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetLabelsResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_label_download_url(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    if v is None or v.__class__ is not dict:
+        o.payload = v
+    else:
+        o.payload = p = _new(m.LabelDownloadURL)
+        p.download_url = v.get("DownloadURL")
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_prep_instructions_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetPrepInstructionsResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_get_prep_instructions_result(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_get_prep_instructions_result(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_prep_instructions_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetPrepInstructionsResult)
-    v = g("SKUPrepInstructionsList")
+    v = d.get("SKUPrepInstructionsList")
     o.sku_prep_instructions_list = (
-        None if v is None else [_read_sku_prep_instructions(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_sku_prep_instructions(i) for i in v]
     )
-    v = g("InvalidSKUList")
-    o.invalid_sku_list = None if v is None else [_read_invalid_sku(i) for i in v] if v.__class__ is list else v
-    v = g("ASINPrepInstructionsList")
-    o.asin_prep_instructions_list = (
-        None if v is None else [_read_asin_prep_instructions(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("InvalidASINList")
-    o.invalid_asin_list = None if v is None else [_read_invalid_asin(i) for i in v] if v.__class__ is list else v
+    v = d.get("InvalidSKUList")
+    if v is None or v.__class__ is not list:
+        o.invalid_sku_list = v
+    else:
+        o.invalid_sku_list = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.InvalidSKU)
+                p.seller_sku = i.get("SellerSKU")
+                p.error_reason = i.get("ErrorReason")
+                items.append(p)
+    v = d.get("ASINPrepInstructionsList")
+    if v is None or v.__class__ is not list:
+        o.asin_prep_instructions_list = v
+    else:
+        o.asin_prep_instructions_list = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ASINPrepInstructions)
+                p.asin = i.get("ASIN")
+                p.barcode_instruction = i.get("BarcodeInstruction")
+                p.prep_guidance = i.get("PrepGuidance")
+                p.prep_instruction_list = i.get("PrepInstructionList")
+                items.append(p)
+    v = d.get("InvalidASINList")
+    if v is None or v.__class__ is not list:
+        o.invalid_asin_list = v
+    else:
+        o.invalid_asin_list = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.InvalidASIN)
+                p.asin = i.get("ASIN")
+                p.error_reason = i.get("ErrorReason")
+                items.append(p)
     return o
 
 
 def _read_get_shipment_items_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetShipmentItemsResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_get_shipment_items_result(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_get_shipment_items_result(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_shipment_items_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetShipmentItemsResult)
-    v = g("ItemData")
-    o.item_data = None if v is None else [_read_inbound_shipment_item(i) for i in v] if v.__class__ is list else v
-    o.next_token = g("NextToken")
+    v = d.get("ItemData")
+    o.item_data = v if v is None or v.__class__ is not list else [_read_inbound_shipment_item(i) for i in v]
+    o.next_token = d.get("NextToken")
     return o
 
 
 def _read_get_shipments_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetShipmentsResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_get_shipments_result(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_get_shipments_result(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_shipments_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetShipmentsResult)
-    v = g("ShipmentData")
-    o.shipment_data = None if v is None else [_read_inbound_shipment_info(i) for i in v] if v.__class__ is list else v
-    o.next_token = g("NextToken")
+    v = d.get("ShipmentData")
+    o.shipment_data = v if v is None or v.__class__ is not list else [_read_inbound_shipment_info(i) for i in v]
+    o.next_token = d.get("NextToken")
     return o
 
 
 def _read_inbound_shipment_info(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.InboundShipmentInfo)
-    o.shipment_id = g("ShipmentId")
-    o.shipment_name = g("ShipmentName")
-    v = g("ShipFromAddress")
-    o.ship_from_address = None if v is None else _read_address(v)
-    o.destination_fulfillment_center_id = g("DestinationFulfillmentCenterId")
-    o.shipment_status = g("ShipmentStatus")
-    o.label_prep_type = g("LabelPrepType")
-    o.are_cases_required = g("AreCasesRequired")
-    v = g("ConfirmedNeedByDate")
-    o.confirmed_need_by_date = None if v is None else read_date(v)
-    o.box_contents_source = g("BoxContentsSource")
-    v = g("EstimatedBoxContentsFee")
-    o.estimated_box_contents_fee = None if v is None else _read_box_contents_fee_details(v)
+    o.shipment_id = d.get("ShipmentId")
+    o.shipment_name = d.get("ShipmentName")
+    v = d.get("ShipFromAddress")
+    if v is None or v.__class__ is not dict:
+        o.ship_from_address = v
+    else:
+        o.ship_from_address = p = _new(m.Address)
+        p.name = v.get("Name")
+        p.address_line1 = v.get("AddressLine1")
+        p.address_line2 = v.get("AddressLine2")
+        p.district_or_county = v.get("DistrictOrCounty")
+        p.city = v.get("City")
+        p.state_or_province_code = v.get("StateOrProvinceCode")
+        p.country_code = v.get("CountryCode")
+        p.postal_code = v.get("PostalCode")
+    o.destination_fulfillment_center_id = d.get("DestinationFulfillmentCenterId")
+    o.shipment_status = d.get("ShipmentStatus")
+    o.label_prep_type = d.get("LabelPrepType")
+    o.are_cases_required = d.get("AreCasesRequired")
+    v = d.get("ConfirmedNeedByDate")
+    o.confirmed_need_by_date = v if v is None else read_date(v)
+    o.box_contents_source = d.get("BoxContentsSource")
+    v = d.get("EstimatedBoxContentsFee")
+    o.estimated_box_contents_fee = v if v is None else _read_box_contents_fee_details(v)
     return o
 
 
 def _read_inbound_shipment_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.InboundShipmentItem)
-    o.shipment_id = g("ShipmentId")
-    o.seller_sku = g("SellerSKU")
-    o.fulfillment_network_sku = g("FulfillmentNetworkSKU")
-    o.quantity_shipped = g("QuantityShipped")
-    o.quantity_received = g("QuantityReceived")
-    o.quantity_in_case = g("QuantityInCase")
-    v = g("ReleaseDate")
-    o.release_date = None if v is None else read_date(v)
-    v = g("PrepDetailsList")
-    o.prep_details_list = None if v is None else [_read_prep_details(i) for i in v] if v.__class__ is list else v
+    o.shipment_id = d.get("ShipmentId")
+    o.seller_sku = d.get("SellerSKU")
+    o.fulfillment_network_sku = d.get("FulfillmentNetworkSKU")
+    o.quantity_shipped = d.get("QuantityShipped")
+    o.quantity_received = d.get("QuantityReceived")
+    o.quantity_in_case = d.get("QuantityInCase")
+    v = d.get("ReleaseDate")
+    o.release_date = v if v is None else read_date(v)
+    v = d.get("PrepDetailsList")
+    if v is None or v.__class__ is not list:
+        o.prep_details_list = v
+    else:
+        o.prep_details_list = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.PrepDetails)
+                p.prep_instruction = i.get("PrepInstruction")
+                p.prep_owner = i.get("PrepOwner")
+                items.append(p)
     return o
 
 
 def _read_invalid_asin(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InvalidASIN)
-    o.asin = g("ASIN")
-    o.error_reason = g("ErrorReason")
+    o.asin = d.get("ASIN")
+    o.error_reason = d.get("ErrorReason")
     return o
 
 
 def _read_invalid_sku(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InvalidSKU)
-    o.seller_sku = g("SellerSKU")
-    o.error_reason = g("ErrorReason")
+    o.seller_sku = d.get("SellerSKU")
+    o.error_reason = d.get("ErrorReason")
     return o
 
 
 def _read_label_download_url(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LabelDownloadURL)
-    o.download_url = g("DownloadURL")
+    o.download_url = d.get("DownloadURL")
     return o
 
 
 def _read_prep_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PrepDetails)
-    o.prep_instruction = g("PrepInstruction")
-    o.prep_owner = g("PrepOwner")
+    o.prep_instruction = d.get("PrepInstruction")
+    o.prep_owner = d.get("PrepOwner")
     return o
 
 
 def _read_sku_prep_instructions(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SKUPrepInstructions)
-    o.seller_sku = g("SellerSKU")
-    o.asin = g("ASIN")
-    o.barcode_instruction = g("BarcodeInstruction")
-    o.prep_guidance = g("PrepGuidance")
-    o.prep_instruction_list = g("PrepInstructionList")
-    v = g("AmazonPrepFeesDetailsList")
+    o.seller_sku = d.get("SellerSKU")
+    o.asin = d.get("ASIN")
+    o.barcode_instruction = d.get("BarcodeInstruction")
+    o.prep_guidance = d.get("PrepGuidance")
+    o.prep_instruction_list = d.get("PrepInstructionList")
+    v = d.get("AmazonPrepFeesDetailsList")
     o.amazon_prep_fees_details_list = (
-        None if v is None else [_read_amazon_prep_fees_details(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_amazon_prep_fees_details(i) for i in v]
     )
     return o
 

@@ -16,465 +16,681 @@ _new = object.__new__
 def _read_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Address)
-    o.name = g("name")
-    o.address_line1 = g("addressLine1")
-    o.address_line2 = g("addressLine2")
-    o.address_line3 = g("addressLine3")
-    o.city = g("city")
-    o.district_or_county = g("districtOrCounty")
-    o.state_or_region = g("stateOrRegion")
-    o.postal_code = g("postalCode")
-    o.country_code = g("countryCode")
-    o.phone = g("phone")
+    o.name = d.get("name")
+    o.address_line1 = d.get("addressLine1")
+    o.address_line2 = d.get("addressLine2")
+    o.address_line3 = d.get("addressLine3")
+    o.city = d.get("city")
+    o.district_or_county = d.get("districtOrCounty")
+    o.state_or_region = d.get("stateOrRegion")
+    o.postal_code = d.get("postalCode")
+    o.country_code = d.get("countryCode")
+    o.phone = d.get("phone")
     return o
 
 
 def _read_amount(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Amount)
-    o.unit_of_measure = g("unitOfMeasure")
-    o.value = g("value")
+    o.unit_of_measure = d.get("unitOfMeasure")
+    o.value = d.get("value")
     return o
 
 
 def _read_cod_settings(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.CODSettings)
-    o.is_cod_required = g("isCodRequired")
-    v = g("codCharge")
-    o.cod_charge = None if v is None else _read_money(v)
-    v = g("codChargeTax")
-    o.cod_charge_tax = None if v is None else _read_money(v)
-    v = g("shippingCharge")
-    o.shipping_charge = None if v is None else _read_money(v)
-    v = g("shippingChargeTax")
-    o.shipping_charge_tax = None if v is None else _read_money(v)
+    o.is_cod_required = d.get("isCodRequired")
+    v = d.get("codCharge")
+    if v is None or v.__class__ is not dict:
+        o.cod_charge = v
+    else:
+        o.cod_charge = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.value = v.get("value")
+    v = d.get("codChargeTax")
+    if v is None or v.__class__ is not dict:
+        o.cod_charge_tax = v
+    else:
+        o.cod_charge_tax = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.value = v.get("value")
+    v = d.get("shippingCharge")
+    if v is None or v.__class__ is not dict:
+        o.shipping_charge = v
+    else:
+        o.shipping_charge = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.value = v.get("value")
+    v = d.get("shippingChargeTax")
+    if v is None or v.__class__ is not dict:
+        o.shipping_charge_tax = v
+    else:
+        o.shipping_charge_tax = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.value = v.get("value")
     return o
 
 
 def _read_cancel_fulfillment_order_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CancelFulfillmentOrderResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_create_fulfillment_order_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.CreateFulfillmentOrderItem)
-    o.seller_sku = g("sellerSku")
-    o.seller_fulfillment_order_item_id = g("sellerFulfillmentOrderItemId")
-    o.quantity = g("quantity")
-    o.gift_message = g("giftMessage")
-    o.displayable_comment = g("displayableComment")
-    o.fulfillment_network_sku = g("fulfillmentNetworkSku")
-    v = g("perUnitDeclaredValue")
-    o.per_unit_declared_value = None if v is None else _read_money(v)
-    v = g("perUnitPrice")
-    o.per_unit_price = None if v is None else _read_money(v)
-    v = g("perUnitTax")
-    o.per_unit_tax = None if v is None else _read_money(v)
+    o.seller_sku = d.get("sellerSku")
+    o.seller_fulfillment_order_item_id = d.get("sellerFulfillmentOrderItemId")
+    o.quantity = d.get("quantity")
+    o.gift_message = d.get("giftMessage")
+    o.displayable_comment = d.get("displayableComment")
+    o.fulfillment_network_sku = d.get("fulfillmentNetworkSku")
+    v = d.get("perUnitDeclaredValue")
+    if v is None or v.__class__ is not dict:
+        o.per_unit_declared_value = v
+    else:
+        o.per_unit_declared_value = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.value = v.get("value")
+    v = d.get("perUnitPrice")
+    if v is None or v.__class__ is not dict:
+        o.per_unit_price = v
+    else:
+        o.per_unit_price = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.value = v.get("value")
+    v = d.get("perUnitTax")
+    if v is None or v.__class__ is not dict:
+        o.per_unit_tax = v
+    else:
+        o.per_unit_tax = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.value = v.get("value")
     return o
 
 
 def _read_create_fulfillment_order_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateFulfillmentOrderRequest)
-    o.marketplace_id = g("marketplaceId")
-    o.seller_fulfillment_order_id = g("sellerFulfillmentOrderId")
-    o.displayable_order_id = g("displayableOrderId")
-    v = g("displayableOrderDate")
-    o.displayable_order_date = None if v is None else read_datetime(v)
-    o.displayable_order_comment = g("displayableOrderComment")
-    o.shipping_speed_category = g("shippingSpeedCategory")
-    v = g("deliveryWindow")
-    o.delivery_window = None if v is None else _read_delivery_window(v)
-    v = g("destinationAddress")
-    o.destination_address = None if v is None else _read_address(v)
-    v = g("deliveryPreferences")
-    o.delivery_preferences = None if v is None else _read_delivery_preferences(v)
-    o.fulfillment_action = g("fulfillmentAction")
-    o.fulfillment_policy = g("fulfillmentPolicy")
-    v = g("codSettings")
-    o.cod_settings = None if v is None else _read_cod_settings(v)
-    o.ship_from_country_code = g("shipFromCountryCode")
-    o.notification_emails = g("notificationEmails")
-    v = g("featureConstraints")
-    o.feature_constraints = None if v is None else [_read_feature_settings(i) for i in v] if v.__class__ is list else v
-    v = g("items")
-    o.items = None if v is None else [_read_create_fulfillment_order_item(i) for i in v] if v.__class__ is list else v
-    v = g("paymentInformation")
-    o.payment_information = (
-        None if v is None else [_read_payment_information(i) for i in v] if v.__class__ is list else v
-    )
+    o.marketplace_id = d.get("marketplaceId")
+    o.seller_fulfillment_order_id = d.get("sellerFulfillmentOrderId")
+    o.displayable_order_id = d.get("displayableOrderId")
+    v = d.get("displayableOrderDate")
+    o.displayable_order_date = v if v is None else read_datetime(v)
+    o.displayable_order_comment = d.get("displayableOrderComment")
+    o.shipping_speed_category = d.get("shippingSpeedCategory")
+    v = d.get("deliveryWindow")
+    if v is None or v.__class__ is not dict:
+        o.delivery_window = v
+    else:
+        o.delivery_window = p = _new(m.DeliveryWindow)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
+    v = d.get("destinationAddress")
+    o.destination_address = v if v is None else _read_address(v)
+    v = d.get("deliveryPreferences")
+    o.delivery_preferences = v if v is None else _read_delivery_preferences(v)
+    o.fulfillment_action = d.get("fulfillmentAction")
+    o.fulfillment_policy = d.get("fulfillmentPolicy")
+    v = d.get("codSettings")
+    o.cod_settings = v if v is None else _read_cod_settings(v)
+    o.ship_from_country_code = d.get("shipFromCountryCode")
+    o.notification_emails = d.get("notificationEmails")
+    v = d.get("featureConstraints")
+    if v is None or v.__class__ is not list:
+        o.feature_constraints = v
+    else:
+        o.feature_constraints = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.FeatureSettings)
+                p.feature_name = i.get("featureName")
+                p.feature_fulfillment_policy = i.get("featureFulfillmentPolicy")
+                items.append(p)
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_create_fulfillment_order_item(i) for i in v]
+    v = d.get("paymentInformation")
+    if v is None or v.__class__ is not list:
+        o.payment_information = v
+    else:
+        o.payment_information = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.PaymentInformation)
+                p.payment_transaction_id = i.get("paymentTransactionId")
+                p.payment_mode = i.get("paymentMode")
+                w = i.get("paymentDate")
+                p.payment_date = w if w is None else read_datetime(w)
+                items.append(p)
     return o
 
 
 def _read_create_fulfillment_order_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateFulfillmentOrderResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_create_fulfillment_return_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateFulfillmentReturnRequest)
-    v = g("items")
-    o.items = None if v is None else [_read_create_return_item(i) for i in v] if v.__class__ is list else v
+    v = d.get("items")
+    if v is None or v.__class__ is not list:
+        o.items = v
+    else:
+        o.items = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.CreateReturnItem)
+                p.seller_return_item_id = i.get("sellerReturnItemId")
+                p.seller_fulfillment_order_item_id = i.get("sellerFulfillmentOrderItemId")
+                p.amazon_shipment_id = i.get("amazonShipmentId")
+                p.return_reason_code = i.get("returnReasonCode")
+                p.return_comment = i.get("returnComment")
+                items.append(p)
     return o
 
 
 def _read_create_fulfillment_return_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateFulfillmentReturnResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_create_fulfillment_return_result(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_create_fulfillment_return_result(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_create_fulfillment_return_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateFulfillmentReturnResult)
-    v = g("returnItems")
-    o.return_items = None if v is None else [_read_return_item(i) for i in v] if v.__class__ is list else v
-    v = g("invalidReturnItems")
-    o.invalid_return_items = (
-        None if v is None else [_read_invalid_return_item(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("returnAuthorizations")
-    o.return_authorizations = (
-        None if v is None else [_read_return_authorization(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("returnItems")
+    o.return_items = v if v is None or v.__class__ is not list else [_read_return_item(i) for i in v]
+    v = d.get("invalidReturnItems")
+    o.invalid_return_items = v if v is None or v.__class__ is not list else [_read_invalid_return_item(i) for i in v]
+    v = d.get("returnAuthorizations")
+    o.return_authorizations = v if v is None or v.__class__ is not list else [_read_return_authorization(i) for i in v]
     return o
 
 
 def _read_create_return_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateReturnItem)
-    o.seller_return_item_id = g("sellerReturnItemId")
-    o.seller_fulfillment_order_item_id = g("sellerFulfillmentOrderItemId")
-    o.amazon_shipment_id = g("amazonShipmentId")
-    o.return_reason_code = g("returnReasonCode")
-    o.return_comment = g("returnComment")
+    o.seller_return_item_id = d.get("sellerReturnItemId")
+    o.seller_fulfillment_order_item_id = d.get("sellerFulfillmentOrderItemId")
+    o.amazon_shipment_id = d.get("amazonShipmentId")
+    o.return_reason_code = d.get("returnReasonCode")
+    o.return_comment = d.get("returnComment")
     return o
 
 
 def _read_date_range(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DateRange)
-    v = g("earliest")
-    o.earliest = None if v is None else read_datetime(v)
-    v = g("latest")
-    o.latest = None if v is None else read_datetime(v)
+    v = d.get("earliest")
+    o.earliest = v if v is None else read_datetime(v)
+    v = d.get("latest")
+    o.latest = v if v is None else read_datetime(v)
     return o
 
 
 def _read_delivery_document(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DeliveryDocument)
-    o.document_type = g("documentType")
-    o.url = g("url")
+    o.document_type = d.get("documentType")
+    o.url = d.get("url")
     return o
 
 
 def _read_delivery_information(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.DeliveryInformation)
-    v = g("deliveryDocumentList")
-    o.delivery_document_list = (
-        None if v is None else [_read_delivery_document(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("dropOffLocation")
-    o.drop_off_location = None if v is None else _read_drop_off_location(v)
+    v = d.get("deliveryDocumentList")
+    if v is None or v.__class__ is not list:
+        o.delivery_document_list = v
+    else:
+        o.delivery_document_list = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.DeliveryDocument)
+                p.document_type = i.get("documentType")
+                p.url = i.get("url")
+                items.append(p)
+    v = d.get("dropOffLocation")
+    if v is None or v.__class__ is not dict:
+        o.drop_off_location = v
+    else:
+        o.drop_off_location = p = _new(m.DropOffLocation)
+        p.type = v.get("type")
+        p.attributes = v.get("attributes")
     return o
 
 
 def _read_delivery_message(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DeliveryMessage)
-    o.text = g("text")
-    o.locale = g("locale")
+    o.text = d.get("text")
+    o.locale = d.get("locale")
     return o
 
 
 def _read_delivery_offer(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.DeliveryOffer)
-    v = g("expiresAt")
-    o.expires_at = None if v is None else read_datetime(v)
-    v = g("dateRange")
-    o.date_range = None if v is None else _read_date_range(v)
-    v = g("policy")
-    o.policy = None if v is None else _read_delivery_policy(v)
+    v = d.get("expiresAt")
+    o.expires_at = v if v is None else read_datetime(v)
+    v = d.get("dateRange")
+    if v is None or v.__class__ is not dict:
+        o.date_range = v
+    else:
+        o.date_range = p = _new(m.DateRange)
+        w = v.get("earliest")
+        p.earliest = w if w is None else read_datetime(w)
+        w = v.get("latest")
+        p.latest = w if w is None else read_datetime(w)
+    v = d.get("policy")
+    o.policy = v if v is None else _read_delivery_policy(v)
     return o
 
 
 def _read_delivery_policy(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.DeliveryPolicy)
-    v = g("message")
-    o.message = None if v is None else _read_delivery_message(v)
+    v = d.get("message")
+    if v is None or v.__class__ is not dict:
+        o.message = v
+    else:
+        o.message = p = _new(m.DeliveryMessage)
+        p.text = v.get("text")
+        p.locale = v.get("locale")
     return o
 
 
 def _read_delivery_preferences(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.DeliveryPreferences)
-    o.delivery_instructions = g("deliveryInstructions")
-    v = g("dropOffLocation")
-    o.drop_off_location = None if v is None else _read_drop_off_location(v)
+    o.delivery_instructions = d.get("deliveryInstructions")
+    v = d.get("dropOffLocation")
+    if v is None or v.__class__ is not dict:
+        o.drop_off_location = v
+    else:
+        o.drop_off_location = p = _new(m.DropOffLocation)
+        p.type = v.get("type")
+        p.attributes = v.get("attributes")
     return o
 
 
 def _read_delivery_window(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DeliveryWindow)
-    v = g("startDate")
-    o.start_date = None if v is None else read_datetime(v)
-    v = g("endDate")
-    o.end_date = None if v is None else read_datetime(v)
+    v = d.get("startDate")
+    o.start_date = v if v is None else read_datetime(v)
+    v = d.get("endDate")
+    o.end_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_destination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Destination)
-    v = g("deliveryAddress")
-    o.delivery_address = None if v is None else _read_variable_precision_address(v)
-    o.ip_address = g("ipAddress")
+    v = d.get("deliveryAddress")
+    if v is None or v.__class__ is not dict:
+        o.delivery_address = v
+    else:
+        o.delivery_address = p = _new(m.VariablePrecisionAddress)
+        p.address_line1 = v.get("addressLine1")
+        p.address_line2 = v.get("addressLine2")
+        p.address_line3 = v.get("addressLine3")
+        p.city = v.get("city")
+        p.district_or_county = v.get("districtOrCounty")
+        p.state_or_region = v.get("stateOrRegion")
+        p.postal_code = v.get("postalCode")
+        p.country_code = v.get("countryCode")
+    o.ip_address = d.get("ipAddress")
     return o
 
 
 def _read_drop_off_location(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DropOffLocation)
-    o.type = g("type")
-    o.attributes = g("attributes")
+    o.type = d.get("type")
+    o.attributes = d.get("attributes")
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_feature(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Feature)
-    o.feature_name = g("featureName")
-    o.feature_description = g("featureDescription")
-    o.seller_eligible = g("sellerEligible")
+    o.feature_name = d.get("featureName")
+    o.feature_description = d.get("featureDescription")
+    o.seller_eligible = d.get("sellerEligible")
     return o
 
 
 def _read_feature_settings(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.FeatureSettings)
-    o.feature_name = g("featureName")
-    o.feature_fulfillment_policy = g("featureFulfillmentPolicy")
+    o.feature_name = d.get("featureName")
+    o.feature_fulfillment_policy = d.get("featureFulfillmentPolicy")
     return o
 
 
 def _read_feature_sku(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.FeatureSku)
-    o.seller_sku = g("sellerSku")
-    o.fn_sku = g("fnSku")
-    o.asin = g("asin")
-    v = g("skuCount")
-    o.sku_count = None if v is None else v if v.__class__ is float else read_number(v)
-    o.overlapping_skus = g("overlappingSkus")
+    o.seller_sku = d.get("sellerSku")
+    o.fn_sku = d.get("fnSku")
+    o.asin = d.get("asin")
+    v = d.get("skuCount")
+    o.sku_count = read_number(v) if v.__class__ is str else v
+    o.overlapping_skus = d.get("overlappingSkus")
     return o
 
 
 def _read_fee(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Fee)
-    o.name = g("name")
-    v = g("amount")
-    o.amount = None if v is None else _read_money(v)
+    o.name = d.get("name")
+    v = d.get("amount")
+    if v is None or v.__class__ is not dict:
+        o.amount = v
+    else:
+        o.amount = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.value = v.get("value")
     return o
 
 
 def _read_fulfillment_order(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.FulfillmentOrder)
-    o.seller_fulfillment_order_id = g("sellerFulfillmentOrderId")
-    o.marketplace_id = g("marketplaceId")
-    o.displayable_order_id = g("displayableOrderId")
-    v = g("displayableOrderDate")
-    o.displayable_order_date = None if v is None else read_datetime(v)
-    o.displayable_order_comment = g("displayableOrderComment")
-    o.shipping_speed_category = g("shippingSpeedCategory")
-    v = g("deliveryWindow")
-    o.delivery_window = None if v is None else _read_delivery_window(v)
-    v = g("destinationAddress")
-    o.destination_address = None if v is None else _read_address(v)
-    o.fulfillment_action = g("fulfillmentAction")
-    o.fulfillment_policy = g("fulfillmentPolicy")
-    v = g("codSettings")
-    o.cod_settings = None if v is None else _read_cod_settings(v)
-    v = g("receivedDate")
-    o.received_date = None if v is None else read_datetime(v)
-    o.fulfillment_order_status = g("fulfillmentOrderStatus")
-    v = g("statusUpdatedDate")
-    o.status_updated_date = None if v is None else read_datetime(v)
-    o.notification_emails = g("notificationEmails")
-    v = g("featureConstraints")
-    o.feature_constraints = None if v is None else [_read_feature_settings(i) for i in v] if v.__class__ is list else v
+    o.seller_fulfillment_order_id = d.get("sellerFulfillmentOrderId")
+    o.marketplace_id = d.get("marketplaceId")
+    o.displayable_order_id = d.get("displayableOrderId")
+    v = d.get("displayableOrderDate")
+    o.displayable_order_date = v if v is None else read_datetime(v)
+    o.displayable_order_comment = d.get("displayableOrderComment")
+    o.shipping_speed_category = d.get("shippingSpeedCategory")
+    v = d.get("deliveryWindow")
+    if v is None or v.__class__ is not dict:
+        o.delivery_window = v
+    else:
+        o.delivery_window = p = _new(m.DeliveryWindow)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
+    v = d.get("destinationAddress")
+    o.destination_address = v if v is None else _read_address(v)
+    o.fulfillment_action = d.get("fulfillmentAction")
+    o.fulfillment_policy = d.get("fulfillmentPolicy")
+    v = d.get("codSettings")
+    o.cod_settings = v if v is None else _read_cod_settings(v)
+    v = d.get("receivedDate")
+    o.received_date = v if v is None else read_datetime(v)
+    o.fulfillment_order_status = d.get("fulfillmentOrderStatus")
+    v = d.get("statusUpdatedDate")
+    o.status_updated_date = v if v is None else read_datetime(v)
+    o.notification_emails = d.get("notificationEmails")
+    v = d.get("featureConstraints")
+    if v is None or v.__class__ is not list:
+        o.feature_constraints = v
+    else:
+        o.feature_constraints = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.FeatureSettings)
+                p.feature_name = i.get("featureName")
+                p.feature_fulfillment_policy = i.get("featureFulfillmentPolicy")
+                items.append(p)
     return o
 
 
 def _read_fulfillment_order_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.FulfillmentOrderItem)
-    o.seller_sku = g("sellerSku")
-    o.seller_fulfillment_order_item_id = g("sellerFulfillmentOrderItemId")
-    o.quantity = g("quantity")
-    o.gift_message = g("giftMessage")
-    o.displayable_comment = g("displayableComment")
-    o.fulfillment_network_sku = g("fulfillmentNetworkSku")
-    o.order_item_disposition = g("orderItemDisposition")
-    o.cancelled_quantity = g("cancelledQuantity")
-    o.unfulfillable_quantity = g("unfulfillableQuantity")
-    v = g("estimatedShipDate")
-    o.estimated_ship_date = None if v is None else read_datetime(v)
-    v = g("estimatedArrivalDate")
-    o.estimated_arrival_date = None if v is None else read_datetime(v)
-    v = g("perUnitPrice")
-    o.per_unit_price = None if v is None else _read_money(v)
-    v = g("perUnitTax")
-    o.per_unit_tax = None if v is None else _read_money(v)
-    v = g("perUnitDeclaredValue")
-    o.per_unit_declared_value = None if v is None else _read_money(v)
+    o.seller_sku = d.get("sellerSku")
+    o.seller_fulfillment_order_item_id = d.get("sellerFulfillmentOrderItemId")
+    o.quantity = d.get("quantity")
+    o.gift_message = d.get("giftMessage")
+    o.displayable_comment = d.get("displayableComment")
+    o.fulfillment_network_sku = d.get("fulfillmentNetworkSku")
+    o.order_item_disposition = d.get("orderItemDisposition")
+    o.cancelled_quantity = d.get("cancelledQuantity")
+    o.unfulfillable_quantity = d.get("unfulfillableQuantity")
+    v = d.get("estimatedShipDate")
+    o.estimated_ship_date = v if v is None else read_datetime(v)
+    v = d.get("estimatedArrivalDate")
+    o.estimated_arrival_date = v if v is None else read_datetime(v)
+    v = d.get("perUnitPrice")
+    if v is None or v.__class__ is not dict:
+        o.per_unit_price = v
+    else:
+        o.per_unit_price = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.value = v.get("value")
+    v = d.get("perUnitTax")
+    if v is None or v.__class__ is not dict:
+        o.per_unit_tax = v
+    else:
+        o.per_unit_tax = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.value = v.get("value")
+    v = d.get("perUnitDeclaredValue")
+    if v is None or v.__class__ is not dict:
+        o.per_unit_declared_value = v
+    else:
+        o.per_unit_declared_value = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.value = v.get("value")
     return o
 
 
 def _read_fulfillment_preview(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.FulfillmentPreview)
-    o.shipping_speed_category = g("shippingSpeedCategory")
-    v = g("scheduledDeliveryInfo")
-    o.scheduled_delivery_info = None if v is None else _read_scheduled_delivery_info(v)
-    o.is_fulfillable = g("isFulfillable")
-    o.is_cod_capable = g("isCODCapable")
-    v = g("estimatedShippingWeight")
-    o.estimated_shipping_weight = None if v is None else _read_weight(v)
-    v = g("estimatedFees")
-    o.estimated_fees = None if v is None else [_read_fee(i) for i in v] if v.__class__ is list else v
-    v = g("fulfillmentPreviewShipments")
+    o.shipping_speed_category = d.get("shippingSpeedCategory")
+    v = d.get("scheduledDeliveryInfo")
+    o.scheduled_delivery_info = v if v is None else _read_scheduled_delivery_info(v)
+    o.is_fulfillable = d.get("isFulfillable")
+    o.is_cod_capable = d.get("isCODCapable")
+    v = d.get("estimatedShippingWeight")
+    if v is None or v.__class__ is not dict:
+        o.estimated_shipping_weight = v
+    else:
+        o.estimated_shipping_weight = p = _new(m.Weight)
+        p.unit = v.get("unit")
+        p.value = v.get("value")
+    v = d.get("estimatedFees")
+    o.estimated_fees = v if v is None or v.__class__ is not list else [_read_fee(i) for i in v]
+    v = d.get("fulfillmentPreviewShipments")
     o.fulfillment_preview_shipments = (
-        None if v is None else [_read_fulfillment_preview_shipment(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_fulfillment_preview_shipment(i) for i in v]
     )
-    v = g("unfulfillablePreviewItems")
-    o.unfulfillable_preview_items = (
-        None if v is None else [_read_unfulfillable_preview_item(i) for i in v] if v.__class__ is list else v
-    )
-    o.order_unfulfillable_reasons = g("orderUnfulfillableReasons")
-    o.marketplace_id = g("marketplaceId")
-    v = g("featureConstraints")
-    o.feature_constraints = None if v is None else [_read_feature_settings(i) for i in v] if v.__class__ is list else v
+    v = d.get("unfulfillablePreviewItems")
+    if v is None or v.__class__ is not list:
+        o.unfulfillable_preview_items = v
+    else:
+        o.unfulfillable_preview_items = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.UnfulfillablePreviewItem)
+                p.seller_sku = i.get("sellerSku")
+                p.quantity = i.get("quantity")
+                p.seller_fulfillment_order_item_id = i.get("sellerFulfillmentOrderItemId")
+                p.item_unfulfillable_reasons = i.get("itemUnfulfillableReasons")
+                items.append(p)
+    o.order_unfulfillable_reasons = d.get("orderUnfulfillableReasons")
+    o.marketplace_id = d.get("marketplaceId")
+    v = d.get("featureConstraints")
+    if v is None or v.__class__ is not list:
+        o.feature_constraints = v
+    else:
+        o.feature_constraints = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.FeatureSettings)
+                p.feature_name = i.get("featureName")
+                p.feature_fulfillment_policy = i.get("featureFulfillmentPolicy")
+                items.append(p)
     return o
 
 
 def _read_fulfillment_preview_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.FulfillmentPreviewItem)
-    o.seller_sku = g("sellerSku")
-    o.quantity = g("quantity")
-    o.seller_fulfillment_order_item_id = g("sellerFulfillmentOrderItemId")
-    v = g("estimatedShippingWeight")
-    o.estimated_shipping_weight = None if v is None else _read_weight(v)
-    o.shipping_weight_calculation_method = g("shippingWeightCalculationMethod")
+    o.seller_sku = d.get("sellerSku")
+    o.quantity = d.get("quantity")
+    o.seller_fulfillment_order_item_id = d.get("sellerFulfillmentOrderItemId")
+    v = d.get("estimatedShippingWeight")
+    if v is None or v.__class__ is not dict:
+        o.estimated_shipping_weight = v
+    else:
+        o.estimated_shipping_weight = p = _new(m.Weight)
+        p.unit = v.get("unit")
+        p.value = v.get("value")
+    o.shipping_weight_calculation_method = d.get("shippingWeightCalculationMethod")
     return o
 
 
 def _read_fulfillment_preview_shipment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.FulfillmentPreviewShipment)
-    v = g("earliestShipDate")
-    o.earliest_ship_date = None if v is None else read_datetime(v)
-    v = g("latestShipDate")
-    o.latest_ship_date = None if v is None else read_datetime(v)
-    v = g("earliestArrivalDate")
-    o.earliest_arrival_date = None if v is None else read_datetime(v)
-    v = g("latestArrivalDate")
-    o.latest_arrival_date = None if v is None else read_datetime(v)
-    o.shipping_notes = g("shippingNotes")
-    v = g("fulfillmentPreviewItems")
+    v = d.get("earliestShipDate")
+    o.earliest_ship_date = v if v is None else read_datetime(v)
+    v = d.get("latestShipDate")
+    o.latest_ship_date = v if v is None else read_datetime(v)
+    v = d.get("earliestArrivalDate")
+    o.earliest_arrival_date = v if v is None else read_datetime(v)
+    v = d.get("latestArrivalDate")
+    o.latest_arrival_date = v if v is None else read_datetime(v)
+    o.shipping_notes = d.get("shippingNotes")
+    v = d.get("fulfillmentPreviewItems")
     o.fulfillment_preview_items = (
-        None if v is None else [_read_fulfillment_preview_item(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_fulfillment_preview_item(i) for i in v]
     )
     return o
 
@@ -482,23 +698,37 @@ def _read_fulfillment_preview_shipment(d: Any) -> Any:
 def _read_fulfillment_shipment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.FulfillmentShipment)
-    o.amazon_shipment_id = g("amazonShipmentId")
-    o.fulfillment_center_id = g("fulfillmentCenterId")
-    o.fulfillment_shipment_status = g("fulfillmentShipmentStatus")
-    v = g("shippingDate")
-    o.shipping_date = None if v is None else read_datetime(v)
-    v = g("estimatedArrivalDate")
-    o.estimated_arrival_date = None if v is None else read_datetime(v)
-    o.shipping_notes = g("shippingNotes")
-    v = g("fulfillmentShipmentItem")
-    o.fulfillment_shipment_item = (
-        None if v is None else [_read_fulfillment_shipment_item(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("fulfillmentShipmentPackage")
+    o.amazon_shipment_id = d.get("amazonShipmentId")
+    o.fulfillment_center_id = d.get("fulfillmentCenterId")
+    o.fulfillment_shipment_status = d.get("fulfillmentShipmentStatus")
+    v = d.get("shippingDate")
+    o.shipping_date = v if v is None else read_datetime(v)
+    v = d.get("estimatedArrivalDate")
+    o.estimated_arrival_date = v if v is None else read_datetime(v)
+    o.shipping_notes = d.get("shippingNotes")
+    v = d.get("fulfillmentShipmentItem")
+    if v is None or v.__class__ is not list:
+        o.fulfillment_shipment_item = v
+    else:
+        o.fulfillment_shipment_item = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.FulfillmentShipmentItem)
+                p.seller_sku = i.get("sellerSku")
+                p.seller_fulfillment_order_item_id = i.get("sellerFulfillmentOrderItemId")
+                p.quantity = i.get("quantity")
+                p.package_number = i.get("packageNumber")
+                p.serial_number = i.get("serialNumber")
+                p.manufacturer_lot_codes = i.get("manufacturerLotCodes")
+                items.append(p)
+    v = d.get("fulfillmentShipmentPackage")
     o.fulfillment_shipment_package = (
-        None if v is None else [_read_fulfillment_shipment_package(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_fulfillment_shipment_package(i) for i in v]
     )
     return o
 
@@ -506,613 +736,894 @@ def _read_fulfillment_shipment(d: Any) -> Any:
 def _read_fulfillment_shipment_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.FulfillmentShipmentItem)
-    o.seller_sku = g("sellerSku")
-    o.seller_fulfillment_order_item_id = g("sellerFulfillmentOrderItemId")
-    o.quantity = g("quantity")
-    o.package_number = g("packageNumber")
-    o.serial_number = g("serialNumber")
-    o.manufacturer_lot_codes = g("manufacturerLotCodes")
+    o.seller_sku = d.get("sellerSku")
+    o.seller_fulfillment_order_item_id = d.get("sellerFulfillmentOrderItemId")
+    o.quantity = d.get("quantity")
+    o.package_number = d.get("packageNumber")
+    o.serial_number = d.get("serialNumber")
+    o.manufacturer_lot_codes = d.get("manufacturerLotCodes")
     return o
 
 
 def _read_fulfillment_shipment_package(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.FulfillmentShipmentPackage)
-    o.package_number = g("packageNumber")
-    o.carrier_code = g("carrierCode")
-    o.tracking_number = g("trackingNumber")
-    o.amazon_fulfillment_tracking_number = g("amazonFulfillmentTrackingNumber")
-    v = g("estimatedArrivalDate")
-    o.estimated_arrival_date = None if v is None else read_datetime(v)
-    v = g("lockerDetails")
-    o.locker_details = None if v is None else _read_locker_details(v)
-    v = g("deliveryInformation")
-    o.delivery_information = None if v is None else _read_delivery_information(v)
+    o.package_number = d.get("packageNumber")
+    o.carrier_code = d.get("carrierCode")
+    o.tracking_number = d.get("trackingNumber")
+    o.amazon_fulfillment_tracking_number = d.get("amazonFulfillmentTrackingNumber")
+    v = d.get("estimatedArrivalDate")
+    o.estimated_arrival_date = v if v is None else read_datetime(v)
+    v = d.get("lockerDetails")
+    if v is None or v.__class__ is not dict:
+        o.locker_details = v
+    else:
+        o.locker_details = p = _new(m.LockerDetails)
+        p.locker_number = v.get("lockerNumber")
+        p.locker_access_code = v.get("lockerAccessCode")
+    v = d.get("deliveryInformation")
+    o.delivery_information = v if v is None else _read_delivery_information(v)
     return o
 
 
 def _read_get_delivery_offers_product(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.GetDeliveryOffersProduct)
-    v = g("productIdentifier")
-    o.product_identifier = None if v is None else _read_product_identifier(v)
-    v = g("amount")
-    o.amount = None if v is None else _read_amount(v)
+    v = d.get("productIdentifier")
+    if v is None or v.__class__ is not dict:
+        o.product_identifier = v
+    else:
+        o.product_identifier = p = _new(m.ProductIdentifier)
+        p.merchant_sku = v.get("merchantSku")
+    v = d.get("amount")
+    if v is None or v.__class__ is not dict:
+        o.amount = v
+    else:
+        o.amount = p = _new(m.Amount)
+        p.unit_of_measure = v.get("unitOfMeasure")
+        p.value = v.get("value")
     return o
 
 
 def _read_get_delivery_offers_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetDeliveryOffersRequest)
-    v = g("product")
-    o.product = None if v is None else _read_get_delivery_offers_product(v)
-    v = g("terms")
-    o.terms = None if v is None else _read_get_delivery_offers_terms(v)
+    v = d.get("product")
+    o.product = v if v is None else _read_get_delivery_offers_product(v)
+    v = d.get("terms")
+    o.terms = v if v is None else _read_get_delivery_offers_terms(v)
     return o
 
 
 def _read_get_delivery_offers_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetDeliveryOffersResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_get_delivery_offers_result(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_get_delivery_offers_result(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_delivery_offers_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetDeliveryOffersResult)
-    v = g("deliveryOffers")
-    o.delivery_offers = None if v is None else [_read_delivery_offer(i) for i in v] if v.__class__ is list else v
+    v = d.get("deliveryOffers")
+    o.delivery_offers = v if v is None or v.__class__ is not list else [_read_delivery_offer(i) for i in v]
     return o
 
 
 def _read_get_delivery_offers_terms(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.GetDeliveryOffersTerms)
-    v = g("origin")
-    o.origin = None if v is None else _read_origin(v)
-    v = g("destination")
-    o.destination = None if v is None else _read_destination(v)
+    v = d.get("origin")
+    if v is None or v.__class__ is not dict:
+        o.origin = v
+    else:
+        o.origin = p = _new(m.Origin)
+        p.country_code = v.get("countryCode")
+    v = d.get("destination")
+    o.destination = v if v is None else _read_destination(v)
     return o
 
 
 def _read_get_feature_inventory_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetFeatureInventoryResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_get_feature_inventory_result(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_get_feature_inventory_result(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_feature_inventory_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetFeatureInventoryResult)
-    o.marketplace_id = g("marketplaceId")
-    o.feature_name = g("featureName")
-    o.next_token = g("nextToken")
-    v = g("featureSkus")
-    o.feature_skus = None if v is None else [_read_feature_sku(i) for i in v] if v.__class__ is list else v
+    o.marketplace_id = d.get("marketplaceId")
+    o.feature_name = d.get("featureName")
+    o.next_token = d.get("nextToken")
+    v = d.get("featureSkus")
+    if v is None or v.__class__ is not list:
+        o.feature_skus = v
+    else:
+        o.feature_skus = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.FeatureSku)
+                p.seller_sku = i.get("sellerSku")
+                p.fn_sku = i.get("fnSku")
+                p.asin = i.get("asin")
+                w = i.get("skuCount")
+                p.sku_count = read_number(w) if w.__class__ is str else w
+                p.overlapping_skus = i.get("overlappingSkus")
+                items.append(p)
     return o
 
 
 def _read_get_feature_sku_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetFeatureSkuResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_get_feature_sku_result(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    if v is None or v.__class__ is not dict:
+        o.payload = v
+    else:
+        o.payload = p = _new(m.GetFeatureSkuResult)
+        p.marketplace_id = v.get("marketplaceId")
+        p.feature_name = v.get("featureName")
+        p.is_eligible = v.get("isEligible")
+        p.ineligible_reasons = v.get("ineligibleReasons")
+        p.seller_sku = v.get("sellerSku")
+        p.fn_sku = v.get("fnSku")
+        p.asin = v.get("asin")
+        w = v.get("skuCount")
+        p.sku_count = read_number(w) if w.__class__ is str else w
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_feature_sku_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetFeatureSkuResult)
-    o.marketplace_id = g("marketplaceId")
-    o.feature_name = g("featureName")
-    o.is_eligible = g("isEligible")
-    o.ineligible_reasons = g("ineligibleReasons")
-    o.seller_sku = g("sellerSku")
-    o.fn_sku = g("fnSku")
-    o.asin = g("asin")
-    v = g("skuCount")
-    o.sku_count = None if v is None else v if v.__class__ is float else read_number(v)
+    o.marketplace_id = d.get("marketplaceId")
+    o.feature_name = d.get("featureName")
+    o.is_eligible = d.get("isEligible")
+    o.ineligible_reasons = d.get("ineligibleReasons")
+    o.seller_sku = d.get("sellerSku")
+    o.fn_sku = d.get("fnSku")
+    o.asin = d.get("asin")
+    v = d.get("skuCount")
+    o.sku_count = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_get_features_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetFeaturesResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_get_features_result(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_get_features_result(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_features_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetFeaturesResult)
-    v = g("features")
-    o.features = None if v is None else [_read_feature(i) for i in v] if v.__class__ is list else v
+    v = d.get("features")
+    if v is None or v.__class__ is not list:
+        o.features = v
+    else:
+        o.features = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Feature)
+                p.feature_name = i.get("featureName")
+                p.feature_description = i.get("featureDescription")
+                p.seller_eligible = i.get("sellerEligible")
+                items.append(p)
     return o
 
 
 def _read_get_fulfillment_order_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetFulfillmentOrderResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_get_fulfillment_order_result(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_get_fulfillment_order_result(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_fulfillment_order_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetFulfillmentOrderResult)
-    v = g("fulfillmentOrder")
-    o.fulfillment_order = None if v is None else _read_fulfillment_order(v)
-    v = g("fulfillmentOrderItems")
+    v = d.get("fulfillmentOrder")
+    o.fulfillment_order = v if v is None else _read_fulfillment_order(v)
+    v = d.get("fulfillmentOrderItems")
     o.fulfillment_order_items = (
-        None if v is None else [_read_fulfillment_order_item(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_fulfillment_order_item(i) for i in v]
     )
-    v = g("fulfillmentShipments")
-    o.fulfillment_shipments = (
-        None if v is None else [_read_fulfillment_shipment(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("returnItems")
-    o.return_items = None if v is None else [_read_return_item(i) for i in v] if v.__class__ is list else v
-    v = g("returnAuthorizations")
-    o.return_authorizations = (
-        None if v is None else [_read_return_authorization(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("paymentInformation")
-    o.payment_information = (
-        None if v is None else [_read_payment_information(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("fulfillmentShipments")
+    o.fulfillment_shipments = v if v is None or v.__class__ is not list else [_read_fulfillment_shipment(i) for i in v]
+    v = d.get("returnItems")
+    o.return_items = v if v is None or v.__class__ is not list else [_read_return_item(i) for i in v]
+    v = d.get("returnAuthorizations")
+    o.return_authorizations = v if v is None or v.__class__ is not list else [_read_return_authorization(i) for i in v]
+    v = d.get("paymentInformation")
+    if v is None or v.__class__ is not list:
+        o.payment_information = v
+    else:
+        o.payment_information = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.PaymentInformation)
+                p.payment_transaction_id = i.get("paymentTransactionId")
+                p.payment_mode = i.get("paymentMode")
+                w = i.get("paymentDate")
+                p.payment_date = w if w is None else read_datetime(w)
+                items.append(p)
     return o
 
 
 def _read_get_fulfillment_preview_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.GetFulfillmentPreviewItem)
-    o.seller_sku = g("sellerSku")
-    o.quantity = g("quantity")
-    v = g("perUnitDeclaredValue")
-    o.per_unit_declared_value = None if v is None else _read_money(v)
-    o.seller_fulfillment_order_item_id = g("sellerFulfillmentOrderItemId")
+    o.seller_sku = d.get("sellerSku")
+    o.quantity = d.get("quantity")
+    v = d.get("perUnitDeclaredValue")
+    if v is None or v.__class__ is not dict:
+        o.per_unit_declared_value = v
+    else:
+        o.per_unit_declared_value = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.value = v.get("value")
+    o.seller_fulfillment_order_item_id = d.get("sellerFulfillmentOrderItemId")
     return o
 
 
 def _read_get_fulfillment_preview_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetFulfillmentPreviewRequest)
-    o.marketplace_id = g("marketplaceId")
-    v = g("address")
-    o.address = None if v is None else _read_address(v)
-    v = g("items")
-    o.items = None if v is None else [_read_get_fulfillment_preview_item(i) for i in v] if v.__class__ is list else v
-    o.shipping_speed_categories = g("shippingSpeedCategories")
-    o.include_cod_fulfillment_preview = g("includeCODFulfillmentPreview")
-    o.include_delivery_windows = g("includeDeliveryWindows")
-    v = g("featureConstraints")
-    o.feature_constraints = None if v is None else [_read_feature_settings(i) for i in v] if v.__class__ is list else v
+    o.marketplace_id = d.get("marketplaceId")
+    v = d.get("address")
+    o.address = v if v is None else _read_address(v)
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_get_fulfillment_preview_item(i) for i in v]
+    o.shipping_speed_categories = d.get("shippingSpeedCategories")
+    o.include_cod_fulfillment_preview = d.get("includeCODFulfillmentPreview")
+    o.include_delivery_windows = d.get("includeDeliveryWindows")
+    v = d.get("featureConstraints")
+    if v is None or v.__class__ is not list:
+        o.feature_constraints = v
+    else:
+        o.feature_constraints = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.FeatureSettings)
+                p.feature_name = i.get("featureName")
+                p.feature_fulfillment_policy = i.get("featureFulfillmentPolicy")
+                items.append(p)
     return o
 
 
 def _read_get_fulfillment_preview_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetFulfillmentPreviewResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_get_fulfillment_preview_result(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_get_fulfillment_preview_result(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_fulfillment_preview_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetFulfillmentPreviewResult)
-    v = g("fulfillmentPreviews")
-    o.fulfillment_previews = (
-        None if v is None else [_read_fulfillment_preview(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("fulfillmentPreviews")
+    o.fulfillment_previews = v if v is None or v.__class__ is not list else [_read_fulfillment_preview(i) for i in v]
     return o
 
 
 def _read_get_package_tracking_details_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetPackageTrackingDetailsResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_package_tracking_details(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_package_tracking_details(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_invalid_item_reason(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InvalidItemReason)
-    o.invalid_item_reason_code = g("invalidItemReasonCode")
-    o.description = g("description")
+    o.invalid_item_reason_code = d.get("invalidItemReasonCode")
+    o.description = d.get("description")
     return o
 
 
 def _read_invalid_return_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.InvalidReturnItem)
-    o.seller_return_item_id = g("sellerReturnItemId")
-    o.seller_fulfillment_order_item_id = g("sellerFulfillmentOrderItemId")
-    v = g("invalidItemReason")
-    o.invalid_item_reason = None if v is None else _read_invalid_item_reason(v)
+    o.seller_return_item_id = d.get("sellerReturnItemId")
+    o.seller_fulfillment_order_item_id = d.get("sellerFulfillmentOrderItemId")
+    v = d.get("invalidItemReason")
+    if v is None or v.__class__ is not dict:
+        o.invalid_item_reason = v
+    else:
+        o.invalid_item_reason = p = _new(m.InvalidItemReason)
+        p.invalid_item_reason_code = v.get("invalidItemReasonCode")
+        p.description = v.get("description")
     return o
 
 
 def _read_list_all_fulfillment_orders_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ListAllFulfillmentOrdersResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_list_all_fulfillment_orders_result(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_list_all_fulfillment_orders_result(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_list_all_fulfillment_orders_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ListAllFulfillmentOrdersResult)
-    o.next_token = g("nextToken")
-    v = g("fulfillmentOrders")
-    o.fulfillment_orders = None if v is None else [_read_fulfillment_order(i) for i in v] if v.__class__ is list else v
+    o.next_token = d.get("nextToken")
+    v = d.get("fulfillmentOrders")
+    o.fulfillment_orders = v if v is None or v.__class__ is not list else [_read_fulfillment_order(i) for i in v]
     return o
 
 
 def _read_list_return_reason_codes_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ListReturnReasonCodesResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_list_return_reason_codes_result(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_list_return_reason_codes_result(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_list_return_reason_codes_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ListReturnReasonCodesResult)
-    v = g("reasonCodeDetails")
-    o.reason_code_details = (
-        None if v is None else [_read_reason_code_details(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("reasonCodeDetails")
+    if v is None or v.__class__ is not list:
+        o.reason_code_details = v
+    else:
+        o.reason_code_details = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ReasonCodeDetails)
+                p.return_reason_code = i.get("returnReasonCode")
+                p.description = i.get("description")
+                p.translated_description = i.get("translatedDescription")
+                items.append(p)
     return o
 
 
 def _read_locker_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LockerDetails)
-    o.locker_number = g("lockerNumber")
-    o.locker_access_code = g("lockerAccessCode")
+    o.locker_number = d.get("lockerNumber")
+    o.locker_access_code = d.get("lockerAccessCode")
     return o
 
 
 def _read_money(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Money)
-    o.currency_code = g("currencyCode")
-    o.value = g("value")
+    o.currency_code = d.get("currencyCode")
+    o.value = d.get("value")
     return o
 
 
 def _read_origin(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Origin)
-    o.country_code = g("countryCode")
+    o.country_code = d.get("countryCode")
     return o
 
 
 def _read_package_tracking_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PackageTrackingDetails)
-    o.package_number = g("packageNumber")
-    o.tracking_number = g("trackingNumber")
-    o.customer_tracking_link = g("customerTrackingLink")
-    o.carrier_code = g("carrierCode")
-    o.carrier_phone_number = g("carrierPhoneNumber")
-    o.carrier_url = g("carrierURL")
-    v = g("shipDate")
-    o.ship_date = None if v is None else read_datetime(v)
-    v = g("estimatedArrivalDate")
-    o.estimated_arrival_date = None if v is None else read_datetime(v)
-    v = g("shipToAddress")
-    o.ship_to_address = None if v is None else _read_tracking_address(v)
-    o.current_status = g("currentStatus")
-    o.current_status_description = g("currentStatusDescription")
-    v = g("deliveryWindow")
-    o.delivery_window = None if v is None else _read_date_range(v)
-    o.signed_for_by = g("signedForBy")
-    o.additional_location_info = g("additionalLocationInfo")
-    v = g("trackingEvents")
-    o.tracking_events = None if v is None else [_read_tracking_event(i) for i in v] if v.__class__ is list else v
+    o.package_number = d.get("packageNumber")
+    o.tracking_number = d.get("trackingNumber")
+    o.customer_tracking_link = d.get("customerTrackingLink")
+    o.carrier_code = d.get("carrierCode")
+    o.carrier_phone_number = d.get("carrierPhoneNumber")
+    o.carrier_url = d.get("carrierURL")
+    v = d.get("shipDate")
+    o.ship_date = v if v is None else read_datetime(v)
+    v = d.get("estimatedArrivalDate")
+    o.estimated_arrival_date = v if v is None else read_datetime(v)
+    v = d.get("shipToAddress")
+    if v is None or v.__class__ is not dict:
+        o.ship_to_address = v
+    else:
+        o.ship_to_address = p = _new(m.TrackingAddress)
+        p.city = v.get("city")
+        p.state = v.get("state")
+        p.country = v.get("country")
+    o.current_status = d.get("currentStatus")
+    o.current_status_description = d.get("currentStatusDescription")
+    v = d.get("deliveryWindow")
+    if v is None or v.__class__ is not dict:
+        o.delivery_window = v
+    else:
+        o.delivery_window = p = _new(m.DateRange)
+        w = v.get("earliest")
+        p.earliest = w if w is None else read_datetime(w)
+        w = v.get("latest")
+        p.latest = w if w is None else read_datetime(w)
+    o.signed_for_by = d.get("signedForBy")
+    o.additional_location_info = d.get("additionalLocationInfo")
+    v = d.get("trackingEvents")
+    o.tracking_events = v if v is None or v.__class__ is not list else [_read_tracking_event(i) for i in v]
     return o
 
 
 def _read_payment_information(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PaymentInformation)
-    o.payment_transaction_id = g("paymentTransactionId")
-    o.payment_mode = g("paymentMode")
-    v = g("paymentDate")
-    o.payment_date = None if v is None else read_datetime(v)
+    o.payment_transaction_id = d.get("paymentTransactionId")
+    o.payment_mode = d.get("paymentMode")
+    v = d.get("paymentDate")
+    o.payment_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_product_identifier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ProductIdentifier)
-    o.merchant_sku = g("merchantSku")
+    o.merchant_sku = d.get("merchantSku")
     return o
 
 
 def _read_reason_code_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ReasonCodeDetails)
-    o.return_reason_code = g("returnReasonCode")
-    o.description = g("description")
-    o.translated_description = g("translatedDescription")
+    o.return_reason_code = d.get("returnReasonCode")
+    o.description = d.get("description")
+    o.translated_description = d.get("translatedDescription")
     return o
 
 
 def _read_return_authorization(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ReturnAuthorization)
-    o.return_authorization_id = g("returnAuthorizationId")
-    o.fulfillment_center_id = g("fulfillmentCenterId")
-    v = g("returnToAddress")
-    o.return_to_address = None if v is None else _read_address(v)
-    o.amazon_rma_id = g("amazonRmaId")
-    o.rma_page_url = g("rmaPageURL")
+    o.return_authorization_id = d.get("returnAuthorizationId")
+    o.fulfillment_center_id = d.get("fulfillmentCenterId")
+    v = d.get("returnToAddress")
+    o.return_to_address = v if v is None else _read_address(v)
+    o.amazon_rma_id = d.get("amazonRmaId")
+    o.rma_page_url = d.get("rmaPageURL")
     return o
 
 
 def _read_return_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ReturnItem)
-    o.seller_return_item_id = g("sellerReturnItemId")
-    o.seller_fulfillment_order_item_id = g("sellerFulfillmentOrderItemId")
-    o.amazon_shipment_id = g("amazonShipmentId")
-    o.seller_return_reason_code = g("sellerReturnReasonCode")
-    o.return_comment = g("returnComment")
-    o.amazon_return_reason_code = g("amazonReturnReasonCode")
-    o.status = g("status")
-    v = g("statusChangedDate")
-    o.status_changed_date = None if v is None else read_datetime(v)
-    o.return_authorization_id = g("returnAuthorizationId")
-    o.return_received_condition = g("returnReceivedCondition")
-    o.fulfillment_center_id = g("fulfillmentCenterId")
+    o.seller_return_item_id = d.get("sellerReturnItemId")
+    o.seller_fulfillment_order_item_id = d.get("sellerFulfillmentOrderItemId")
+    o.amazon_shipment_id = d.get("amazonShipmentId")
+    o.seller_return_reason_code = d.get("sellerReturnReasonCode")
+    o.return_comment = d.get("returnComment")
+    o.amazon_return_reason_code = d.get("amazonReturnReasonCode")
+    o.status = d.get("status")
+    v = d.get("statusChangedDate")
+    o.status_changed_date = v if v is None else read_datetime(v)
+    o.return_authorization_id = d.get("returnAuthorizationId")
+    o.return_received_condition = d.get("returnReceivedCondition")
+    o.fulfillment_center_id = d.get("fulfillmentCenterId")
     return o
 
 
 def _read_scheduled_delivery_info(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ScheduledDeliveryInfo)
-    o.delivery_time_zone = g("deliveryTimeZone")
-    v = g("deliveryWindows")
-    o.delivery_windows = None if v is None else [_read_delivery_window(i) for i in v] if v.__class__ is list else v
+    o.delivery_time_zone = d.get("deliveryTimeZone")
+    v = d.get("deliveryWindows")
+    if v is None or v.__class__ is not list:
+        o.delivery_windows = v
+    else:
+        o.delivery_windows = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.DeliveryWindow)
+                w = i.get("startDate")
+                p.start_date = w if w is None else read_datetime(w)
+                w = i.get("endDate")
+                p.end_date = w if w is None else read_datetime(w)
+                items.append(p)
     return o
 
 
 def _read_submit_fulfillment_order_status_update_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SubmitFulfillmentOrderStatusUpdateRequest)
-    o.fulfillment_order_status = g("fulfillmentOrderStatus")
+    o.fulfillment_order_status = d.get("fulfillmentOrderStatus")
     return o
 
 
 def _read_submit_fulfillment_order_status_update_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.SubmitFulfillmentOrderStatusUpdateResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_tracking_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TrackingAddress)
-    o.city = g("city")
-    o.state = g("state")
-    o.country = g("country")
+    o.city = d.get("city")
+    o.state = d.get("state")
+    o.country = d.get("country")
     return o
 
 
 def _read_tracking_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TrackingEvent)
-    v = g("eventDate")
-    o.event_date = None if v is None else read_datetime(v)
-    v = g("eventAddress")
-    o.event_address = None if v is None else _read_tracking_address(v)
-    o.event_code = g("eventCode")
-    o.event_description = g("eventDescription")
+    v = d.get("eventDate")
+    o.event_date = v if v is None else read_datetime(v)
+    v = d.get("eventAddress")
+    if v is None or v.__class__ is not dict:
+        o.event_address = v
+    else:
+        o.event_address = p = _new(m.TrackingAddress)
+        p.city = v.get("city")
+        p.state = v.get("state")
+        p.country = v.get("country")
+    o.event_code = d.get("eventCode")
+    o.event_description = d.get("eventDescription")
     return o
 
 
 def _read_unfulfillable_preview_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.UnfulfillablePreviewItem)
-    o.seller_sku = g("sellerSku")
-    o.quantity = g("quantity")
-    o.seller_fulfillment_order_item_id = g("sellerFulfillmentOrderItemId")
-    o.item_unfulfillable_reasons = g("itemUnfulfillableReasons")
+    o.seller_sku = d.get("sellerSku")
+    o.quantity = d.get("quantity")
+    o.seller_fulfillment_order_item_id = d.get("sellerFulfillmentOrderItemId")
+    o.item_unfulfillable_reasons = d.get("itemUnfulfillableReasons")
     return o
 
 
 def _read_update_fulfillment_order_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.UpdateFulfillmentOrderItem)
-    o.seller_sku = g("sellerSku")
-    o.seller_fulfillment_order_item_id = g("sellerFulfillmentOrderItemId")
-    o.quantity = g("quantity")
-    o.gift_message = g("giftMessage")
-    o.displayable_comment = g("displayableComment")
-    o.fulfillment_network_sku = g("fulfillmentNetworkSku")
-    o.order_item_disposition = g("orderItemDisposition")
-    v = g("perUnitDeclaredValue")
-    o.per_unit_declared_value = None if v is None else _read_money(v)
-    v = g("perUnitPrice")
-    o.per_unit_price = None if v is None else _read_money(v)
-    v = g("perUnitTax")
-    o.per_unit_tax = None if v is None else _read_money(v)
+    o.seller_sku = d.get("sellerSku")
+    o.seller_fulfillment_order_item_id = d.get("sellerFulfillmentOrderItemId")
+    o.quantity = d.get("quantity")
+    o.gift_message = d.get("giftMessage")
+    o.displayable_comment = d.get("displayableComment")
+    o.fulfillment_network_sku = d.get("fulfillmentNetworkSku")
+    o.order_item_disposition = d.get("orderItemDisposition")
+    v = d.get("perUnitDeclaredValue")
+    if v is None or v.__class__ is not dict:
+        o.per_unit_declared_value = v
+    else:
+        o.per_unit_declared_value = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.value = v.get("value")
+    v = d.get("perUnitPrice")
+    if v is None or v.__class__ is not dict:
+        o.per_unit_price = v
+    else:
+        o.per_unit_price = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.value = v.get("value")
+    v = d.get("perUnitTax")
+    if v is None or v.__class__ is not dict:
+        o.per_unit_tax = v
+    else:
+        o.per_unit_tax = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.value = v.get("value")
     return o
 
 
 def _read_update_fulfillment_order_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.UpdateFulfillmentOrderRequest)
-    o.marketplace_id = g("marketplaceId")
-    o.displayable_order_id = g("displayableOrderId")
-    v = g("displayableOrderDate")
-    o.displayable_order_date = None if v is None else read_datetime(v)
-    o.displayable_order_comment = g("displayableOrderComment")
-    o.shipping_speed_category = g("shippingSpeedCategory")
-    v = g("destinationAddress")
-    o.destination_address = None if v is None else _read_address(v)
-    o.fulfillment_action = g("fulfillmentAction")
-    o.fulfillment_policy = g("fulfillmentPolicy")
-    o.ship_from_country_code = g("shipFromCountryCode")
-    o.notification_emails = g("notificationEmails")
-    v = g("featureConstraints")
-    o.feature_constraints = None if v is None else [_read_feature_settings(i) for i in v] if v.__class__ is list else v
-    v = g("items")
-    o.items = None if v is None else [_read_update_fulfillment_order_item(i) for i in v] if v.__class__ is list else v
+    o.marketplace_id = d.get("marketplaceId")
+    o.displayable_order_id = d.get("displayableOrderId")
+    v = d.get("displayableOrderDate")
+    o.displayable_order_date = v if v is None else read_datetime(v)
+    o.displayable_order_comment = d.get("displayableOrderComment")
+    o.shipping_speed_category = d.get("shippingSpeedCategory")
+    v = d.get("destinationAddress")
+    o.destination_address = v if v is None else _read_address(v)
+    o.fulfillment_action = d.get("fulfillmentAction")
+    o.fulfillment_policy = d.get("fulfillmentPolicy")
+    o.ship_from_country_code = d.get("shipFromCountryCode")
+    o.notification_emails = d.get("notificationEmails")
+    v = d.get("featureConstraints")
+    if v is None or v.__class__ is not list:
+        o.feature_constraints = v
+    else:
+        o.feature_constraints = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.FeatureSettings)
+                p.feature_name = i.get("featureName")
+                p.feature_fulfillment_policy = i.get("featureFulfillmentPolicy")
+                items.append(p)
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_update_fulfillment_order_item(i) for i in v]
     return o
 
 
 def _read_update_fulfillment_order_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.UpdateFulfillmentOrderResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_variable_precision_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.VariablePrecisionAddress)
-    o.address_line1 = g("addressLine1")
-    o.address_line2 = g("addressLine2")
-    o.address_line3 = g("addressLine3")
-    o.city = g("city")
-    o.district_or_county = g("districtOrCounty")
-    o.state_or_region = g("stateOrRegion")
-    o.postal_code = g("postalCode")
-    o.country_code = g("countryCode")
+    o.address_line1 = d.get("addressLine1")
+    o.address_line2 = d.get("addressLine2")
+    o.address_line3 = d.get("addressLine3")
+    o.city = d.get("city")
+    o.district_or_county = d.get("districtOrCounty")
+    o.state_or_region = d.get("stateOrRegion")
+    o.postal_code = d.get("postalCode")
+    o.country_code = d.get("countryCode")
     return o
 
 
 def _read_weight(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Weight)
-    o.unit = g("unit")
-    o.value = g("value")
+    o.unit = d.get("unit")
+    o.value = d.get("value")
     return o
 
 

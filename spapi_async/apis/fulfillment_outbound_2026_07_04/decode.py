@@ -16,915 +16,1107 @@ _new = object.__new__
 def _read_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Address)
-    o.name = g("name")
-    o.address_line1 = g("addressLine1")
-    o.address_line2 = g("addressLine2")
-    o.address_line3 = g("addressLine3")
-    o.city = g("city")
-    o.district_or_county = g("districtOrCounty")
-    o.state_or_region = g("stateOrRegion")
-    o.postal_code = g("postalCode")
-    o.country_code = g("countryCode")
-    o.phone = g("phone")
-    o.email = g("email")
+    o.name = d.get("name")
+    o.address_line1 = d.get("addressLine1")
+    o.address_line2 = d.get("addressLine2")
+    o.address_line3 = d.get("addressLine3")
+    o.city = d.get("city")
+    o.district_or_county = d.get("districtOrCounty")
+    o.state_or_region = d.get("stateOrRegion")
+    o.postal_code = d.get("postalCode")
+    o.country_code = d.get("countryCode")
+    o.phone = d.get("phone")
+    o.email = d.get("email")
     return o
 
 
 def _read_amazon_facility(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AmazonFacility)
-    o.facility_id = g("facilityId")
-    v = g("address")
-    o.address = None if v is None else _read_address(v)
+    o.facility_id = d.get("facilityId")
+    v = d.get("address")
+    o.address = v if v is None else _read_address(v)
     return o
 
 
 def _read_amazon_tracking(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AmazonTracking)
-    o.tracking_number = g("trackingNumber")
-    o.tracking_url = g("trackingUrl")
+    o.tracking_number = d.get("trackingNumber")
+    o.tracking_url = d.get("trackingUrl")
     return o
 
 
 def _read_amount(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Amount)
-    o.unit = g("unit")
-    o.value = g("value")
+    o.unit = d.get("unit")
+    o.value = d.get("value")
     return o
 
 
 def _read_carrier_tracking(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CarrierTracking)
-    o.tracking_number = g("trackingNumber")
-    o.carrier_code = g("carrierCode")
-    o.tracking_url = g("trackingUrl")
+    o.tracking_number = d.get("trackingNumber")
+    o.carrier_code = d.get("carrierCode")
+    o.tracking_url = d.get("trackingUrl")
     return o
 
 
 def _read_constraint(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Constraint)
-    o.message = g("message")
-    o.type = g("type")
-    o.code = g("code")
-    v = g("details")
-    o.details = None if v is None else [_read_constraint_detail(i) for i in v] if v.__class__ is list else v
+    o.message = d.get("message")
+    o.type = d.get("type")
+    o.code = d.get("code")
+    v = d.get("details")
+    if v is None or v.__class__ is not list:
+        o.details = v
+    else:
+        o.details = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ConstraintDetail)
+                p.type = i.get("type")
+                p.value = i.get("value")
+                items.append(p)
     return o
 
 
 def _read_constraint_detail(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ConstraintDetail)
-    o.type = g("type")
-    o.value = g("value")
+    o.type = d.get("type")
+    o.value = d.get("value")
     return o
 
 
 def _read_create_order_accepted_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateOrderAcceptedResponse)
-    o.order_id = g("orderId")
-    o.status = g("status")
+    o.order_id = d.get("orderId")
+    o.status = d.get("status")
     return o
 
 
 def _read_create_order_line_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.CreateOrderLineItem)
-    o.line_item_id = g("lineItemId")
-    v = g("product")
-    o.product = None if v is None else _read_order_product(v)
-    v = g("amount")
-    o.amount = None if v is None else _read_amount(v)
-    v = g("fulfillmentConfiguration")
-    o.fulfillment_configuration = None if v is None else _read_line_item_fulfillment_configuration(v)
+    o.line_item_id = d.get("lineItemId")
+    v = d.get("product")
+    o.product = v if v is None else _read_order_product(v)
+    v = d.get("amount")
+    if v is None or v.__class__ is not dict:
+        o.amount = v
+    else:
+        o.amount = p = _new(m.Amount)
+        p.unit = v.get("unit")
+        p.value = v.get("value")
+    v = d.get("fulfillmentConfiguration")
+    o.fulfillment_configuration = v if v is None else _read_line_item_fulfillment_configuration(v)
     return o
 
 
 def _read_create_order_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.CreateOrderRequest)
-    o.order_id = g("orderId")
-    o.channel = g("channel")
-    v = g("fulfillmentConfiguration")
-    o.fulfillment_configuration = None if v is None else _read_order_fulfillment_configuration(v)
-    v = g("origin")
-    o.origin = None if v is None else _read_order_origin(v)
-    v = g("destination")
-    o.destination = None if v is None else _read_order_destination(v)
-    v = g("lineItems")
-    o.line_items = None if v is None else [_read_create_order_line_item(i) for i in v] if v.__class__ is list else v
-    v = g("paymentInformation")
-    o.payment_information = None if v is None else _read_payment_information(v)
+    o.order_id = d.get("orderId")
+    o.channel = d.get("channel")
+    v = d.get("fulfillmentConfiguration")
+    o.fulfillment_configuration = v if v is None else _read_order_fulfillment_configuration(v)
+    v = d.get("origin")
+    if v is None or v.__class__ is not dict:
+        o.origin = v
+    else:
+        o.origin = p = _new(m.OrderOrigin)
+        p.country_code = v.get("countryCode")
+    v = d.get("destination")
+    o.destination = v if v is None else _read_order_destination(v)
+    v = d.get("lineItems")
+    o.line_items = v if v is None or v.__class__ is not list else [_read_create_order_line_item(i) for i in v]
+    v = d.get("paymentInformation")
+    o.payment_information = v if v is None else _read_payment_information(v)
     return o
 
 
 def _read_create_order_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateOrderResponse)
-    v = g("order")
-    o.order = None if v is None else _read_fulfillment_order(v)
+    v = d.get("order")
+    o.order = v if v is None else _read_fulfillment_order(v)
     return o
 
 
 def _read_estimated_price(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.EstimatedPrice)
-    v = g("rollupPrices")
-    o.rollup_prices = None if v is None else [_read_rollup_price(i) for i in v] if v.__class__ is list else v
-    v = g("totalPrice")
-    o.total_price = None if v is None else _read_money(v)
+    v = d.get("rollupPrices")
+    o.rollup_prices = v if v is None or v.__class__ is not list else [_read_rollup_price(i) for i in v]
+    v = d.get("totalPrice")
+    if v is None or v.__class__ is not dict:
+        o.total_price = v
+    else:
+        o.total_price = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
     return o
 
 
 def _read_fulfillment_order(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.FulfillmentOrder)
-    o.order_id = g("orderId")
-    o.channel = g("channel")
-    v = g("receiveTime")
-    o.receive_time = None if v is None else read_datetime(v)
-    o.status = g("status")
-    v = g("statusUpdateTime")
-    o.status_update_time = None if v is None else read_datetime(v)
-    v = g("fulfillmentConfiguration")
-    o.fulfillment_configuration = None if v is None else _read_order_response_fulfillment_configuration(v)
-    v = g("origin")
-    o.origin = None if v is None else _read_order_origin(v)
-    v = g("destination")
-    o.destination = None if v is None else _read_order_destination(v)
-    v = g("lineItems")
-    o.line_items = None if v is None else [_read_order_line_item(i) for i in v] if v.__class__ is list else v
-    v = g("shipments")
-    o.shipments = None if v is None else [_read_shipment(i) for i in v] if v.__class__ is list else v
-    v = g("paymentInformation")
-    o.payment_information = None if v is None else _read_payment_information(v)
+    o.order_id = d.get("orderId")
+    o.channel = d.get("channel")
+    v = d.get("receiveTime")
+    o.receive_time = v if v is None else read_datetime(v)
+    o.status = d.get("status")
+    v = d.get("statusUpdateTime")
+    o.status_update_time = v if v is None else read_datetime(v)
+    v = d.get("fulfillmentConfiguration")
+    o.fulfillment_configuration = v if v is None else _read_order_response_fulfillment_configuration(v)
+    v = d.get("origin")
+    if v is None or v.__class__ is not dict:
+        o.origin = v
+    else:
+        o.origin = p = _new(m.OrderOrigin)
+        p.country_code = v.get("countryCode")
+    v = d.get("destination")
+    o.destination = v if v is None else _read_order_destination(v)
+    v = d.get("lineItems")
+    o.line_items = v if v is None or v.__class__ is not list else [_read_order_line_item(i) for i in v]
+    v = d.get("shipments")
+    o.shipments = v if v is None or v.__class__ is not list else [_read_shipment(i) for i in v]
+    v = d.get("paymentInformation")
+    o.payment_information = v if v is None else _read_payment_information(v)
     return o
 
 
 def _read_get_offers_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.GetOffersRequest)
-    v = g("fulfillmentConfiguration")
-    o.fulfillment_configuration = None if v is None else _read_offer_fulfillment_configuration(v)
-    v = g("origin")
-    o.origin = None if v is None else _read_order_origin(v)
-    v = g("destination")
-    o.destination = None if v is None else _read_offer_destination(v)
-    v = g("items")
-    o.items = None if v is None else [_read_offer_item(i) for i in v] if v.__class__ is list else v
+    v = d.get("fulfillmentConfiguration")
+    o.fulfillment_configuration = v if v is None else _read_offer_fulfillment_configuration(v)
+    v = d.get("origin")
+    if v is None or v.__class__ is not dict:
+        o.origin = v
+    else:
+        o.origin = p = _new(m.OrderOrigin)
+        p.country_code = v.get("countryCode")
+    v = d.get("destination")
+    o.destination = v if v is None else _read_offer_destination(v)
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_offer_item(i) for i in v]
     return o
 
 
 def _read_get_offers_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetOffersResponse)
-    v = g("offerResults")
-    o.offer_results = None if v is None else [_read_offer_result(i) for i in v] if v.__class__ is list else v
+    v = d.get("offerResults")
+    o.offer_results = v if v is None or v.__class__ is not list else [_read_offer_result(i) for i in v]
     return o
 
 
 def _read_get_order_preview_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.GetOrderPreviewRequest)
-    o.channel = g("channel")
-    v = g("fulfillmentConfiguration")
-    o.fulfillment_configuration = None if v is None else _read_preview_fulfillment_configuration(v)
-    v = g("origin")
-    o.origin = None if v is None else _read_order_origin(v)
-    v = g("destination")
-    o.destination = None if v is None else _read_preview_destination(v)
-    v = g("lineItems")
-    o.line_items = None if v is None else [_read_preview_line_item(i) for i in v] if v.__class__ is list else v
-    o.exclude_estimated_fees = g("excludeEstimatedFees")
-    o.include_payment_on_delivery = g("includePaymentOnDelivery")
+    o.channel = d.get("channel")
+    v = d.get("fulfillmentConfiguration")
+    o.fulfillment_configuration = v if v is None else _read_preview_fulfillment_configuration(v)
+    v = d.get("origin")
+    if v is None or v.__class__ is not dict:
+        o.origin = v
+    else:
+        o.origin = p = _new(m.OrderOrigin)
+        p.country_code = v.get("countryCode")
+    v = d.get("destination")
+    o.destination = v if v is None else _read_preview_destination(v)
+    v = d.get("lineItems")
+    o.line_items = v if v is None or v.__class__ is not list else [_read_preview_line_item(i) for i in v]
+    o.exclude_estimated_fees = d.get("excludeEstimatedFees")
+    o.include_payment_on_delivery = d.get("includePaymentOnDelivery")
     return o
 
 
 def _read_get_order_preview_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetOrderPreviewResponse)
-    v = g("plannedShipments")
-    o.planned_shipments = (
-        None if v is None else [_read_preview_planned_shipment(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("constraints")
-    o.constraints = None if v is None else [_read_constraint(i) for i in v] if v.__class__ is list else v
+    v = d.get("plannedShipments")
+    o.planned_shipments = v if v is None or v.__class__ is not list else [_read_preview_planned_shipment(i) for i in v]
+    v = d.get("constraints")
+    o.constraints = v if v is None or v.__class__ is not list else [_read_constraint(i) for i in v]
     return o
 
 
 def _read_get_order_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetOrderResponse)
-    v = g("order")
-    o.order = None if v is None else _read_fulfillment_order(v)
+    v = d.get("order")
+    o.order = v if v is None else _read_fulfillment_order(v)
     return o
 
 
 def _read_line_item_fulfillment_configuration(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LineItemFulfillmentConfiguration)
-    v = g("services")
-    o.services = None if v is None else _read_order_line_item_services(v)
+    v = d.get("services")
+    o.services = v if v is None else _read_order_line_item_services(v)
     return o
 
 
 def _read_list_orders_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ListOrdersResponse)
-    v = g("orders")
-    o.orders = None if v is None else [_read_fulfillment_order(i) for i in v] if v.__class__ is list else v
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
+    v = d.get("orders")
+    o.orders = v if v is None or v.__class__ is not list else [_read_fulfillment_order(i) for i in v]
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
     return o
 
 
 def _read_money(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Money)
-    o.currency_code = g("currencyCode")
-    o.amount = g("amount")
+    o.currency_code = d.get("currencyCode")
+    o.amount = d.get("amount")
     return o
 
 
 def _read_offer_destination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OfferDestination)
-    v = g("deliveryAddress")
-    o.delivery_address = None if v is None else _read_variable_precision_address(v)
-    o.ip_address = g("ipAddress")
+    v = d.get("deliveryAddress")
+    if v is None or v.__class__ is not dict:
+        o.delivery_address = v
+    else:
+        o.delivery_address = p = _new(m.VariablePrecisionAddress)
+        p.address_line1 = v.get("addressLine1")
+        p.address_line2 = v.get("addressLine2")
+        p.address_line3 = v.get("addressLine3")
+        p.city = v.get("city")
+        p.district_or_county = v.get("districtOrCounty")
+        p.state_or_region = v.get("stateOrRegion")
+        p.postal_code = v.get("postalCode")
+        p.country_code = v.get("countryCode")
+    o.ip_address = d.get("ipAddress")
     return o
 
 
 def _read_offer_fulfillment_configuration(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OfferFulfillmentConfiguration)
-    v = g("serviceLevel")
-    o.service_level = None if v is None else _read_preview_service_level(v)
+    v = d.get("serviceLevel")
+    if v is None or v.__class__ is not dict:
+        o.service_level = v
+    else:
+        o.service_level = p = _new(m.PreviewServiceLevel)
+        p.service_tiers = v.get("serviceTiers")
     return o
 
 
 def _read_offer_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OfferItem)
-    v = g("productIdentifier")
-    o.product_identifier = None if v is None else _read_product_identifier(v)
+    v = d.get("productIdentifier")
+    if v is None or v.__class__ is not dict:
+        o.product_identifier = v
+    else:
+        o.product_identifier = p = _new(m.ProductIdentifier)
+        p.amazon_sku = v.get("amazonSku")
     return o
 
 
 def _read_offer_option(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OfferOption)
-    v = g("expiryTime")
-    o.expiry_time = None if v is None else read_datetime(v)
-    v = g("fulfillmentConfiguration")
-    o.fulfillment_configuration = None if v is None else _read_offer_option_fulfillment_configuration(v)
+    v = d.get("expiryTime")
+    o.expiry_time = v if v is None else read_datetime(v)
+    v = d.get("fulfillmentConfiguration")
+    o.fulfillment_configuration = v if v is None else _read_offer_option_fulfillment_configuration(v)
     return o
 
 
 def _read_offer_option_fulfillment_configuration(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OfferOptionFulfillmentConfiguration)
-    v = g("serviceLevel")
-    o.service_level = None if v is None else _read_offer_service_level(v)
+    v = d.get("serviceLevel")
+    o.service_level = v if v is None else _read_offer_service_level(v)
     return o
 
 
 def _read_offer_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OfferResult)
-    v = g("item")
-    o.item = None if v is None else _read_offer_item(v)
-    v = g("offers")
-    o.offers = None if v is None else [_read_offer_option(i) for i in v] if v.__class__ is list else v
-    v = g("constraints")
-    o.constraints = None if v is None else [_read_constraint(i) for i in v] if v.__class__ is list else v
+    v = d.get("item")
+    o.item = v if v is None else _read_offer_item(v)
+    v = d.get("offers")
+    o.offers = v if v is None or v.__class__ is not list else [_read_offer_option(i) for i in v]
+    v = d.get("constraints")
+    o.constraints = v if v is None or v.__class__ is not list else [_read_constraint(i) for i in v]
     return o
 
 
 def _read_offer_service_level(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OfferServiceLevel)
-    o.service_tier = g("serviceTier")
-    v = g("deliveryInterval")
-    o.delivery_interval = None if v is None else _read_time_interval(v)
+    o.service_tier = d.get("serviceTier")
+    v = d.get("deliveryInterval")
+    if v is None or v.__class__ is not dict:
+        o.delivery_interval = v
+    else:
+        o.delivery_interval = p = _new(m.TimeInterval)
+        w = v.get("startTime")
+        p.start_time = w if w is None else read_datetime(w)
+        w = v.get("endTime")
+        p.end_time = w if w is None else read_datetime(w)
     return o
 
 
 def _read_order_destination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderDestination)
-    v = g("deliveryAddress")
-    o.delivery_address = None if v is None else _read_address(v)
-    o.delivery_notes = g("deliveryNotes")
-    v = g("dropOffLocation")
-    o.drop_off_location = None if v is None else _read_order_drop_off_location(v)
+    v = d.get("deliveryAddress")
+    o.delivery_address = v if v is None else _read_address(v)
+    o.delivery_notes = d.get("deliveryNotes")
+    v = d.get("dropOffLocation")
+    if v is None or v.__class__ is not dict:
+        o.drop_off_location = v
+    else:
+        o.drop_off_location = p = _new(m.OrderDropOffLocation)
+        p.type = v.get("type")
+        p.attributes = v.get("attributes")
     return o
 
 
 def _read_order_drop_off_location(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrderDropOffLocation)
-    o.type = g("type")
-    o.attributes = g("attributes")
+    o.type = d.get("type")
+    o.attributes = d.get("attributes")
     return o
 
 
 def _read_order_fulfillment_configuration(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrderFulfillmentConfiguration)
-    v = g("serviceLevel")
-    o.service_level = None if v is None else _read_service_level(v)
-    o.action = g("action")
-    o.policy = g("policy")
-    v = g("services")
-    o.services = None if v is None else _read_order_services(v)
+    v = d.get("serviceLevel")
+    o.service_level = v if v is None else _read_service_level(v)
+    o.action = d.get("action")
+    o.policy = d.get("policy")
+    v = d.get("services")
+    o.services = v if v is None else _read_order_services(v)
     return o
 
 
 def _read_order_line_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderLineItem)
-    o.line_item_id = g("lineItemId")
-    v = g("product")
-    o.product = None if v is None else _read_order_product(v)
-    v = g("amount")
-    o.amount = None if v is None else _read_amount(v)
-    v = g("cancelledAmount")
-    o.cancelled_amount = None if v is None else _read_amount(v)
-    v = g("unfulfillableAmount")
-    o.unfulfillable_amount = None if v is None else _read_amount(v)
-    v = g("fulfillmentConfiguration")
-    o.fulfillment_configuration = None if v is None else _read_line_item_fulfillment_configuration(v)
+    o.line_item_id = d.get("lineItemId")
+    v = d.get("product")
+    o.product = v if v is None else _read_order_product(v)
+    v = d.get("amount")
+    if v is None or v.__class__ is not dict:
+        o.amount = v
+    else:
+        o.amount = p = _new(m.Amount)
+        p.unit = v.get("unit")
+        p.value = v.get("value")
+    v = d.get("cancelledAmount")
+    if v is None or v.__class__ is not dict:
+        o.cancelled_amount = v
+    else:
+        o.cancelled_amount = p = _new(m.Amount)
+        p.unit = v.get("unit")
+        p.value = v.get("value")
+    v = d.get("unfulfillableAmount")
+    if v is None or v.__class__ is not dict:
+        o.unfulfillable_amount = v
+    else:
+        o.unfulfillable_amount = p = _new(m.Amount)
+        p.unit = v.get("unit")
+        p.value = v.get("value")
+    v = d.get("fulfillmentConfiguration")
+    o.fulfillment_configuration = v if v is None else _read_line_item_fulfillment_configuration(v)
     return o
 
 
 def _read_order_line_item_delivery_service(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrderLineItemDeliveryService)
-    v = g("paymentOnDelivery")
-    o.payment_on_delivery = None if v is None else _read_order_line_item_payment_on_delivery(v)
+    v = d.get("paymentOnDelivery")
+    o.payment_on_delivery = v if v is None else _read_order_line_item_payment_on_delivery(v)
     return o
 
 
 def _read_order_line_item_packaging_service(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderLineItemPackagingService)
-    v = g("packingSlip")
-    o.packing_slip = None if v is None else _read_order_packing_slip(v)
+    v = d.get("packingSlip")
+    if v is None or v.__class__ is not dict:
+        o.packing_slip = v
+    else:
+        o.packing_slip = p = _new(m.OrderPackingSlip)
+        p.template_name = v.get("templateName")
+        p.template_attributes = v.get("templateAttributes")
     return o
 
 
 def _read_order_line_item_payment_on_delivery(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderLineItemPaymentOnDelivery)
-    v = g("perUnitServicePrice")
-    o.per_unit_service_price = None if v is None else _read_money(v)
+    v = d.get("perUnitServicePrice")
+    if v is None or v.__class__ is not dict:
+        o.per_unit_service_price = v
+    else:
+        o.per_unit_service_price = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
     return o
 
 
 def _read_order_line_item_services(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrderLineItemServices)
-    v = g("packaging")
-    o.packaging = None if v is None else _read_order_line_item_packaging_service(v)
-    v = g("delivery")
-    o.delivery = None if v is None else _read_order_line_item_delivery_service(v)
+    v = d.get("packaging")
+    o.packaging = v if v is None else _read_order_line_item_packaging_service(v)
+    v = d.get("delivery")
+    o.delivery = v if v is None else _read_order_line_item_delivery_service(v)
     return o
 
 
 def _read_order_origin(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrderOrigin)
-    o.country_code = g("countryCode")
+    o.country_code = d.get("countryCode")
     return o
 
 
 def _read_order_packing_slip(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrderPackingSlip)
-    o.template_name = g("templateName")
-    o.template_attributes = g("templateAttributes")
+    o.template_name = d.get("templateName")
+    o.template_attributes = d.get("templateAttributes")
     return o
 
 
 def _read_order_product(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderProduct)
-    v = g("productIdentifier")
-    o.product_identifier = None if v is None else _read_product_identifier(v)
-    v = g("perUnitDeclaredValue")
-    o.per_unit_declared_value = None if v is None else _read_money(v)
+    v = d.get("productIdentifier")
+    if v is None or v.__class__ is not dict:
+        o.product_identifier = v
+    else:
+        o.product_identifier = p = _new(m.ProductIdentifier)
+        p.amazon_sku = v.get("amazonSku")
+    v = d.get("perUnitDeclaredValue")
+    if v is None or v.__class__ is not dict:
+        o.per_unit_declared_value = v
+    else:
+        o.per_unit_declared_value = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
     return o
 
 
 def _read_order_response_fulfillment_configuration(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrderResponseFulfillmentConfiguration)
-    v = g("serviceLevel")
-    o.service_level = None if v is None else _read_service_level(v)
-    o.action = g("action")
-    o.policy = g("policy")
-    v = g("services")
-    o.services = None if v is None else _read_order_services(v)
+    v = d.get("serviceLevel")
+    o.service_level = v if v is None else _read_service_level(v)
+    o.action = d.get("action")
+    o.policy = d.get("policy")
+    v = d.get("services")
+    o.services = v if v is None else _read_order_services(v)
     return o
 
 
 def _read_order_services(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrderServices)
-    v = g("packaging")
-    o.packaging = None if v is None else _read_packaging_service(v)
-    o.delivery = g("delivery")
-    o.additional = g("additional")
+    v = d.get("packaging")
+    o.packaging = v if v is None else _read_packaging_service(v)
+    o.delivery = d.get("delivery")
+    o.additional = d.get("additional")
     return o
 
 
 def _read_package(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Package)
-    o.package_id = g("packageId")
-    v = g("deliveryTime")
-    o.delivery_time = None if v is None else read_datetime(v)
-    o.status = g("status")
-    v = g("tracking")
-    o.tracking = None if v is None else _read_tracking(v)
-    o.shipment_item_ids = g("shipmentItemIds")
+    o.package_id = d.get("packageId")
+    v = d.get("deliveryTime")
+    o.delivery_time = v if v is None else read_datetime(v)
+    o.status = d.get("status")
+    v = d.get("tracking")
+    o.tracking = v if v is None else _read_tracking(v)
+    o.shipment_item_ids = d.get("shipmentItemIds")
     return o
 
 
 def _read_packaging_service(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PackagingService)
-    o.packaging_option = g("packagingOption")
-    o.overbox = g("overbox")
-    v = g("packingSlip")
-    o.packing_slip = None if v is None else _read_order_packing_slip(v)
+    o.packaging_option = d.get("packagingOption")
+    o.overbox = d.get("overbox")
+    v = d.get("packingSlip")
+    if v is None or v.__class__ is not dict:
+        o.packing_slip = v
+    else:
+        o.packing_slip = p = _new(m.OrderPackingSlip)
+        p.template_name = v.get("templateName")
+        p.template_attributes = v.get("templateAttributes")
     return o
 
 
 def _read_pagination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Pagination)
-    o.next_token = g("nextToken")
+    o.next_token = d.get("nextToken")
     return o
 
 
 def _read_payment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Payment)
-    o.payment_id = g("paymentId")
-    o.payment_method = g("paymentMethod")
-    v = g("paymentTime")
-    o.payment_time = None if v is None else read_datetime(v)
+    o.payment_id = d.get("paymentId")
+    o.payment_method = d.get("paymentMethod")
+    v = d.get("paymentTime")
+    o.payment_time = v if v is None else read_datetime(v)
     return o
 
 
 def _read_payment_information(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.PaymentInformation)
-    v = g("payments")
-    o.payments = None if v is None else [_read_payment(i) for i in v] if v.__class__ is list else v
+    v = d.get("payments")
+    if v is None or v.__class__ is not list:
+        o.payments = v
+    else:
+        o.payments = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Payment)
+                p.payment_id = i.get("paymentId")
+                p.payment_method = i.get("paymentMethod")
+                w = i.get("paymentTime")
+                p.payment_time = w if w is None else read_datetime(w)
+                items.append(p)
     return o
 
 
 def _read_preview_delivery_offer(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PreviewDeliveryOffer)
-    v = g("estimatedPrice")
-    o.estimated_price = None if v is None else _read_estimated_price(v)
-    v = g("fulfillmentConfiguration")
-    o.fulfillment_configuration = None if v is None else _read_preview_offer_fulfillment_configuration(v)
+    v = d.get("estimatedPrice")
+    o.estimated_price = v if v is None else _read_estimated_price(v)
+    v = d.get("fulfillmentConfiguration")
+    o.fulfillment_configuration = v if v is None else _read_preview_offer_fulfillment_configuration(v)
     return o
 
 
 def _read_preview_delivery_service(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PreviewDeliveryService)
-    o.payment_on_delivery = g("paymentOnDelivery")
+    o.payment_on_delivery = d.get("paymentOnDelivery")
     return o
 
 
 def _read_preview_destination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PreviewDestination)
-    v = g("deliveryAddress")
-    o.delivery_address = None if v is None else _read_address(v)
+    v = d.get("deliveryAddress")
+    o.delivery_address = v if v is None else _read_address(v)
     return o
 
 
 def _read_preview_fulfillment_configuration(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PreviewFulfillmentConfiguration)
-    v = g("serviceLevel")
-    o.service_level = None if v is None else _read_preview_service_level(v)
-    v = g("services")
-    o.services = None if v is None else _read_preview_services(v)
+    v = d.get("serviceLevel")
+    if v is None or v.__class__ is not dict:
+        o.service_level = v
+    else:
+        o.service_level = p = _new(m.PreviewServiceLevel)
+        p.service_tiers = v.get("serviceTiers")
+    v = d.get("services")
+    o.services = v if v is None else _read_preview_services(v)
     return o
 
 
 def _read_preview_line_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PreviewLineItem)
-    v = g("product")
-    o.product = None if v is None else _read_preview_product(v)
-    v = g("amount")
-    o.amount = None if v is None else _read_amount(v)
+    v = d.get("product")
+    o.product = v if v is None else _read_preview_product(v)
+    v = d.get("amount")
+    if v is None or v.__class__ is not dict:
+        o.amount = v
+    else:
+        o.amount = p = _new(m.Amount)
+        p.unit = v.get("unit")
+        p.value = v.get("value")
     return o
 
 
 def _read_preview_offer_fulfillment_configuration(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PreviewOfferFulfillmentConfiguration)
-    v = g("serviceLevel")
-    o.service_level = None if v is None else _read_preview_offer_service_level(v)
-    v = g("services")
-    o.services = None if v is None else _read_preview_offer_services(v)
+    v = d.get("serviceLevel")
+    o.service_level = v if v is None else _read_preview_offer_service_level(v)
+    v = d.get("services")
+    o.services = v if v is None else _read_preview_offer_services(v)
     return o
 
 
 def _read_preview_offer_service_level(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PreviewOfferServiceLevel)
-    o.service_tier = g("serviceTier")
-    v = g("deliveryInterval")
-    o.delivery_interval = None if v is None else _read_time_interval(v)
-    v = g("shipInterval")
-    o.ship_interval = None if v is None else _read_time_interval(v)
+    o.service_tier = d.get("serviceTier")
+    v = d.get("deliveryInterval")
+    if v is None or v.__class__ is not dict:
+        o.delivery_interval = v
+    else:
+        o.delivery_interval = p = _new(m.TimeInterval)
+        w = v.get("startTime")
+        p.start_time = w if w is None else read_datetime(w)
+        w = v.get("endTime")
+        p.end_time = w if w is None else read_datetime(w)
+    v = d.get("shipInterval")
+    if v is None or v.__class__ is not dict:
+        o.ship_interval = v
+    else:
+        o.ship_interval = p = _new(m.TimeInterval)
+        w = v.get("startTime")
+        p.start_time = w if w is None else read_datetime(w)
+        w = v.get("endTime")
+        p.end_time = w if w is None else read_datetime(w)
     return o
 
 
 def _read_preview_offer_services(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PreviewOfferServices)
-    v = g("packaging")
-    o.packaging = None if v is None else _read_preview_packaging_service(v)
-    v = g("delivery")
-    o.delivery = None if v is None else _read_preview_delivery_service(v)
-    o.additional = g("additional")
+    v = d.get("packaging")
+    if v is None or v.__class__ is not dict:
+        o.packaging = v
+    else:
+        o.packaging = p = _new(m.PreviewPackagingService)
+        p.packaging_option = v.get("packagingOption")
+        p.overbox = v.get("overbox")
+    v = d.get("delivery")
+    if v is None or v.__class__ is not dict:
+        o.delivery = v
+    else:
+        o.delivery = p = _new(m.PreviewDeliveryService)
+        p.payment_on_delivery = v.get("paymentOnDelivery")
+    o.additional = d.get("additional")
     return o
 
 
 def _read_preview_packaging_service(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PreviewPackagingService)
-    o.packaging_option = g("packagingOption")
-    o.overbox = g("overbox")
+    o.packaging_option = d.get("packagingOption")
+    o.overbox = d.get("overbox")
     return o
 
 
 def _read_preview_planned_shipment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PreviewPlannedShipment)
-    v = g("estimatedShippingWeight")
-    o.estimated_shipping_weight = None if v is None else _read_weight(v)
-    v = g("items")
-    o.items = None if v is None else [_read_preview_planned_shipment_item(i) for i in v] if v.__class__ is list else v
-    v = g("offers")
-    o.offers = None if v is None else [_read_preview_delivery_offer(i) for i in v] if v.__class__ is list else v
+    v = d.get("estimatedShippingWeight")
+    if v is None or v.__class__ is not dict:
+        o.estimated_shipping_weight = v
+    else:
+        o.estimated_shipping_weight = p = _new(m.Weight)
+        p.unit = v.get("unit")
+        p.value = v.get("value")
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_preview_planned_shipment_item(i) for i in v]
+    v = d.get("offers")
+    o.offers = v if v is None or v.__class__ is not list else [_read_preview_delivery_offer(i) for i in v]
     return o
 
 
 def _read_preview_planned_shipment_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PreviewPlannedShipmentItem)
-    v = g("productIdentifier")
-    o.product_identifier = None if v is None else _read_product_identifier(v)
-    v = g("amount")
-    o.amount = None if v is None else _read_amount(v)
+    v = d.get("productIdentifier")
+    if v is None or v.__class__ is not dict:
+        o.product_identifier = v
+    else:
+        o.product_identifier = p = _new(m.ProductIdentifier)
+        p.amazon_sku = v.get("amazonSku")
+    v = d.get("amount")
+    if v is None or v.__class__ is not dict:
+        o.amount = v
+    else:
+        o.amount = p = _new(m.Amount)
+        p.unit = v.get("unit")
+        p.value = v.get("value")
     return o
 
 
 def _read_preview_product(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PreviewProduct)
-    v = g("productIdentifier")
-    o.product_identifier = None if v is None else _read_product_identifier(v)
-    v = g("perUnitDeclaredValue")
-    o.per_unit_declared_value = None if v is None else _read_money(v)
+    v = d.get("productIdentifier")
+    if v is None or v.__class__ is not dict:
+        o.product_identifier = v
+    else:
+        o.product_identifier = p = _new(m.ProductIdentifier)
+        p.amazon_sku = v.get("amazonSku")
+    v = d.get("perUnitDeclaredValue")
+    if v is None or v.__class__ is not dict:
+        o.per_unit_declared_value = v
+    else:
+        o.per_unit_declared_value = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
     return o
 
 
 def _read_preview_service_level(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PreviewServiceLevel)
-    o.service_tiers = g("serviceTiers")
+    o.service_tiers = d.get("serviceTiers")
     return o
 
 
 def _read_preview_services(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PreviewServices)
-    v = g("packaging")
-    o.packaging = None if v is None else _read_preview_packaging_service(v)
-    o.additional = g("additional")
+    v = d.get("packaging")
+    if v is None or v.__class__ is not dict:
+        o.packaging = v
+    else:
+        o.packaging = p = _new(m.PreviewPackagingService)
+        p.packaging_option = v.get("packagingOption")
+        p.overbox = v.get("overbox")
+    o.additional = d.get("additional")
     return o
 
 
 def _read_product_identifier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ProductIdentifier)
-    o.amazon_sku = g("amazonSku")
+    o.amazon_sku = d.get("amazonSku")
     return o
 
 
 def _read_proof_of_delivery(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ProofOfDelivery)
-    o.delivery_photo_url = g("deliveryPhotoUrl")
-    o.received_by = g("receivedBy")
+    o.delivery_photo_url = d.get("deliveryPhotoUrl")
+    o.received_by = d.get("receivedBy")
     return o
 
 
 def _read_rollup_price(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.RollupPrice)
-    o.type = g("type")
-    v = g("value")
-    o.value = None if v is None else _read_money(v)
+    o.type = d.get("type")
+    v = d.get("value")
+    if v is None or v.__class__ is not dict:
+        o.value = v
+    else:
+        o.value = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
     return o
 
 
 def _read_service_level(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ServiceLevel)
-    o.service_tiers = g("serviceTiers")
-    v = g("deliveryInterval")
-    o.delivery_interval = None if v is None else _read_time_interval(v)
+    o.service_tiers = d.get("serviceTiers")
+    v = d.get("deliveryInterval")
+    if v is None or v.__class__ is not dict:
+        o.delivery_interval = v
+    else:
+        o.delivery_interval = p = _new(m.TimeInterval)
+        w = v.get("startTime")
+        p.start_time = w if w is None else read_datetime(w)
+        w = v.get("endTime")
+        p.end_time = w if w is None else read_datetime(w)
     return o
 
 
 def _read_shipment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Shipment)
-    o.amazon_shipment_id = g("amazonShipmentId")
-    v = g("amazonFacility")
-    o.amazon_facility = None if v is None else _read_amazon_facility(v)
-    o.status = g("status")
-    v = g("shipTime")
-    o.ship_time = None if v is None else read_datetime(v)
-    v = g("deliveryTime")
-    o.delivery_time = None if v is None else read_datetime(v)
-    o.shipping_notes = g("shippingNotes")
-    v = g("items")
-    o.items = None if v is None else [_read_shipment_item(i) for i in v] if v.__class__ is list else v
-    v = g("packages")
-    o.packages = None if v is None else [_read_package(i) for i in v] if v.__class__ is list else v
-    v = g("serviceLevel")
-    o.service_level = None if v is None else _read_shipment_service_level(v)
+    o.amazon_shipment_id = d.get("amazonShipmentId")
+    v = d.get("amazonFacility")
+    o.amazon_facility = v if v is None else _read_amazon_facility(v)
+    o.status = d.get("status")
+    v = d.get("shipTime")
+    o.ship_time = v if v is None else read_datetime(v)
+    v = d.get("deliveryTime")
+    o.delivery_time = v if v is None else read_datetime(v)
+    o.shipping_notes = d.get("shippingNotes")
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_shipment_item(i) for i in v]
+    v = d.get("packages")
+    o.packages = v if v is None or v.__class__ is not list else [_read_package(i) for i in v]
+    v = d.get("serviceLevel")
+    if v is None or v.__class__ is not dict:
+        o.service_level = v
+    else:
+        o.service_level = p = _new(m.ShipmentServiceLevel)
+        p.service_tier = v.get("serviceTier")
     return o
 
 
 def _read_shipment_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ShipmentItem)
-    v = g("productIdentifier")
-    o.product_identifier = None if v is None else _read_product_identifier(v)
-    o.line_item_id = g("lineItemId")
-    v = g("amount")
-    o.amount = None if v is None else _read_amount(v)
-    o.package_id = g("packageId")
-    o.unit_identifiers = g("unitIdentifiers")
-    o.shipment_item_id = g("shipmentItemId")
+    v = d.get("productIdentifier")
+    if v is None or v.__class__ is not dict:
+        o.product_identifier = v
+    else:
+        o.product_identifier = p = _new(m.ProductIdentifier)
+        p.amazon_sku = v.get("amazonSku")
+    o.line_item_id = d.get("lineItemId")
+    v = d.get("amount")
+    if v is None or v.__class__ is not dict:
+        o.amount = v
+    else:
+        o.amount = p = _new(m.Amount)
+        p.unit = v.get("unit")
+        p.value = v.get("value")
+    o.package_id = d.get("packageId")
+    o.unit_identifiers = d.get("unitIdentifiers")
+    o.shipment_item_id = d.get("shipmentItemId")
     return o
 
 
 def _read_shipment_service_level(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShipmentServiceLevel)
-    o.service_tier = g("serviceTier")
+    o.service_tier = d.get("serviceTier")
     return o
 
 
 def _read_time_interval(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TimeInterval)
-    v = g("startTime")
-    o.start_time = None if v is None else read_datetime(v)
-    v = g("endTime")
-    o.end_time = None if v is None else read_datetime(v)
+    v = d.get("startTime")
+    o.start_time = v if v is None else read_datetime(v)
+    v = d.get("endTime")
+    o.end_time = v if v is None else read_datetime(v)
     return o
 
 
 def _read_tracking(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Tracking)
-    v = g("carrier")
-    o.carrier = None if v is None else _read_carrier_tracking(v)
-    v = g("amazon")
-    o.amazon = None if v is None else _read_amazon_tracking(v)
-    v = g("dropOffLocation")
-    o.drop_off_location = None if v is None else _read_order_drop_off_location(v)
-    v = g("proofOfDelivery")
-    o.proof_of_delivery = None if v is None else _read_proof_of_delivery(v)
+    v = d.get("carrier")
+    if v is None or v.__class__ is not dict:
+        o.carrier = v
+    else:
+        o.carrier = p = _new(m.CarrierTracking)
+        p.tracking_number = v.get("trackingNumber")
+        p.carrier_code = v.get("carrierCode")
+        p.tracking_url = v.get("trackingUrl")
+    v = d.get("amazon")
+    if v is None or v.__class__ is not dict:
+        o.amazon = v
+    else:
+        o.amazon = p = _new(m.AmazonTracking)
+        p.tracking_number = v.get("trackingNumber")
+        p.tracking_url = v.get("trackingUrl")
+    v = d.get("dropOffLocation")
+    if v is None or v.__class__ is not dict:
+        o.drop_off_location = v
+    else:
+        o.drop_off_location = p = _new(m.OrderDropOffLocation)
+        p.type = v.get("type")
+        p.attributes = v.get("attributes")
+    v = d.get("proofOfDelivery")
+    if v is None or v.__class__ is not dict:
+        o.proof_of_delivery = v
+    else:
+        o.proof_of_delivery = p = _new(m.ProofOfDelivery)
+        p.delivery_photo_url = v.get("deliveryPhotoUrl")
+        p.received_by = v.get("receivedBy")
     return o
 
 
 def _read_update_order_fulfillment_configuration(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.UpdateOrderFulfillmentConfiguration)
-    o.action = g("action")
+    o.action = d.get("action")
     return o
 
 
 def _read_update_order_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.UpdateOrderRequest)
-    v = g("fulfillmentConfiguration")
-    o.fulfillment_configuration = None if v is None else _read_update_order_fulfillment_configuration(v)
+    v = d.get("fulfillmentConfiguration")
+    if v is None or v.__class__ is not dict:
+        o.fulfillment_configuration = v
+    else:
+        o.fulfillment_configuration = p = _new(m.UpdateOrderFulfillmentConfiguration)
+        p.action = v.get("action")
     return o
 
 
 def _read_update_order_status_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.UpdateOrderStatusRequest)
-    o.status = g("status")
+    o.status = d.get("status")
     return o
 
 
 def _read_update_package_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.UpdatePackageRequest)
-    o.status = g("status")
-    v = g("deliveryTime")
-    o.delivery_time = None if v is None else read_datetime(v)
-    v = g("tracking")
-    o.tracking = None if v is None else _read_tracking(v)
+    o.status = d.get("status")
+    v = d.get("deliveryTime")
+    o.delivery_time = v if v is None else read_datetime(v)
+    v = d.get("tracking")
+    o.tracking = v if v is None else _read_tracking(v)
     return o
 
 
 def _read_variable_precision_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.VariablePrecisionAddress)
-    o.address_line1 = g("addressLine1")
-    o.address_line2 = g("addressLine2")
-    o.address_line3 = g("addressLine3")
-    o.city = g("city")
-    o.district_or_county = g("districtOrCounty")
-    o.state_or_region = g("stateOrRegion")
-    o.postal_code = g("postalCode")
-    o.country_code = g("countryCode")
+    o.address_line1 = d.get("addressLine1")
+    o.address_line2 = d.get("addressLine2")
+    o.address_line3 = d.get("addressLine3")
+    o.city = d.get("city")
+    o.district_or_county = d.get("districtOrCounty")
+    o.state_or_region = d.get("stateOrRegion")
+    o.postal_code = d.get("postalCode")
+    o.country_code = d.get("countryCode")
     return o
 
 
 def _read_weight(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Weight)
-    o.unit = g("unit")
-    o.value = g("value")
+    o.unit = d.get("unit")
+    o.value = d.get("value")
     return o
 
 

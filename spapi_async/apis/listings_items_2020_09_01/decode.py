@@ -16,58 +16,82 @@ _new = object.__new__
 def _read_issue(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Issue)
-    o.code = g("code")
-    o.message = g("message")
-    o.severity = g("severity")
-    o.attribute_name = g("attributeName")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.severity = d.get("severity")
+    o.attribute_name = d.get("attributeName")
     return o
 
 
 def _read_listings_item_patch_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ListingsItemPatchRequest)
-    o.product_type = g("productType")
-    v = g("patches")
-    o.patches = None if v is None else [_read_patch_operation(i) for i in v] if v.__class__ is list else v
+    o.product_type = d.get("productType")
+    v = d.get("patches")
+    if v is None or v.__class__ is not list:
+        o.patches = v
+    else:
+        o.patches = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.PatchOperation)
+                p.op = i.get("op")
+                p.path = i.get("path")
+                p.value = i.get("value")
+                items.append(p)
     return o
 
 
 def _read_listings_item_put_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ListingsItemPutRequest)
-    o.product_type = g("productType")
-    o.requirements = g("requirements")
-    o.attributes = g("attributes")
+    o.product_type = d.get("productType")
+    o.requirements = d.get("requirements")
+    o.attributes = d.get("attributes")
     return o
 
 
 def _read_listings_item_submission_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ListingsItemSubmissionResponse)
-    o.sku = g("sku")
-    o.status = g("status")
-    o.submission_id = g("submissionId")
-    v = g("issues")
-    o.issues = None if v is None else [_read_issue(i) for i in v] if v.__class__ is list else v
+    o.sku = d.get("sku")
+    o.status = d.get("status")
+    o.submission_id = d.get("submissionId")
+    v = d.get("issues")
+    if v is None or v.__class__ is not list:
+        o.issues = v
+    else:
+        o.issues = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Issue)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.severity = i.get("severity")
+                p.attribute_name = i.get("attributeName")
+                items.append(p)
     return o
 
 
 def _read_patch_operation(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PatchOperation)
-    o.op = g("op")
-    o.path = g("path")
-    o.value = g("value")
+    o.op = d.get("op")
+    o.path = d.get("path")
+    o.value = d.get("value")
     return o
 
 

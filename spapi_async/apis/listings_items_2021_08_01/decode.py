@@ -16,302 +16,381 @@ _new = object.__new__
 def _read_audience(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Audience)
-    o.value = g("value")
-    o.display_name = g("displayName")
+    o.value = d.get("value")
+    o.display_name = d.get("displayName")
     return o
 
 
 def _read_fulfillment_availability(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.FulfillmentAvailability)
-    o.fulfillment_channel_code = g("fulfillmentChannelCode")
-    o.quantity = g("quantity")
+    o.fulfillment_channel_code = d.get("fulfillmentChannelCode")
+    o.quantity = d.get("quantity")
     return o
 
 
 def _read_issue(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Issue)
-    o.code = g("code")
-    o.message = g("message")
-    o.severity = g("severity")
-    o.attribute_names = g("attributeNames")
-    o.categories = g("categories")
-    v = g("enforcements")
-    o.enforcements = None if v is None else _read_issue_enforcements(v)
-    o.marketplace_ids = g("marketplaceIds")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.severity = d.get("severity")
+    o.attribute_names = d.get("attributeNames")
+    o.categories = d.get("categories")
+    v = d.get("enforcements")
+    o.enforcements = v if v is None else _read_issue_enforcements(v)
+    o.marketplace_ids = d.get("marketplaceIds")
     return o
 
 
 def _read_issue_enforcement_action(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.IssueEnforcementAction)
-    o.action = g("action")
+    o.action = d.get("action")
     return o
 
 
 def _read_issue_enforcements(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.IssueEnforcements)
-    v = g("actions")
-    o.actions = None if v is None else [_read_issue_enforcement_action(i) for i in v] if v.__class__ is list else v
-    v = g("exemption")
-    o.exemption = None if v is None else _read_issue_exemption(v)
+    v = d.get("actions")
+    if v is None or v.__class__ is not list:
+        o.actions = v
+    else:
+        o.actions = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.IssueEnforcementAction)
+                p.action = i.get("action")
+                items.append(p)
+    v = d.get("exemption")
+    if v is None or v.__class__ is not dict:
+        o.exemption = v
+    else:
+        o.exemption = p = _new(m.IssueExemption)
+        p.status = v.get("status")
+        w = v.get("expiryDate")
+        p.expiry_date = w if w is None else read_datetime(w)
     return o
 
 
 def _read_issue_exemption(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.IssueExemption)
-    o.status = g("status")
-    v = g("expiryDate")
-    o.expiry_date = None if v is None else read_datetime(v)
+    o.status = d.get("status")
+    v = d.get("expiryDate")
+    o.expiry_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Item)
-    o.sku = g("sku")
-    v = g("summaries")
-    o.summaries = None if v is None else [_read_item_summary_by_marketplace(i) for i in v] if v.__class__ is list else v
-    o.attributes = g("attributes")
-    v = g("issues")
-    o.issues = None if v is None else [_read_issue(i) for i in v] if v.__class__ is list else v
-    v = g("offers")
-    o.offers = None if v is None else [_read_item_offer_by_marketplace(i) for i in v] if v.__class__ is list else v
-    v = g("fulfillmentAvailability")
-    o.fulfillment_availability = (
-        None if v is None else [_read_fulfillment_availability(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("procurement")
-    o.procurement = None if v is None else [_read_item_procurement(i) for i in v] if v.__class__ is list else v
-    v = g("relationships")
+    o.sku = d.get("sku")
+    v = d.get("summaries")
+    o.summaries = v if v is None or v.__class__ is not list else [_read_item_summary_by_marketplace(i) for i in v]
+    o.attributes = d.get("attributes")
+    v = d.get("issues")
+    o.issues = v if v is None or v.__class__ is not list else [_read_issue(i) for i in v]
+    v = d.get("offers")
+    o.offers = v if v is None or v.__class__ is not list else [_read_item_offer_by_marketplace(i) for i in v]
+    v = d.get("fulfillmentAvailability")
+    if v is None or v.__class__ is not list:
+        o.fulfillment_availability = v
+    else:
+        o.fulfillment_availability = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.FulfillmentAvailability)
+                p.fulfillment_channel_code = i.get("fulfillmentChannelCode")
+                p.quantity = i.get("quantity")
+                items.append(p)
+    v = d.get("procurement")
+    o.procurement = v if v is None or v.__class__ is not list else [_read_item_procurement(i) for i in v]
+    v = d.get("relationships")
     o.relationships = (
-        None if v is None else [_read_item_relationships_by_marketplace(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_item_relationships_by_marketplace(i) for i in v]
     )
-    v = g("productTypes")
-    o.product_types = (
-        None if v is None else [_read_item_product_type_by_marketplace(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("productTypes")
+    if v is None or v.__class__ is not list:
+        o.product_types = v
+    else:
+        o.product_types = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemProductTypeByMarketplace)
+                p.marketplace_id = i.get("marketplaceId")
+                p.product_type = i.get("productType")
+                items.append(p)
     return o
 
 
 def _read_item_identifiers_by_marketplace(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemIdentifiersByMarketplace)
-    o.marketplace_id = g("marketplaceId")
-    o.asin = g("asin")
+    o.marketplace_id = d.get("marketplaceId")
+    o.asin = d.get("asin")
     return o
 
 
 def _read_item_image(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemImage)
-    o.link = g("link")
-    o.height = g("height")
-    o.width = g("width")
+    o.link = d.get("link")
+    o.height = d.get("height")
+    o.width = d.get("width")
     return o
 
 
 def _read_item_offer_by_marketplace(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemOfferByMarketplace)
-    o.marketplace_id = g("marketplaceId")
-    o.offer_type = g("offerType")
-    v = g("price")
-    o.price = None if v is None else _read_money(v)
-    v = g("points")
-    o.points = None if v is None else _read_points(v)
-    v = g("audience")
-    o.audience = None if v is None else _read_audience(v)
+    o.marketplace_id = d.get("marketplaceId")
+    o.offer_type = d.get("offerType")
+    v = d.get("price")
+    if v is None or v.__class__ is not dict:
+        o.price = v
+    else:
+        o.price = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
+    v = d.get("points")
+    if v is None or v.__class__ is not dict:
+        o.points = v
+    else:
+        o.points = p = _new(m.Points)
+        p.points_number = v.get("pointsNumber")
+    v = d.get("audience")
+    if v is None or v.__class__ is not dict:
+        o.audience = v
+    else:
+        o.audience = p = _new(m.Audience)
+        p.value = v.get("value")
+        p.display_name = v.get("displayName")
     return o
 
 
 def _read_item_procurement(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemProcurement)
-    v = g("costPrice")
-    o.cost_price = None if v is None else _read_money(v)
+    v = d.get("costPrice")
+    if v is None or v.__class__ is not dict:
+        o.cost_price = v
+    else:
+        o.cost_price = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
     return o
 
 
 def _read_item_product_type_by_marketplace(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemProductTypeByMarketplace)
-    o.marketplace_id = g("marketplaceId")
-    o.product_type = g("productType")
+    o.marketplace_id = d.get("marketplaceId")
+    o.product_type = d.get("productType")
     return o
 
 
 def _read_item_relationship(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemRelationship)
-    o.child_skus = g("childSkus")
-    o.parent_skus = g("parentSkus")
-    v = g("variationTheme")
-    o.variation_theme = None if v is None else _read_item_variation_theme(v)
-    o.type = g("type")
+    o.child_skus = d.get("childSkus")
+    o.parent_skus = d.get("parentSkus")
+    v = d.get("variationTheme")
+    if v is None or v.__class__ is not dict:
+        o.variation_theme = v
+    else:
+        o.variation_theme = p = _new(m.ItemVariationTheme)
+        p.attributes = v.get("attributes")
+        p.theme = v.get("theme")
+    o.type = d.get("type")
     return o
 
 
 def _read_item_relationships_by_marketplace(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemRelationshipsByMarketplace)
-    o.marketplace_id = g("marketplaceId")
-    v = g("relationships")
-    o.relationships = None if v is None else [_read_item_relationship(i) for i in v] if v.__class__ is list else v
+    o.marketplace_id = d.get("marketplaceId")
+    v = d.get("relationships")
+    o.relationships = v if v is None or v.__class__ is not list else [_read_item_relationship(i) for i in v]
     return o
 
 
 def _read_item_search_results(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemSearchResults)
-    o.number_of_results = g("numberOfResults")
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
-    v = g("items")
-    o.items = None if v is None else [_read_item(i) for i in v] if v.__class__ is list else v
+    o.number_of_results = d.get("numberOfResults")
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
+        p.previous_token = v.get("previousToken")
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_item(i) for i in v]
     return o
 
 
 def _read_item_summary_by_marketplace(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemSummaryByMarketplace)
-    o.marketplace_id = g("marketplaceId")
-    o.asin = g("asin")
-    o.product_type = g("productType")
-    o.condition_type = g("conditionType")
-    o.status = g("status")
-    o.fn_sku = g("fnSku")
-    o.item_name = g("itemName")
-    v = g("createdDate")
-    o.created_date = None if v is None else read_datetime(v)
-    v = g("lastUpdatedDate")
-    o.last_updated_date = None if v is None else read_datetime(v)
-    v = g("mainImage")
-    o.main_image = None if v is None else _read_item_image(v)
+    o.marketplace_id = d.get("marketplaceId")
+    o.asin = d.get("asin")
+    o.product_type = d.get("productType")
+    o.condition_type = d.get("conditionType")
+    o.status = d.get("status")
+    o.fn_sku = d.get("fnSku")
+    o.item_name = d.get("itemName")
+    v = d.get("createdDate")
+    o.created_date = v if v is None else read_datetime(v)
+    v = d.get("lastUpdatedDate")
+    o.last_updated_date = v if v is None else read_datetime(v)
+    v = d.get("mainImage")
+    if v is None or v.__class__ is not dict:
+        o.main_image = v
+    else:
+        o.main_image = p = _new(m.ItemImage)
+        p.link = v.get("link")
+        p.height = v.get("height")
+        p.width = v.get("width")
     return o
 
 
 def _read_item_variation_theme(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemVariationTheme)
-    o.attributes = g("attributes")
-    o.theme = g("theme")
+    o.attributes = d.get("attributes")
+    o.theme = d.get("theme")
     return o
 
 
 def _read_listings_item_patch_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ListingsItemPatchRequest)
-    o.product_type = g("productType")
-    v = g("patches")
-    o.patches = None if v is None else [_read_patch_operation(i) for i in v] if v.__class__ is list else v
+    o.product_type = d.get("productType")
+    v = d.get("patches")
+    if v is None or v.__class__ is not list:
+        o.patches = v
+    else:
+        o.patches = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.PatchOperation)
+                p.op = i.get("op")
+                p.path = i.get("path")
+                p.value = i.get("value")
+                items.append(p)
     return o
 
 
 def _read_listings_item_put_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ListingsItemPutRequest)
-    o.product_type = g("productType")
-    o.requirements = g("requirements")
-    o.attributes = g("attributes")
+    o.product_type = d.get("productType")
+    o.requirements = d.get("requirements")
+    o.attributes = d.get("attributes")
     return o
 
 
 def _read_listings_item_submission_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ListingsItemSubmissionResponse)
-    o.sku = g("sku")
-    o.status = g("status")
-    o.submission_id = g("submissionId")
-    v = g("issues")
-    o.issues = None if v is None else [_read_issue(i) for i in v] if v.__class__ is list else v
-    v = g("identifiers")
-    o.identifiers = (
-        None if v is None else [_read_item_identifiers_by_marketplace(i) for i in v] if v.__class__ is list else v
-    )
+    o.sku = d.get("sku")
+    o.status = d.get("status")
+    o.submission_id = d.get("submissionId")
+    v = d.get("issues")
+    o.issues = v if v is None or v.__class__ is not list else [_read_issue(i) for i in v]
+    v = d.get("identifiers")
+    if v is None or v.__class__ is not list:
+        o.identifiers = v
+    else:
+        o.identifiers = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemIdentifiersByMarketplace)
+                p.marketplace_id = i.get("marketplaceId")
+                p.asin = i.get("asin")
+                items.append(p)
     return o
 
 
 def _read_money(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Money)
-    o.currency_code = g("currencyCode")
-    o.amount = g("amount")
+    o.currency_code = d.get("currencyCode")
+    o.amount = d.get("amount")
     return o
 
 
 def _read_pagination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Pagination)
-    o.next_token = g("nextToken")
-    o.previous_token = g("previousToken")
+    o.next_token = d.get("nextToken")
+    o.previous_token = d.get("previousToken")
     return o
 
 
 def _read_patch_operation(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PatchOperation)
-    o.op = g("op")
-    o.path = g("path")
-    o.value = g("value")
+    o.op = d.get("op")
+    o.path = d.get("path")
+    o.value = d.get("value")
     return o
 
 
 def _read_points(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Points)
-    o.points_number = g("pointsNumber")
+    o.points_number = d.get("pointsNumber")
     return o
 
 

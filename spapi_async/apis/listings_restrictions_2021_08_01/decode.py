@@ -16,46 +16,57 @@ _new = object.__new__
 def _read_link(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Link)
-    o.resource = g("resource")
-    o.verb = g("verb")
-    o.title = g("title")
-    o.type = g("type")
+    o.resource = d.get("resource")
+    o.verb = d.get("verb")
+    o.title = d.get("title")
+    o.type = d.get("type")
     return o
 
 
 def _read_reason(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Reason)
-    o.message = g("message")
-    o.reason_code = g("reasonCode")
-    v = g("links")
-    o.links = None if v is None else [_read_link(i) for i in v] if v.__class__ is list else v
+    o.message = d.get("message")
+    o.reason_code = d.get("reasonCode")
+    v = d.get("links")
+    if v is None or v.__class__ is not list:
+        o.links = v
+    else:
+        o.links = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Link)
+                p.resource = i.get("resource")
+                p.verb = i.get("verb")
+                p.title = i.get("title")
+                p.type = i.get("type")
+                items.append(p)
     return o
 
 
 def _read_restriction(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Restriction)
-    o.marketplace_id = g("marketplaceId")
-    o.condition_type = g("conditionType")
-    v = g("reasons")
-    o.reasons = None if v is None else [_read_reason(i) for i in v] if v.__class__ is list else v
+    o.marketplace_id = d.get("marketplaceId")
+    o.condition_type = d.get("conditionType")
+    v = d.get("reasons")
+    o.reasons = v if v is None or v.__class__ is not list else [_read_reason(i) for i in v]
     return o
 
 
 def _read_restriction_list(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.RestrictionList)
-    v = g("restrictions")
-    o.restrictions = None if v is None else [_read_restriction(i) for i in v] if v.__class__ is list else v
+    v = d.get("restrictions")
+    o.restrictions = v if v is None or v.__class__ is not list else [_read_restriction(i) for i in v]
     return o
 
 

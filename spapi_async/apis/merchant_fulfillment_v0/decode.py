@@ -16,100 +16,126 @@ _new = object.__new__
 def _read_additional_inputs(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AdditionalInputs)
-    o.additional_input_field_name = g("AdditionalInputFieldName")
-    v = g("SellerInputDefinition")
-    o.seller_input_definition = None if v is None else _read_seller_input_definition(v)
+    o.additional_input_field_name = d.get("AdditionalInputFieldName")
+    v = d.get("SellerInputDefinition")
+    o.seller_input_definition = v if v is None else _read_seller_input_definition(v)
     return o
 
 
 def _read_additional_seller_input(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.AdditionalSellerInput)
-    o.data_type = g("DataType")
-    o.value_as_string = g("ValueAsString")
-    o.value_as_boolean = g("ValueAsBoolean")
-    o.value_as_integer = g("ValueAsInteger")
-    v = g("ValueAsTimestamp")
-    o.value_as_timestamp = None if v is None else read_datetime(v)
-    v = g("ValueAsAddress")
-    o.value_as_address = None if v is None else _read_address(v)
-    v = g("ValueAsWeight")
-    o.value_as_weight = None if v is None else _read_weight(v)
-    v = g("ValueAsDimension")
-    o.value_as_dimension = None if v is None else _read_length(v)
-    v = g("ValueAsCurrency")
-    o.value_as_currency = None if v is None else _read_currency_amount(v)
+    o.data_type = d.get("DataType")
+    o.value_as_string = d.get("ValueAsString")
+    o.value_as_boolean = d.get("ValueAsBoolean")
+    o.value_as_integer = d.get("ValueAsInteger")
+    v = d.get("ValueAsTimestamp")
+    o.value_as_timestamp = v if v is None else read_datetime(v)
+    v = d.get("ValueAsAddress")
+    o.value_as_address = v if v is None else _read_address(v)
+    v = d.get("ValueAsWeight")
+    if v is None or v.__class__ is not dict:
+        o.value_as_weight = v
+    else:
+        o.value_as_weight = p = _new(m.Weight)
+        w = v.get("Value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("Unit")
+    v = d.get("ValueAsDimension")
+    if v is None or v.__class__ is not dict:
+        o.value_as_dimension = v
+    else:
+        o.value_as_dimension = p = _new(m.Length)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
+    v = d.get("ValueAsCurrency")
+    if v is None or v.__class__ is not dict:
+        o.value_as_currency = v
+    else:
+        o.value_as_currency = p = _new(m.CurrencyAmount)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_additional_seller_inputs(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AdditionalSellerInputs)
-    o.additional_input_field_name = g("AdditionalInputFieldName")
-    v = g("AdditionalSellerInput")
-    o.additional_seller_input = None if v is None else _read_additional_seller_input(v)
+    o.additional_input_field_name = d.get("AdditionalInputFieldName")
+    v = d.get("AdditionalSellerInput")
+    o.additional_seller_input = v if v is None else _read_additional_seller_input(v)
     return o
 
 
 def _read_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Address)
-    o.name = g("Name")
-    o.address_line1 = g("AddressLine1")
-    o.address_line2 = g("AddressLine2")
-    o.address_line3 = g("AddressLine3")
-    o.district_or_county = g("DistrictOrCounty")
-    o.email = g("Email")
-    o.city = g("City")
-    o.state_or_province_code = g("StateOrProvinceCode")
-    o.postal_code = g("PostalCode")
-    o.country_code = g("CountryCode")
-    o.phone = g("Phone")
+    o.name = d.get("Name")
+    o.address_line1 = d.get("AddressLine1")
+    o.address_line2 = d.get("AddressLine2")
+    o.address_line3 = d.get("AddressLine3")
+    o.district_or_county = d.get("DistrictOrCounty")
+    o.email = d.get("Email")
+    o.city = d.get("City")
+    o.state_or_province_code = d.get("StateOrProvinceCode")
+    o.postal_code = d.get("PostalCode")
+    o.country_code = d.get("CountryCode")
+    o.phone = d.get("Phone")
     return o
 
 
 def _read_available_carrier_will_pick_up_option(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.AvailableCarrierWillPickUpOption)
-    o.carrier_will_pick_up_option = g("CarrierWillPickUpOption")
-    v = g("Charge")
-    o.charge = None if v is None else _read_currency_amount(v)
+    o.carrier_will_pick_up_option = d.get("CarrierWillPickUpOption")
+    v = d.get("Charge")
+    if v is None or v.__class__ is not dict:
+        o.charge = v
+    else:
+        o.charge = p = _new(m.CurrencyAmount)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_available_delivery_experience_option(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.AvailableDeliveryExperienceOption)
-    o.delivery_experience_option = g("DeliveryExperienceOption")
-    v = g("Charge")
-    o.charge = None if v is None else _read_currency_amount(v)
+    o.delivery_experience_option = d.get("DeliveryExperienceOption")
+    v = d.get("Charge")
+    if v is None or v.__class__ is not dict:
+        o.charge = v
+    else:
+        o.charge = p = _new(m.CurrencyAmount)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_available_shipping_service_options(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AvailableShippingServiceOptions)
-    v = g("AvailableCarrierWillPickUpOptions")
+    v = d.get("AvailableCarrierWillPickUpOptions")
     o.available_carrier_will_pick_up_options = (
-        None if v is None else [_read_available_carrier_will_pick_up_option(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_available_carrier_will_pick_up_option(i) for i in v]
     )
-    v = g("AvailableDeliveryExperienceOptions")
+    v = d.get("AvailableDeliveryExperienceOptions")
     o.available_delivery_experience_options = (
-        None if v is None else [_read_available_delivery_experience_option(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_available_delivery_experience_option(i) for i in v]
     )
     return o
 
@@ -117,51 +143,79 @@ def _read_available_shipping_service_options(d: Any) -> Any:
 def _read_benefits(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Benefits)
-    o.included_benefits = g("IncludedBenefits")
-    v = g("ExcludedBenefits")
-    o.excluded_benefits = None if v is None else [_read_excluded_benefit(i) for i in v] if v.__class__ is list else v
+    o.included_benefits = d.get("IncludedBenefits")
+    v = d.get("ExcludedBenefits")
+    if v is None or v.__class__ is not list:
+        o.excluded_benefits = v
+    else:
+        o.excluded_benefits = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ExcludedBenefit)
+                p.benefit = i.get("Benefit")
+                p.reason_codes = i.get("ReasonCodes")
+                items.append(p)
     return o
 
 
 def _read_cancel_shipment_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CancelShipmentResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_shipment(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_shipment(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_constraint(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Constraint)
-    o.validation_reg_ex = g("ValidationRegEx")
-    o.validation_string = g("ValidationString")
+    o.validation_reg_ex = d.get("ValidationRegEx")
+    o.validation_string = d.get("ValidationString")
     return o
 
 
 def _read_create_shipment_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.CreateShipmentRequest)
-    v = g("ShipmentRequestDetails")
-    o.shipment_request_details = None if v is None else _read_shipment_request_details(v)
-    o.shipping_service_id = g("ShippingServiceId")
-    o.shipping_service_offer_id = g("ShippingServiceOfferId")
-    o.hazmat_type = g("HazmatType")
-    v = g("LabelFormatOption")
-    o.label_format_option = None if v is None else _read_label_format_option_request(v)
-    v = g("ShipmentLevelSellerInputsList")
+    v = d.get("ShipmentRequestDetails")
+    o.shipment_request_details = v if v is None else _read_shipment_request_details(v)
+    o.shipping_service_id = d.get("ShippingServiceId")
+    o.shipping_service_offer_id = d.get("ShippingServiceOfferId")
+    o.hazmat_type = d.get("HazmatType")
+    v = d.get("LabelFormatOption")
+    if v is None or v.__class__ is not dict:
+        o.label_format_option = v
+    else:
+        o.label_format_option = p = _new(m.LabelFormatOptionRequest)
+        p.include_packing_slip_with_label = v.get("IncludePackingSlipWithLabel")
+    v = d.get("ShipmentLevelSellerInputsList")
     o.shipment_level_seller_inputs_list = (
-        None if v is None else [_read_additional_seller_inputs(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_additional_seller_inputs(i) for i in v]
     )
     return o
 
@@ -169,493 +223,675 @@ def _read_create_shipment_request(d: Any) -> Any:
 def _read_create_shipment_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateShipmentResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_shipment(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_shipment(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_currency_amount(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CurrencyAmount)
-    o.currency_code = g("CurrencyCode")
-    v = g("Amount")
-    o.amount = None if v is None else v if v.__class__ is float else read_number(v)
+    o.currency_code = d.get("CurrencyCode")
+    v = d.get("Amount")
+    o.amount = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_dangerous_goods_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DangerousGoodsDetails)
-    o.united_nations_regulatory_id = g("UnitedNationsRegulatoryId")
-    o.transportation_regulatory_class = g("TransportationRegulatoryClass")
-    o.packing_group = g("PackingGroup")
-    o.packing_instruction = g("PackingInstruction")
+    o.united_nations_regulatory_id = d.get("UnitedNationsRegulatoryId")
+    o.transportation_regulatory_class = d.get("TransportationRegulatoryClass")
+    o.packing_group = d.get("PackingGroup")
+    o.packing_instruction = d.get("PackingInstruction")
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_excluded_benefit(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ExcludedBenefit)
-    o.benefit = g("Benefit")
-    o.reason_codes = g("ReasonCodes")
+    o.benefit = d.get("Benefit")
+    o.reason_codes = d.get("ReasonCodes")
     return o
 
 
 def _read_file_contents(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.FileContents)
-    o.contents = g("Contents")
-    o.file_type = g("FileType")
-    o.checksum = g("Checksum")
+    o.contents = d.get("Contents")
+    o.file_type = d.get("FileType")
+    o.checksum = d.get("Checksum")
     return o
 
 
 def _read_get_additional_seller_inputs_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetAdditionalSellerInputsRequest)
-    o.shipping_service_id = g("ShippingServiceId")
-    v = g("ShipFromAddress")
-    o.ship_from_address = None if v is None else _read_address(v)
-    o.order_id = g("OrderId")
+    o.shipping_service_id = d.get("ShippingServiceId")
+    v = d.get("ShipFromAddress")
+    o.ship_from_address = v if v is None else _read_address(v)
+    o.order_id = d.get("OrderId")
     return o
 
 
 def _read_get_additional_seller_inputs_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetAdditionalSellerInputsResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_get_additional_seller_inputs_result(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_get_additional_seller_inputs_result(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_additional_seller_inputs_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetAdditionalSellerInputsResult)
-    v = g("ShipmentLevelFields")
-    o.shipment_level_fields = (
-        None if v is None else [_read_additional_inputs(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("ItemLevelFieldsList")
-    o.item_level_fields_list = (
-        None if v is None else [_read_item_level_fields(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("ShipmentLevelFields")
+    o.shipment_level_fields = v if v is None or v.__class__ is not list else [_read_additional_inputs(i) for i in v]
+    v = d.get("ItemLevelFieldsList")
+    o.item_level_fields_list = v if v is None or v.__class__ is not list else [_read_item_level_fields(i) for i in v]
     return o
 
 
 def _read_get_eligible_shipment_services_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.GetEligibleShipmentServicesRequest)
-    v = g("ShipmentRequestDetails")
-    o.shipment_request_details = None if v is None else _read_shipment_request_details(v)
-    v = g("ShippingOfferingFilter")
-    o.shipping_offering_filter = None if v is None else _read_shipping_offering_filter(v)
+    v = d.get("ShipmentRequestDetails")
+    o.shipment_request_details = v if v is None else _read_shipment_request_details(v)
+    v = d.get("ShippingOfferingFilter")
+    if v is None or v.__class__ is not dict:
+        o.shipping_offering_filter = v
+    else:
+        o.shipping_offering_filter = p = _new(m.ShippingOfferingFilter)
+        p.include_packing_slip_with_label = v.get("IncludePackingSlipWithLabel")
+        p.include_complex_shipping_options = v.get("IncludeComplexShippingOptions")
+        p.carrier_will_pick_up = v.get("CarrierWillPickUp")
+        p.delivery_experience = v.get("DeliveryExperience")
     return o
 
 
 def _read_get_eligible_shipment_services_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetEligibleShipmentServicesResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_get_eligible_shipment_services_result(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_get_eligible_shipment_services_result(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_eligible_shipment_services_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetEligibleShipmentServicesResult)
-    v = g("ShippingServiceList")
-    o.shipping_service_list = (
-        None if v is None else [_read_shipping_service(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("RejectedShippingServiceList")
-    o.rejected_shipping_service_list = (
-        None if v is None else [_read_rejected_shipping_service(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("TemporarilyUnavailableCarrierList")
-    o.temporarily_unavailable_carrier_list = (
-        None if v is None else [_read_temporarily_unavailable_carrier(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("TermsAndConditionsNotAcceptedCarrierList")
-    o.terms_and_conditions_not_accepted_carrier_list = (
-        None
-        if v is None
-        else [_read_terms_and_conditions_not_accepted_carrier(i) for i in v]
-        if v.__class__ is list
-        else v
-    )
+    v = d.get("ShippingServiceList")
+    o.shipping_service_list = v if v is None or v.__class__ is not list else [_read_shipping_service(i) for i in v]
+    v = d.get("RejectedShippingServiceList")
+    if v is None or v.__class__ is not list:
+        o.rejected_shipping_service_list = v
+    else:
+        o.rejected_shipping_service_list = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.RejectedShippingService)
+                p.carrier_name = i.get("CarrierName")
+                p.shipping_service_name = i.get("ShippingServiceName")
+                p.shipping_service_id = i.get("ShippingServiceId")
+                p.rejection_reason_code = i.get("RejectionReasonCode")
+                p.rejection_reason_message = i.get("RejectionReasonMessage")
+                items.append(p)
+    v = d.get("TemporarilyUnavailableCarrierList")
+    if v is None or v.__class__ is not list:
+        o.temporarily_unavailable_carrier_list = v
+    else:
+        o.temporarily_unavailable_carrier_list = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.TemporarilyUnavailableCarrier)
+                p.carrier_name = i.get("CarrierName")
+                items.append(p)
+    v = d.get("TermsAndConditionsNotAcceptedCarrierList")
+    if v is None or v.__class__ is not list:
+        o.terms_and_conditions_not_accepted_carrier_list = v
+    else:
+        o.terms_and_conditions_not_accepted_carrier_list = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.TermsAndConditionsNotAcceptedCarrier)
+                p.carrier_name = i.get("CarrierName")
+                items.append(p)
     return o
 
 
 def _read_get_shipment_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetShipmentResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_shipment(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_shipment(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Item)
-    o.order_item_id = g("OrderItemId")
-    o.quantity = g("Quantity")
-    v = g("ItemWeight")
-    o.item_weight = None if v is None else _read_weight(v)
-    o.item_description = g("ItemDescription")
-    o.transparency_code_list = g("TransparencyCodeList")
-    v = g("ItemLevelSellerInputsList")
+    o.order_item_id = d.get("OrderItemId")
+    o.quantity = d.get("Quantity")
+    v = d.get("ItemWeight")
+    if v is None or v.__class__ is not dict:
+        o.item_weight = v
+    else:
+        o.item_weight = p = _new(m.Weight)
+        w = v.get("Value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("Unit")
+    o.item_description = d.get("ItemDescription")
+    o.transparency_code_list = d.get("TransparencyCodeList")
+    v = d.get("ItemLevelSellerInputsList")
     o.item_level_seller_inputs_list = (
-        None if v is None else [_read_additional_seller_inputs(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_additional_seller_inputs(i) for i in v]
     )
-    v = g("LiquidVolume")
-    o.liquid_volume = None if v is None else _read_liquid_volume(v)
-    o.is_hazmat = g("IsHazmat")
-    v = g("DangerousGoodsDetails")
-    o.dangerous_goods_details = None if v is None else _read_dangerous_goods_details(v)
+    v = d.get("LiquidVolume")
+    if v is None or v.__class__ is not dict:
+        o.liquid_volume = v
+    else:
+        o.liquid_volume = p = _new(m.LiquidVolume)
+        p.unit = v.get("Unit")
+        w = v.get("Value")
+        p.value = read_number(w) if w.__class__ is str else w
+    o.is_hazmat = d.get("IsHazmat")
+    v = d.get("DangerousGoodsDetails")
+    if v is None or v.__class__ is not dict:
+        o.dangerous_goods_details = v
+    else:
+        o.dangerous_goods_details = p = _new(m.DangerousGoodsDetails)
+        p.united_nations_regulatory_id = v.get("UnitedNationsRegulatoryId")
+        p.transportation_regulatory_class = v.get("TransportationRegulatoryClass")
+        p.packing_group = v.get("PackingGroup")
+        p.packing_instruction = v.get("PackingInstruction")
     return o
 
 
 def _read_item_level_fields(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemLevelFields)
-    o.asin = g("Asin")
-    v = g("AdditionalInputs")
-    o.additional_inputs = None if v is None else [_read_additional_inputs(i) for i in v] if v.__class__ is list else v
+    o.asin = d.get("Asin")
+    v = d.get("AdditionalInputs")
+    o.additional_inputs = v if v is None or v.__class__ is not list else [_read_additional_inputs(i) for i in v]
     return o
 
 
 def _read_label(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Label)
-    o.custom_text_for_label = g("CustomTextForLabel")
-    v = g("Dimensions")
-    o.dimensions = None if v is None else _read_label_dimensions(v)
-    v = g("FileContents")
-    o.file_contents = None if v is None else _read_file_contents(v)
-    o.label_format = g("LabelFormat")
-    o.standard_id_for_label = g("StandardIdForLabel")
+    o.custom_text_for_label = d.get("CustomTextForLabel")
+    v = d.get("Dimensions")
+    if v is None or v.__class__ is not dict:
+        o.dimensions = v
+    else:
+        o.dimensions = p = _new(m.LabelDimensions)
+        w = v.get("Length")
+        p.length = read_number(w) if w.__class__ is str else w
+        w = v.get("Width")
+        p.width = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("Unit")
+    v = d.get("FileContents")
+    if v is None or v.__class__ is not dict:
+        o.file_contents = v
+    else:
+        o.file_contents = p = _new(m.FileContents)
+        p.contents = v.get("Contents")
+        p.file_type = v.get("FileType")
+        p.checksum = v.get("Checksum")
+    o.label_format = d.get("LabelFormat")
+    o.standard_id_for_label = d.get("StandardIdForLabel")
     return o
 
 
 def _read_label_customization(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LabelCustomization)
-    o.custom_text_for_label = g("CustomTextForLabel")
-    o.standard_id_for_label = g("StandardIdForLabel")
+    o.custom_text_for_label = d.get("CustomTextForLabel")
+    o.standard_id_for_label = d.get("StandardIdForLabel")
     return o
 
 
 def _read_label_dimensions(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LabelDimensions)
-    v = g("Length")
-    o.length = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("Width")
-    o.width = None if v is None else v if v.__class__ is float else read_number(v)
-    o.unit = g("Unit")
+    v = d.get("Length")
+    o.length = read_number(v) if v.__class__ is str else v
+    v = d.get("Width")
+    o.width = read_number(v) if v.__class__ is str else v
+    o.unit = d.get("Unit")
     return o
 
 
 def _read_label_format_option(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LabelFormatOption)
-    o.include_packing_slip_with_label = g("IncludePackingSlipWithLabel")
-    o.label_format = g("LabelFormat")
+    o.include_packing_slip_with_label = d.get("IncludePackingSlipWithLabel")
+    o.label_format = d.get("LabelFormat")
     return o
 
 
 def _read_label_format_option_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LabelFormatOptionRequest)
-    o.include_packing_slip_with_label = g("IncludePackingSlipWithLabel")
+    o.include_packing_slip_with_label = d.get("IncludePackingSlipWithLabel")
     return o
 
 
 def _read_length(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Length)
-    v = g("value")
-    o.value = None if v is None else v if v.__class__ is float else read_number(v)
-    o.unit = g("unit")
+    v = d.get("value")
+    o.value = read_number(v) if v.__class__ is str else v
+    o.unit = d.get("unit")
     return o
 
 
 def _read_liquid_volume(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LiquidVolume)
-    o.unit = g("Unit")
-    v = g("Value")
-    o.value = None if v is None else v if v.__class__ is float else read_number(v)
+    o.unit = d.get("Unit")
+    v = d.get("Value")
+    o.value = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_package_dimensions(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PackageDimensions)
-    v = g("Length")
-    o.length = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("Width")
-    o.width = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("Height")
-    o.height = None if v is None else v if v.__class__ is float else read_number(v)
-    o.unit = g("Unit")
-    o.predefined_package_dimensions = g("PredefinedPackageDimensions")
+    v = d.get("Length")
+    o.length = read_number(v) if v.__class__ is str else v
+    v = d.get("Width")
+    o.width = read_number(v) if v.__class__ is str else v
+    v = d.get("Height")
+    o.height = read_number(v) if v.__class__ is str else v
+    o.unit = d.get("Unit")
+    o.predefined_package_dimensions = d.get("PredefinedPackageDimensions")
     return o
 
 
 def _read_rate_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.RateItem)
-    o.rate_item_id = g("RateItemID")
-    o.rate_item_type = g("RateItemType")
-    v = g("RateItemCharge")
-    o.rate_item_charge = None if v is None else _read_currency_amount(v)
-    o.rate_item_name_localization = g("RateItemNameLocalization")
+    o.rate_item_id = d.get("RateItemID")
+    o.rate_item_type = d.get("RateItemType")
+    v = d.get("RateItemCharge")
+    if v is None or v.__class__ is not dict:
+        o.rate_item_charge = v
+    else:
+        o.rate_item_charge = p = _new(m.CurrencyAmount)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    o.rate_item_name_localization = d.get("RateItemNameLocalization")
     return o
 
 
 def _read_rejected_shipping_service(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.RejectedShippingService)
-    o.carrier_name = g("CarrierName")
-    o.shipping_service_name = g("ShippingServiceName")
-    o.shipping_service_id = g("ShippingServiceId")
-    o.rejection_reason_code = g("RejectionReasonCode")
-    o.rejection_reason_message = g("RejectionReasonMessage")
+    o.carrier_name = d.get("CarrierName")
+    o.shipping_service_name = d.get("ShippingServiceName")
+    o.shipping_service_id = d.get("ShippingServiceId")
+    o.rejection_reason_code = d.get("RejectionReasonCode")
+    o.rejection_reason_message = d.get("RejectionReasonMessage")
     return o
 
 
 def _read_seller_input_definition(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.SellerInputDefinition)
-    o.is_required = g("IsRequired")
-    o.data_type = g("DataType")
-    v = g("Constraints")
-    o.constraints = None if v is None else [_read_constraint(i) for i in v] if v.__class__ is list else v
-    o.input_display_text = g("InputDisplayText")
-    o.input_target = g("InputTarget")
-    v = g("StoredValue")
-    o.stored_value = None if v is None else _read_additional_seller_input(v)
-    o.restricted_set_values = g("RestrictedSetValues")
+    o.is_required = d.get("IsRequired")
+    o.data_type = d.get("DataType")
+    v = d.get("Constraints")
+    if v is None or v.__class__ is not list:
+        o.constraints = v
+    else:
+        o.constraints = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Constraint)
+                p.validation_reg_ex = i.get("ValidationRegEx")
+                p.validation_string = i.get("ValidationString")
+                items.append(p)
+    o.input_display_text = d.get("InputDisplayText")
+    o.input_target = d.get("InputTarget")
+    v = d.get("StoredValue")
+    o.stored_value = v if v is None else _read_additional_seller_input(v)
+    o.restricted_set_values = d.get("RestrictedSetValues")
     return o
 
 
 def _read_shipment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Shipment)
-    o.shipment_id = g("ShipmentId")
-    o.amazon_order_id = g("AmazonOrderId")
-    o.seller_order_id = g("SellerOrderId")
-    v = g("ItemList")
-    o.item_list = None if v is None else [_read_item(i) for i in v] if v.__class__ is list else v
-    v = g("ShipFromAddress")
-    o.ship_from_address = None if v is None else _read_address(v)
-    v = g("ShipToAddress")
-    o.ship_to_address = None if v is None else _read_address(v)
-    v = g("PackageDimensions")
-    o.package_dimensions = None if v is None else _read_package_dimensions(v)
-    v = g("Weight")
-    o.weight = None if v is None else _read_weight(v)
-    v = g("Insurance")
-    o.insurance = None if v is None else _read_currency_amount(v)
-    v = g("ShippingService")
-    o.shipping_service = None if v is None else _read_shipping_service(v)
-    v = g("Label")
-    o.label = None if v is None else _read_label(v)
-    o.status = g("Status")
-    o.tracking_id = g("TrackingId")
-    v = g("CreatedDate")
-    o.created_date = None if v is None else read_datetime(v)
-    v = g("LastUpdatedDate")
-    o.last_updated_date = None if v is None else read_datetime(v)
+    o.shipment_id = d.get("ShipmentId")
+    o.amazon_order_id = d.get("AmazonOrderId")
+    o.seller_order_id = d.get("SellerOrderId")
+    v = d.get("ItemList")
+    o.item_list = v if v is None or v.__class__ is not list else [_read_item(i) for i in v]
+    v = d.get("ShipFromAddress")
+    o.ship_from_address = v if v is None else _read_address(v)
+    v = d.get("ShipToAddress")
+    o.ship_to_address = v if v is None else _read_address(v)
+    v = d.get("PackageDimensions")
+    if v is None or v.__class__ is not dict:
+        o.package_dimensions = v
+    else:
+        o.package_dimensions = p = _new(m.PackageDimensions)
+        w = v.get("Length")
+        p.length = read_number(w) if w.__class__ is str else w
+        w = v.get("Width")
+        p.width = read_number(w) if w.__class__ is str else w
+        w = v.get("Height")
+        p.height = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("Unit")
+        p.predefined_package_dimensions = v.get("PredefinedPackageDimensions")
+    v = d.get("Weight")
+    if v is None or v.__class__ is not dict:
+        o.weight = v
+    else:
+        o.weight = p = _new(m.Weight)
+        w = v.get("Value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("Unit")
+    v = d.get("Insurance")
+    if v is None or v.__class__ is not dict:
+        o.insurance = v
+    else:
+        o.insurance = p = _new(m.CurrencyAmount)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("ShippingService")
+    o.shipping_service = v if v is None else _read_shipping_service(v)
+    v = d.get("Label")
+    o.label = v if v is None else _read_label(v)
+    o.status = d.get("Status")
+    o.tracking_id = d.get("TrackingId")
+    v = d.get("CreatedDate")
+    o.created_date = v if v is None else read_datetime(v)
+    v = d.get("LastUpdatedDate")
+    o.last_updated_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_shipment_request_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ShipmentRequestDetails)
-    o.amazon_order_id = g("AmazonOrderId")
-    o.seller_order_id = g("SellerOrderId")
-    v = g("ItemList")
-    o.item_list = None if v is None else [_read_item(i) for i in v] if v.__class__ is list else v
-    v = g("ShipFromAddress")
-    o.ship_from_address = None if v is None else _read_address(v)
-    v = g("PackageDimensions")
-    o.package_dimensions = None if v is None else _read_package_dimensions(v)
-    v = g("Weight")
-    o.weight = None if v is None else _read_weight(v)
-    v = g("MustArriveByDate")
-    o.must_arrive_by_date = None if v is None else read_datetime(v)
-    v = g("ShipDate")
-    o.ship_date = None if v is None else read_datetime(v)
-    v = g("ShippingServiceOptions")
-    o.shipping_service_options = None if v is None else _read_shipping_service_options(v)
-    v = g("LabelCustomization")
-    o.label_customization = None if v is None else _read_label_customization(v)
+    o.amazon_order_id = d.get("AmazonOrderId")
+    o.seller_order_id = d.get("SellerOrderId")
+    v = d.get("ItemList")
+    o.item_list = v if v is None or v.__class__ is not list else [_read_item(i) for i in v]
+    v = d.get("ShipFromAddress")
+    o.ship_from_address = v if v is None else _read_address(v)
+    v = d.get("PackageDimensions")
+    if v is None or v.__class__ is not dict:
+        o.package_dimensions = v
+    else:
+        o.package_dimensions = p = _new(m.PackageDimensions)
+        w = v.get("Length")
+        p.length = read_number(w) if w.__class__ is str else w
+        w = v.get("Width")
+        p.width = read_number(w) if w.__class__ is str else w
+        w = v.get("Height")
+        p.height = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("Unit")
+        p.predefined_package_dimensions = v.get("PredefinedPackageDimensions")
+    v = d.get("Weight")
+    if v is None or v.__class__ is not dict:
+        o.weight = v
+    else:
+        o.weight = p = _new(m.Weight)
+        w = v.get("Value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("Unit")
+    v = d.get("MustArriveByDate")
+    o.must_arrive_by_date = v if v is None else read_datetime(v)
+    v = d.get("ShipDate")
+    o.ship_date = v if v is None else read_datetime(v)
+    v = d.get("ShippingServiceOptions")
+    o.shipping_service_options = v if v is None else _read_shipping_service_options(v)
+    v = d.get("LabelCustomization")
+    if v is None or v.__class__ is not dict:
+        o.label_customization = v
+    else:
+        o.label_customization = p = _new(m.LabelCustomization)
+        p.custom_text_for_label = v.get("CustomTextForLabel")
+        p.standard_id_for_label = v.get("StandardIdForLabel")
     return o
 
 
 def _read_shipping_offering_filter(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShippingOfferingFilter)
-    o.include_packing_slip_with_label = g("IncludePackingSlipWithLabel")
-    o.include_complex_shipping_options = g("IncludeComplexShippingOptions")
-    o.carrier_will_pick_up = g("CarrierWillPickUp")
-    o.delivery_experience = g("DeliveryExperience")
+    o.include_packing_slip_with_label = d.get("IncludePackingSlipWithLabel")
+    o.include_complex_shipping_options = d.get("IncludeComplexShippingOptions")
+    o.carrier_will_pick_up = d.get("CarrierWillPickUp")
+    o.delivery_experience = d.get("DeliveryExperience")
     return o
 
 
 def _read_shipping_service(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ShippingService)
-    o.shipping_service_name = g("ShippingServiceName")
-    o.carrier_name = g("CarrierName")
-    o.shipping_service_id = g("ShippingServiceId")
-    o.shipping_service_offer_id = g("ShippingServiceOfferId")
-    v = g("ShipDate")
-    o.ship_date = None if v is None else read_datetime(v)
-    v = g("EarliestEstimatedDeliveryDate")
-    o.earliest_estimated_delivery_date = None if v is None else read_datetime(v)
-    v = g("LatestEstimatedDeliveryDate")
-    o.latest_estimated_delivery_date = None if v is None else read_datetime(v)
-    v = g("Rate")
-    o.rate = None if v is None else _read_currency_amount(v)
-    v = g("RateWithAdjustments")
-    o.rate_with_adjustments = None if v is None else _read_currency_amount(v)
-    v = g("AdjustmentItemList")
-    o.adjustment_item_list = None if v is None else [_read_rate_item(i) for i in v] if v.__class__ is list else v
-    v = g("ShippingServiceOptions")
-    o.shipping_service_options = None if v is None else _read_shipping_service_options(v)
-    v = g("AvailableShippingServiceOptions")
-    o.available_shipping_service_options = None if v is None else _read_available_shipping_service_options(v)
-    o.available_label_formats = g("AvailableLabelFormats")
-    v = g("AvailableFormatOptionsForLabel")
-    o.available_format_options_for_label = (
-        None if v is None else [_read_label_format_option(i) for i in v] if v.__class__ is list else v
-    )
-    o.requires_additional_seller_inputs = g("RequiresAdditionalSellerInputs")
-    v = g("Benefits")
-    o.benefits = None if v is None else _read_benefits(v)
+    o.shipping_service_name = d.get("ShippingServiceName")
+    o.carrier_name = d.get("CarrierName")
+    o.shipping_service_id = d.get("ShippingServiceId")
+    o.shipping_service_offer_id = d.get("ShippingServiceOfferId")
+    v = d.get("ShipDate")
+    o.ship_date = v if v is None else read_datetime(v)
+    v = d.get("EarliestEstimatedDeliveryDate")
+    o.earliest_estimated_delivery_date = v if v is None else read_datetime(v)
+    v = d.get("LatestEstimatedDeliveryDate")
+    o.latest_estimated_delivery_date = v if v is None else read_datetime(v)
+    v = d.get("Rate")
+    if v is None or v.__class__ is not dict:
+        o.rate = v
+    else:
+        o.rate = p = _new(m.CurrencyAmount)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("RateWithAdjustments")
+    if v is None or v.__class__ is not dict:
+        o.rate_with_adjustments = v
+    else:
+        o.rate_with_adjustments = p = _new(m.CurrencyAmount)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("AdjustmentItemList")
+    o.adjustment_item_list = v if v is None or v.__class__ is not list else [_read_rate_item(i) for i in v]
+    v = d.get("ShippingServiceOptions")
+    o.shipping_service_options = v if v is None else _read_shipping_service_options(v)
+    v = d.get("AvailableShippingServiceOptions")
+    o.available_shipping_service_options = v if v is None else _read_available_shipping_service_options(v)
+    o.available_label_formats = d.get("AvailableLabelFormats")
+    v = d.get("AvailableFormatOptionsForLabel")
+    if v is None or v.__class__ is not list:
+        o.available_format_options_for_label = v
+    else:
+        o.available_format_options_for_label = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.LabelFormatOption)
+                p.include_packing_slip_with_label = i.get("IncludePackingSlipWithLabel")
+                p.label_format = i.get("LabelFormat")
+                items.append(p)
+    o.requires_additional_seller_inputs = d.get("RequiresAdditionalSellerInputs")
+    v = d.get("Benefits")
+    o.benefits = v if v is None else _read_benefits(v)
     return o
 
 
 def _read_shipping_service_options(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ShippingServiceOptions)
-    o.delivery_experience = g("DeliveryExperience")
-    v = g("DeclaredValue")
-    o.declared_value = None if v is None else _read_currency_amount(v)
-    o.carrier_will_pick_up = g("CarrierWillPickUp")
-    o.carrier_will_pick_up_option = g("CarrierWillPickUpOption")
-    o.label_format = g("LabelFormat")
+    o.delivery_experience = d.get("DeliveryExperience")
+    v = d.get("DeclaredValue")
+    if v is None or v.__class__ is not dict:
+        o.declared_value = v
+    else:
+        o.declared_value = p = _new(m.CurrencyAmount)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    o.carrier_will_pick_up = d.get("CarrierWillPickUp")
+    o.carrier_will_pick_up_option = d.get("CarrierWillPickUpOption")
+    o.label_format = d.get("LabelFormat")
     return o
 
 
 def _read_temporarily_unavailable_carrier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TemporarilyUnavailableCarrier)
-    o.carrier_name = g("CarrierName")
+    o.carrier_name = d.get("CarrierName")
     return o
 
 
 def _read_terms_and_conditions_not_accepted_carrier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TermsAndConditionsNotAcceptedCarrier)
-    o.carrier_name = g("CarrierName")
+    o.carrier_name = d.get("CarrierName")
     return o
 
 
 def _read_weight(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Weight)
-    v = g("Value")
-    o.value = None if v is None else v if v.__class__ is float else read_number(v)
-    o.unit = g("Unit")
+    v = d.get("Value")
+    o.value = read_number(v) if v.__class__ is str else v
+    o.unit = d.get("Unit")
     return o
 
 

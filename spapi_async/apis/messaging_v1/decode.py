@@ -16,370 +16,666 @@ _new = object.__new__
 def _read_attachment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Attachment)
-    o.upload_destination_id = g("uploadDestinationId")
-    o.file_name = g("fileName")
+    o.upload_destination_id = d.get("uploadDestinationId")
+    o.file_name = d.get("fileName")
     return o
 
 
 def _read_create_amazon_motors_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateAmazonMotorsRequest)
-    v = g("attachments")
-    o.attachments = None if v is None else [_read_attachment(i) for i in v] if v.__class__ is list else v
+    v = d.get("attachments")
+    if v is None or v.__class__ is not list:
+        o.attachments = v
+    else:
+        o.attachments = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Attachment)
+                p.upload_destination_id = i.get("uploadDestinationId")
+                p.file_name = i.get("fileName")
+                items.append(p)
     return o
 
 
 def _read_create_amazon_motors_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateAmazonMotorsResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_create_confirm_customization_details_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateConfirmCustomizationDetailsRequest)
-    o.text = g("text")
-    v = g("attachments")
-    o.attachments = None if v is None else [_read_attachment(i) for i in v] if v.__class__ is list else v
+    o.text = d.get("text")
+    v = d.get("attachments")
+    if v is None or v.__class__ is not list:
+        o.attachments = v
+    else:
+        o.attachments = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Attachment)
+                p.upload_destination_id = i.get("uploadDestinationId")
+                p.file_name = i.get("fileName")
+                items.append(p)
     return o
 
 
 def _read_create_confirm_customization_details_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateConfirmCustomizationDetailsResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_create_confirm_delivery_details_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateConfirmDeliveryDetailsRequest)
-    o.text = g("text")
+    o.text = d.get("text")
     return o
 
 
 def _read_create_confirm_delivery_details_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateConfirmDeliveryDetailsResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_create_confirm_order_details_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateConfirmOrderDetailsRequest)
-    o.text = g("text")
+    o.text = d.get("text")
     return o
 
 
 def _read_create_confirm_order_details_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateConfirmOrderDetailsResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_create_confirm_service_details_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateConfirmServiceDetailsRequest)
-    o.text = g("text")
+    o.text = d.get("text")
     return o
 
 
 def _read_create_confirm_service_details_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateConfirmServiceDetailsResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_create_digital_access_key_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateDigitalAccessKeyRequest)
-    o.text = g("text")
-    v = g("attachments")
-    o.attachments = None if v is None else [_read_attachment(i) for i in v] if v.__class__ is list else v
+    o.text = d.get("text")
+    v = d.get("attachments")
+    if v is None or v.__class__ is not list:
+        o.attachments = v
+    else:
+        o.attachments = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Attachment)
+                p.upload_destination_id = i.get("uploadDestinationId")
+                p.file_name = i.get("fileName")
+                items.append(p)
     return o
 
 
 def _read_create_digital_access_key_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateDigitalAccessKeyResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_create_legal_disclosure_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateLegalDisclosureRequest)
-    v = g("attachments")
-    o.attachments = None if v is None else [_read_attachment(i) for i in v] if v.__class__ is list else v
+    v = d.get("attachments")
+    if v is None or v.__class__ is not list:
+        o.attachments = v
+    else:
+        o.attachments = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Attachment)
+                p.upload_destination_id = i.get("uploadDestinationId")
+                p.file_name = i.get("fileName")
+                items.append(p)
     return o
 
 
 def _read_create_legal_disclosure_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateLegalDisclosureResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_create_negative_feedback_removal_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateNegativeFeedbackRemovalResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_create_unexpected_problem_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateUnexpectedProblemRequest)
-    o.text = g("text")
+    o.text = d.get("text")
     return o
 
 
 def _read_create_unexpected_problem_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateUnexpectedProblemResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_create_warranty_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateWarrantyRequest)
-    v = g("attachments")
-    o.attachments = None if v is None else [_read_attachment(i) for i in v] if v.__class__ is list else v
-    v = g("coverageStartDate")
-    o.coverage_start_date = None if v is None else read_datetime(v)
-    v = g("coverageEndDate")
-    o.coverage_end_date = None if v is None else read_datetime(v)
+    v = d.get("attachments")
+    if v is None or v.__class__ is not list:
+        o.attachments = v
+    else:
+        o.attachments = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Attachment)
+                p.upload_destination_id = i.get("uploadDestinationId")
+                p.file_name = i.get("fileName")
+                items.append(p)
+    v = d.get("coverageStartDate")
+    o.coverage_start_date = v if v is None else read_datetime(v)
+    v = d.get("coverageEndDate")
+    o.coverage_end_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_create_warranty_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateWarrantyResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_get_attributes_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetAttributesResponse)
-    v = g("buyer")
-    o.buyer = None if v is None else _read_get_attributes_response_buyer(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("buyer")
+    if v is None or v.__class__ is not dict:
+        o.buyer = v
+    else:
+        o.buyer = p = _new(m.GetAttributesResponseBuyer)
+        p.locale = v.get("locale")
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_attributes_response_buyer(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetAttributesResponseBuyer)
-    o.locale = g("locale")
+    o.locale = d.get("locale")
     return o
 
 
 def _read_get_messaging_action_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetMessagingActionResponse)
-    v = g("_links")
-    o.links = None if v is None else _read_get_messaging_action_response_links(v)
-    v = g("_embedded")
-    o.embedded = None if v is None else _read_get_messaging_action_response_embedded(v)
-    v = g("payload")
-    o.payload = None if v is None else _read_messaging_action(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("_links")
+    o.links = v if v is None else _read_get_messaging_action_response_links(v)
+    v = d.get("_embedded")
+    o.embedded = v if v is None else _read_get_messaging_action_response_embedded(v)
+    v = d.get("payload")
+    if v is None or v.__class__ is not dict:
+        o.payload = v
+    else:
+        o.payload = p = _new(m.MessagingAction)
+        p.name = v.get("name")
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_messaging_action_response_embedded(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetMessagingActionResponseEmbedded)
-    v = g("schema")
-    o.schema = None if v is None else _read_get_schema_response(v)
+    v = d.get("schema")
+    o.schema = v if v is None else _read_get_schema_response(v)
     return o
 
 
 def _read_get_messaging_action_response_links(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.GetMessagingActionResponseLinks)
-    v = g("self")
-    o.self_ = None if v is None else _read_link_object(v)
-    v = g("schema")
-    o.schema = None if v is None else _read_link_object(v)
+    v = d.get("self")
+    if v is None or v.__class__ is not dict:
+        o.self_ = v
+    else:
+        o.self_ = p = _new(m.LinkObject)
+        p.href = v.get("href")
+        p.name = v.get("name")
+    v = d.get("schema")
+    if v is None or v.__class__ is not dict:
+        o.schema = v
+    else:
+        o.schema = p = _new(m.LinkObject)
+        p.href = v.get("href")
+        p.name = v.get("name")
     return o
 
 
 def _read_get_messaging_actions_for_order_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetMessagingActionsForOrderResponse)
-    v = g("_links")
-    o.links = None if v is None else _read_get_messaging_actions_for_order_response_links(v)
-    v = g("_embedded")
-    o.embedded = None if v is None else _read_get_messaging_actions_for_order_response_embedded(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("_links")
+    o.links = v if v is None else _read_get_messaging_actions_for_order_response_links(v)
+    v = d.get("_embedded")
+    o.embedded = v if v is None else _read_get_messaging_actions_for_order_response_embedded(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_messaging_actions_for_order_response_embedded(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetMessagingActionsForOrderResponseEmbedded)
-    v = g("actions")
-    o.actions = None if v is None else [_read_get_messaging_action_response(i) for i in v] if v.__class__ is list else v
+    v = d.get("actions")
+    o.actions = v if v is None or v.__class__ is not list else [_read_get_messaging_action_response(i) for i in v]
     return o
 
 
 def _read_get_messaging_actions_for_order_response_links(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetMessagingActionsForOrderResponseLinks)
-    v = g("self")
-    o.self_ = None if v is None else _read_link_object(v)
-    v = g("actions")
-    o.actions = None if v is None else [_read_link_object(i) for i in v] if v.__class__ is list else v
+    v = d.get("self")
+    if v is None or v.__class__ is not dict:
+        o.self_ = v
+    else:
+        o.self_ = p = _new(m.LinkObject)
+        p.href = v.get("href")
+        p.name = v.get("name")
+    v = d.get("actions")
+    if v is None or v.__class__ is not list:
+        o.actions = v
+    else:
+        o.actions = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.LinkObject)
+                p.href = i.get("href")
+                p.name = i.get("name")
+                items.append(p)
     return o
 
 
 def _read_get_schema_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetSchemaResponse)
-    v = g("_links")
-    o.links = None if v is None else _read_get_schema_response_links(v)
-    o.payload = g("payload")
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("_links")
+    o.links = v if v is None else _read_get_schema_response_links(v)
+    o.payload = d.get("payload")
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_schema_response_links(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.GetSchemaResponseLinks)
-    v = g("self")
-    o.self_ = None if v is None else _read_link_object(v)
+    v = d.get("self")
+    if v is None or v.__class__ is not dict:
+        o.self_ = v
+    else:
+        o.self_ = p = _new(m.LinkObject)
+        p.href = v.get("href")
+        p.name = v.get("name")
     return o
 
 
 def _read_invoice_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.InvoiceRequest)
-    v = g("attachments")
-    o.attachments = None if v is None else [_read_attachment(i) for i in v] if v.__class__ is list else v
+    v = d.get("attachments")
+    if v is None or v.__class__ is not list:
+        o.attachments = v
+    else:
+        o.attachments = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Attachment)
+                p.upload_destination_id = i.get("uploadDestinationId")
+                p.file_name = i.get("fileName")
+                items.append(p)
     return o
 
 
 def _read_invoice_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.InvoiceResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_link_object(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LinkObject)
-    o.href = g("href")
-    o.name = g("name")
+    o.href = d.get("href")
+    o.name = d.get("name")
     return o
 
 
 def _read_messaging_action(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.MessagingAction)
-    o.name = g("name")
+    o.name = d.get("name")
     return o
 
 

@@ -16,320 +16,470 @@ _new = object.__new__
 def _read_aggregation_settings(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AggregationSettings)
-    o.aggregation_time_period = g("aggregationTimePeriod")
+    o.aggregation_time_period = d.get("aggregationTimePeriod")
     return o
 
 
 def _read_create_destination_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateDestinationRequest)
-    v = g("resourceSpecification")
-    o.resource_specification = None if v is None else _read_destination_resource_specification(v)
-    o.name = g("name")
+    v = d.get("resourceSpecification")
+    o.resource_specification = v if v is None else _read_destination_resource_specification(v)
+    o.name = d.get("name")
     return o
 
 
 def _read_create_destination_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateDestinationResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_destination(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_destination(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_create_subscription_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateSubscriptionRequest)
-    o.payload_version = g("payloadVersion")
-    o.destination_id = g("destinationId")
-    v = g("processingDirective")
-    o.processing_directive = None if v is None else _read_processing_directive(v)
+    o.payload_version = d.get("payloadVersion")
+    o.destination_id = d.get("destinationId")
+    v = d.get("processingDirective")
+    o.processing_directive = v if v is None else _read_processing_directive(v)
     return o
 
 
 def _read_create_subscription_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateSubscriptionResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_subscription(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_subscription(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_delete_destination_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.DeleteDestinationResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_delete_subscription_by_id_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.DeleteSubscriptionByIdResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_destination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Destination)
-    o.name = g("name")
-    o.destination_id = g("destinationId")
-    v = g("resource")
-    o.resource = None if v is None else _read_destination_resource(v)
+    o.name = d.get("name")
+    o.destination_id = d.get("destinationId")
+    v = d.get("resource")
+    o.resource = v if v is None else _read_destination_resource(v)
     return o
 
 
 def _read_destination_resource(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.DestinationResource)
-    v = g("sqs")
-    o.sqs = None if v is None else _read_sqs_resource(v)
-    v = g("eventBridge")
-    o.event_bridge = None if v is None else _read_event_bridge_resource(v)
+    v = d.get("sqs")
+    if v is None or v.__class__ is not dict:
+        o.sqs = v
+    else:
+        o.sqs = p = _new(m.SqsResource)
+        p.arn = v.get("arn")
+    v = d.get("eventBridge")
+    if v is None or v.__class__ is not dict:
+        o.event_bridge = v
+    else:
+        o.event_bridge = p = _new(m.EventBridgeResource)
+        p.name = v.get("name")
+        p.region = v.get("region")
+        p.account_id = v.get("accountId")
     return o
 
 
 def _read_destination_resource_specification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.DestinationResourceSpecification)
-    v = g("sqs")
-    o.sqs = None if v is None else _read_sqs_resource(v)
-    v = g("eventBridge")
-    o.event_bridge = None if v is None else _read_event_bridge_resource_specification(v)
+    v = d.get("sqs")
+    if v is None or v.__class__ is not dict:
+        o.sqs = v
+    else:
+        o.sqs = p = _new(m.SqsResource)
+        p.arn = v.get("arn")
+    v = d.get("eventBridge")
+    if v is None or v.__class__ is not dict:
+        o.event_bridge = v
+    else:
+        o.event_bridge = p = _new(m.EventBridgeResourceSpecification)
+        p.region = v.get("region")
+        p.account_id = v.get("accountId")
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_event_bridge_resource(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.EventBridgeResource)
-    o.name = g("name")
-    o.region = g("region")
-    o.account_id = g("accountId")
+    o.name = d.get("name")
+    o.region = d.get("region")
+    o.account_id = d.get("accountId")
     return o
 
 
 def _read_event_bridge_resource_specification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.EventBridgeResourceSpecification)
-    o.region = g("region")
-    o.account_id = g("accountId")
+    o.region = d.get("region")
+    o.account_id = d.get("accountId")
     return o
 
 
 def _read_event_filter(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.EventFilter)
-    v = g("aggregationSettings")
-    o.aggregation_settings = None if v is None else _read_aggregation_settings(v)
-    o.marketplace_ids = g("marketplaceIds")
-    o.order_change_types = g("orderChangeTypes")
-    v = g("trackingIdentifier")
-    o.tracking_identifier = None if v is None else _read_tracking_identifier(v)
-    o.event_filter_type = g("eventFilterType")
+    v = d.get("aggregationSettings")
+    if v is None or v.__class__ is not dict:
+        o.aggregation_settings = v
+    else:
+        o.aggregation_settings = p = _new(m.AggregationSettings)
+        p.aggregation_time_period = v.get("aggregationTimePeriod")
+    o.marketplace_ids = d.get("marketplaceIds")
+    o.order_change_types = d.get("orderChangeTypes")
+    v = d.get("trackingIdentifier")
+    o.tracking_identifier = v if v is None else _read_tracking_identifier(v)
+    o.event_filter_type = d.get("eventFilterType")
     return o
 
 
 def _read_get_destination_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetDestinationResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_destination(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_destination(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_destinations_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetDestinationsResponse)
-    v = g("payload")
-    o.payload = None if v is None else [_read_destination(i) for i in v] if v.__class__ is list else v
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None or v.__class__ is not list else [_read_destination(i) for i in v]
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_subscription_by_id_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetSubscriptionByIdResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_subscription(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_subscription(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_subscription_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetSubscriptionResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_subscription(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_subscription(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_subscriptions_payload(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetSubscriptionsPayload)
-    v = g("subscriptions")
-    o.subscriptions = None if v is None else [_read_subscription(i) for i in v] if v.__class__ is list else v
-    o.next_token = g("nextToken")
+    v = d.get("subscriptions")
+    o.subscriptions = v if v is None or v.__class__ is not list else [_read_subscription(i) for i in v]
+    o.next_token = d.get("nextToken")
     return o
 
 
 def _read_get_subscriptions_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetSubscriptionsResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_get_subscriptions_payload(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_get_subscriptions_payload(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_processing_directive(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ProcessingDirective)
-    v = g("eventFilter")
-    o.event_filter = None if v is None else _read_event_filter(v)
-    o.filter_expression = g("filterExpression")
+    v = d.get("eventFilter")
+    o.event_filter = v if v is None else _read_event_filter(v)
+    o.filter_expression = d.get("filterExpression")
     return o
 
 
 def _read_send_test_notification_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.SendTestNotificationRequest)
-    o.destination_id = g("destinationId")
-    v = g("testNotification")
-    o.test_notification = None if v is None else _read_test_notification(v)
+    o.destination_id = d.get("destinationId")
+    v = d.get("testNotification")
+    if v is None or v.__class__ is not dict:
+        o.test_notification = v
+    else:
+        o.test_notification = p = _new(m.TestNotification)
+        p.payload_version = v.get("payloadVersion")
+        p.test_scenario = v.get("testScenario")
     return o
 
 
 def _read_send_test_notification_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.SendTestNotificationResponse)
-    o.payload = g("payload")
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    o.payload = d.get("payload")
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_sqs_resource(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SqsResource)
-    o.arn = g("arn")
+    o.arn = d.get("arn")
     return o
 
 
 def _read_subscription(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Subscription)
-    o.subscription_id = g("subscriptionId")
-    o.payload_version = g("payloadVersion")
-    o.destination_id = g("destinationId")
-    v = g("processingDirective")
-    o.processing_directive = None if v is None else _read_processing_directive(v)
+    o.subscription_id = d.get("subscriptionId")
+    o.payload_version = d.get("payloadVersion")
+    o.destination_id = d.get("destinationId")
+    v = d.get("processingDirective")
+    o.processing_directive = v if v is None else _read_processing_directive(v)
     return o
 
 
 def _read_test_notification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TestNotification)
-    o.payload_version = g("payloadVersion")
-    o.test_scenario = g("testScenario")
+    o.payload_version = d.get("payloadVersion")
+    o.test_scenario = d.get("testScenario")
     return o
 
 
 def _read_tracking_identifier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TrackingIdentifier)
-    o.id = g("id")
-    o.acsin = g("acsin")
-    o.aftn = g("aftn")
-    o.container_number = g("containerNumber")
-    o.house_bill_of_lading_number = g("houseBillOfLadingNumber")
-    v = g("carrierTracking")
-    o.carrier_tracking = None if v is None else _read_tracking_identifier_carrier_tracking(v)
+    o.id = d.get("id")
+    o.acsin = d.get("acsin")
+    o.aftn = d.get("aftn")
+    o.container_number = d.get("containerNumber")
+    o.house_bill_of_lading_number = d.get("houseBillOfLadingNumber")
+    v = d.get("carrierTracking")
+    if v is None or v.__class__ is not dict:
+        o.carrier_tracking = v
+    else:
+        o.carrier_tracking = p = _new(m.TrackingIdentifierCarrierTracking)
+        p.tracking_number = v.get("trackingNumber")
+        p.carrier_code = v.get("carrierCode")
     return o
 
 
 def _read_tracking_identifier_carrier_tracking(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TrackingIdentifierCarrierTracking)
-    o.tracking_number = g("trackingNumber")
-    o.carrier_code = g("carrierCode")
+    o.tracking_number = d.get("trackingNumber")
+    o.carrier_code = d.get("carrierCode")
     return o
 
 

@@ -16,322 +16,341 @@ _new = object.__new__
 def _read_address_extended_fields(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AddressExtendedFields)
-    o.street_name = g("streetName")
-    o.street_number = g("streetNumber")
-    o.complement = g("complement")
-    o.neighborhood = g("neighborhood")
+    o.street_name = d.get("streetName")
+    o.street_number = d.get("streetNumber")
+    o.complement = d.get("complement")
+    o.neighborhood = d.get("neighborhood")
     return o
 
 
 def _read_alias(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Alias)
-    o.alias_id = g("aliasId")
-    o.alias_type = g("aliasType")
+    o.alias_id = d.get("aliasId")
+    o.alias_type = d.get("aliasType")
     return o
 
 
 def _read_associated_order(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AssociatedOrder)
-    o.order_id = g("orderId")
-    o.association_type = g("associationType")
+    o.order_id = d.get("orderId")
+    o.association_type = d.get("associationType")
     return o
 
 
 def _read_associated_order_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AssociatedOrderItem)
-    o.order_id = g("orderId")
-    o.order_item_id = g("orderItemId")
-    o.association_type = g("associationType")
+    o.order_id = d.get("orderId")
+    o.order_item_id = d.get("orderItemId")
+    o.association_type = d.get("associationType")
     return o
 
 
 def _read_business_hour(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BusinessHour)
-    o.day_of_week = g("dayOfWeek")
-    v = g("timeWindows")
-    o.time_windows = None if v is None else [_read_time_window(i) for i in v] if v.__class__ is list else v
+    o.day_of_week = d.get("dayOfWeek")
+    v = d.get("timeWindows")
+    o.time_windows = v if v is None or v.__class__ is not list else [_read_time_window(i) for i in v]
     return o
 
 
 def _read_buyer(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Buyer)
-    o.buyer_name = g("buyerName")
-    o.buyer_email = g("buyerEmail")
-    o.buyer_company_name = g("buyerCompanyName")
-    o.buyer_purchase_order_number = g("buyerPurchaseOrderNumber")
+    o.buyer_name = d.get("buyerName")
+    o.buyer_email = d.get("buyerEmail")
+    o.buyer_company_name = d.get("buyerCompanyName")
+    o.buyer_purchase_order_number = d.get("buyerPurchaseOrderNumber")
     return o
 
 
 def _read_customer_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.CustomerAddress)
-    o.name = g("name")
-    o.company_name = g("companyName")
-    o.address_line1 = g("addressLine1")
-    o.address_line2 = g("addressLine2")
-    o.address_line3 = g("addressLine3")
-    o.city = g("city")
-    o.district_or_county = g("districtOrCounty")
-    o.state_or_region = g("stateOrRegion")
-    o.municipality = g("municipality")
-    o.postal_code = g("postalCode")
-    o.country_code = g("countryCode")
-    o.phone = g("phone")
-    v = g("extendedFields")
-    o.extended_fields = None if v is None else _read_address_extended_fields(v)
-    o.address_type = g("addressType")
+    o.name = d.get("name")
+    o.company_name = d.get("companyName")
+    o.address_line1 = d.get("addressLine1")
+    o.address_line2 = d.get("addressLine2")
+    o.address_line3 = d.get("addressLine3")
+    o.city = d.get("city")
+    o.district_or_county = d.get("districtOrCounty")
+    o.state_or_region = d.get("stateOrRegion")
+    o.municipality = d.get("municipality")
+    o.postal_code = d.get("postalCode")
+    o.country_code = d.get("countryCode")
+    o.phone = d.get("phone")
+    v = d.get("extendedFields")
+    if v is None or v.__class__ is not dict:
+        o.extended_fields = v
+    else:
+        o.extended_fields = p = _new(m.AddressExtendedFields)
+        p.street_name = v.get("streetName")
+        p.street_number = v.get("streetNumber")
+        p.complement = v.get("complement")
+        p.neighborhood = v.get("neighborhood")
+    o.address_type = d.get("addressType")
     return o
 
 
 def _read_date_time_range(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DateTimeRange)
-    v = g("earliestDateTime")
-    o.earliest_date_time = None if v is None else read_datetime(v)
-    v = g("latestDateTime")
-    o.latest_date_time = None if v is None else read_datetime(v)
+    v = d.get("earliestDateTime")
+    o.earliest_date_time = v if v is None else read_datetime(v)
+    v = d.get("latestDateTime")
+    o.latest_date_time = v if v is None else read_datetime(v)
     return o
 
 
 def _read_delivery_preference(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DeliveryPreference)
-    o.drop_off_location = g("dropOffLocation")
-    o.address_instruction = g("addressInstruction")
-    v = g("deliveryTime")
-    o.delivery_time = None if v is None else _read_preferred_delivery_time(v)
-    o.delivery_capabilities = g("deliveryCapabilities")
+    o.drop_off_location = d.get("dropOffLocation")
+    o.address_instruction = d.get("addressInstruction")
+    v = d.get("deliveryTime")
+    o.delivery_time = v if v is None else _read_preferred_delivery_time(v)
+    o.delivery_capabilities = d.get("deliveryCapabilities")
     return o
 
 
 def _read_exception_date(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ExceptionDate)
-    v = g("exceptionDate")
-    o.exception_date = None if v is None else read_date(v)
-    o.exception_date_type = g("exceptionDateType")
-    v = g("timeWindows")
-    o.time_windows = None if v is None else [_read_time_window(i) for i in v] if v.__class__ is list else v
+    v = d.get("exceptionDate")
+    o.exception_date = v if v is None else read_date(v)
+    o.exception_date_type = d.get("exceptionDateType")
+    v = d.get("timeWindows")
+    o.time_windows = v if v is None or v.__class__ is not list else [_read_time_window(i) for i in v]
     return o
 
 
 def _read_fulfillment_order(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.FulfillmentOrder)
-    o.fulfillment_order_id = g("fulfillmentOrderId")
+    o.fulfillment_order_id = d.get("fulfillmentOrderId")
     return o
 
 
 def _read_get_order_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetOrderResponse)
-    v = g("order")
-    o.order = None if v is None else _read_order(v)
+    v = d.get("order")
+    o.order = v if v is None else _read_order(v)
     return o
 
 
 def _read_gift_option(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GiftOption)
-    o.gift_message = g("giftMessage")
-    o.gift_wrap_level = g("giftWrapLevel")
+    o.gift_message = d.get("giftMessage")
+    o.gift_wrap_level = d.get("giftWrapLevel")
     return o
 
 
 def _read_hour_minute(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.HourMinute)
-    o.hour = g("hour")
-    o.minute = g("minute")
+    o.hour = d.get("hour")
+    o.minute = d.get("minute")
     return o
 
 
 def _read_item_cancellation(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemCancellation)
-    v = g("cancellationRequest")
-    o.cancellation_request = None if v is None else _read_item_cancellation_request(v)
-    v = g("cancellationExecution")
-    o.cancellation_execution = None if v is None else _read_item_cancellation_execution(v)
+    v = d.get("cancellationRequest")
+    if v is None or v.__class__ is not dict:
+        o.cancellation_request = v
+    else:
+        o.cancellation_request = p = _new(m.ItemCancellationRequest)
+        p.requester = v.get("requester")
+        p.cancel_reason = v.get("cancelReason")
+    v = d.get("cancellationExecution")
+    if v is None or v.__class__ is not dict:
+        o.cancellation_execution = v
+    else:
+        o.cancellation_execution = p = _new(m.ItemCancellationExecution)
+        p.cancelled_by = v.get("cancelledBy")
+        p.cancel_reason = v.get("cancelReason")
     return o
 
 
 def _read_item_cancellation_execution(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemCancellationExecution)
-    o.cancelled_by = g("cancelledBy")
-    o.cancel_reason = g("cancelReason")
+    o.cancelled_by = d.get("cancelledBy")
+    o.cancel_reason = d.get("cancelReason")
     return o
 
 
 def _read_item_cancellation_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemCancellationRequest)
-    o.requester = g("requester")
-    o.cancel_reason = g("cancelReason")
+    o.requester = d.get("requester")
+    o.cancel_reason = d.get("cancelReason")
     return o
 
 
 def _read_item_condition(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemCondition)
-    o.condition_type = g("conditionType")
-    o.condition_subtype = g("conditionSubtype")
-    o.condition_note = g("conditionNote")
+    o.condition_type = d.get("conditionType")
+    o.condition_subtype = d.get("conditionSubtype")
+    o.condition_note = d.get("conditionNote")
     return o
 
 
 def _read_item_customization(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemCustomization)
-    o.customized_url = g("customizedUrl")
+    o.customized_url = d.get("customizedUrl")
     return o
 
 
 def _read_item_expense(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemExpense)
-    v = g("pointsCost")
-    o.points_cost = None if v is None else _read_item_points_cost(v)
+    v = d.get("pointsCost")
+    o.points_cost = v if v is None else _read_item_points_cost(v)
     return o
 
 
 def _read_item_fulfillment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemFulfillment)
-    o.quantity_fulfilled = g("quantityFulfilled")
-    o.quantity_unfulfilled = g("quantityUnfulfilled")
-    v = g("picking")
-    o.picking = None if v is None else _read_item_picking(v)
-    v = g("packing")
-    o.packing = None if v is None else _read_item_packing(v)
-    v = g("shipping")
-    o.shipping = None if v is None else _read_item_shipping(v)
+    o.quantity_fulfilled = d.get("quantityFulfilled")
+    o.quantity_unfulfilled = d.get("quantityUnfulfilled")
+    v = d.get("picking")
+    o.picking = v if v is None else _read_item_picking(v)
+    v = d.get("packing")
+    o.packing = v if v is None else _read_item_packing(v)
+    v = d.get("shipping")
+    o.shipping = v if v is None else _read_item_shipping(v)
     return o
 
 
 def _read_item_international_shipping(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemInternationalShipping)
-    o.ioss_number = g("iossNumber")
+    o.ioss_number = d.get("iossNumber")
     return o
 
 
 def _read_item_packing(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemPacking)
-    v = g("giftOption")
-    o.gift_option = None if v is None else _read_gift_option(v)
-    v = g("serialNumberRequirement")
-    o.serial_number_requirement = None if v is None else _read_serial_number_requirement(v)
+    v = d.get("giftOption")
+    if v is None or v.__class__ is not dict:
+        o.gift_option = v
+    else:
+        o.gift_option = p = _new(m.GiftOption)
+        p.gift_message = v.get("giftMessage")
+        p.gift_wrap_level = v.get("giftWrapLevel")
+    v = d.get("serialNumberRequirement")
+    if v is None or v.__class__ is not dict:
+        o.serial_number_requirement = v
+    else:
+        o.serial_number_requirement = p = _new(m.SerialNumberRequirement)
+        p.requirement_type = v.get("requirementType")
     return o
 
 
 def _read_item_picking(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemPicking)
-    v = g("substitutionPreference")
-    o.substitution_preference = None if v is None else _read_item_substitution_preference(v)
+    v = d.get("substitutionPreference")
+    o.substitution_preference = v if v is None else _read_item_substitution_preference(v)
     return o
 
 
 def _read_item_points_cost(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemPointsCost)
-    v = g("pointsGranted")
-    o.points_granted = None if v is None else _read_points_granted(v)
+    v = d.get("pointsGranted")
+    o.points_granted = v if v is None else _read_points_granted(v)
     return o
 
 
 def _read_item_price(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemPrice)
-    v = g("unitPrice")
-    o.unit_price = None if v is None else _read_money(v)
-    o.price_designation = g("priceDesignation")
+    v = d.get("unitPrice")
+    if v is None or v.__class__ is not dict:
+        o.unit_price = v
+    else:
+        o.unit_price = p = _new(m.Money)
+        p.amount = v.get("amount")
+        p.currency_code = v.get("currencyCode")
+    o.price_designation = d.get("priceDesignation")
     return o
 
 
 def _read_item_proceeds(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemProceeds)
-    v = g("proceedsTotal")
-    o.proceeds_total = None if v is None else _read_money(v)
-    v = g("breakdowns")
-    o.breakdowns = None if v is None else [_read_item_proceeds_breakdown(i) for i in v] if v.__class__ is list else v
+    v = d.get("proceedsTotal")
+    if v is None or v.__class__ is not dict:
+        o.proceeds_total = v
+    else:
+        o.proceeds_total = p = _new(m.Money)
+        p.amount = v.get("amount")
+        p.currency_code = v.get("currencyCode")
+    v = d.get("breakdowns")
+    o.breakdowns = v if v is None or v.__class__ is not list else [_read_item_proceeds_breakdown(i) for i in v]
     return o
 
 
 def _read_item_proceeds_breakdown(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemProceedsBreakdown)
-    o.type = g("type")
-    v = g("subtotal")
-    o.subtotal = None if v is None else _read_money(v)
-    v = g("detailedBreakdowns")
+    o.type = d.get("type")
+    v = d.get("subtotal")
+    if v is None or v.__class__ is not dict:
+        o.subtotal = v
+    else:
+        o.subtotal = p = _new(m.Money)
+        p.amount = v.get("amount")
+        p.currency_code = v.get("currencyCode")
+    v = d.get("detailedBreakdowns")
     o.detailed_breakdowns = (
-        None if v is None else [_read_item_proceeds_detailed_breakdown(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_item_proceeds_detailed_breakdown(i) for i in v]
     )
     return o
 
@@ -339,101 +358,149 @@ def _read_item_proceeds_breakdown(d: Any) -> Any:
 def _read_item_proceeds_detailed_breakdown(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemProceedsDetailedBreakdown)
-    o.subtype = g("subtype")
-    v = g("value")
-    o.value = None if v is None else _read_money(v)
+    o.subtype = d.get("subtype")
+    v = d.get("value")
+    if v is None or v.__class__ is not dict:
+        o.value = v
+    else:
+        o.value = p = _new(m.Money)
+        p.amount = v.get("amount")
+        p.currency_code = v.get("currencyCode")
     return o
 
 
 def _read_item_product(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemProduct)
-    o.asin = g("asin")
-    o.title = g("title")
-    o.seller_sku = g("sellerSku")
-    v = g("condition")
-    o.condition = None if v is None else _read_item_condition(v)
-    v = g("price")
-    o.price = None if v is None else _read_item_price(v)
-    o.serial_numbers = g("serialNumbers")
-    v = g("customization")
-    o.customization = None if v is None else _read_item_customization(v)
+    o.asin = d.get("asin")
+    o.title = d.get("title")
+    o.seller_sku = d.get("sellerSku")
+    v = d.get("condition")
+    if v is None or v.__class__ is not dict:
+        o.condition = v
+    else:
+        o.condition = p = _new(m.ItemCondition)
+        p.condition_type = v.get("conditionType")
+        p.condition_subtype = v.get("conditionSubtype")
+        p.condition_note = v.get("conditionNote")
+    v = d.get("price")
+    o.price = v if v is None else _read_item_price(v)
+    o.serial_numbers = d.get("serialNumbers")
+    v = d.get("customization")
+    if v is None or v.__class__ is not dict:
+        o.customization = v
+    else:
+        o.customization = p = _new(m.ItemCustomization)
+        p.customized_url = v.get("customizedUrl")
     return o
 
 
 def _read_item_promotion(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ItemPromotion)
-    v = g("breakdowns")
-    o.breakdowns = None if v is None else [_read_item_promotion_breakdown(i) for i in v] if v.__class__ is list else v
+    v = d.get("breakdowns")
+    if v is None or v.__class__ is not list:
+        o.breakdowns = v
+    else:
+        o.breakdowns = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemPromotionBreakdown)
+                p.promotion_id = i.get("promotionId")
+                items.append(p)
     return o
 
 
 def _read_item_promotion_breakdown(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemPromotionBreakdown)
-    o.promotion_id = g("promotionId")
+    o.promotion_id = d.get("promotionId")
     return o
 
 
 def _read_item_shipping(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemShipping)
-    v = g("scheduledDeliveryWindow")
-    o.scheduled_delivery_window = None if v is None else _read_date_time_range(v)
-    v = g("shippingConstraints")
-    o.shipping_constraints = None if v is None else _read_item_shipping_constraints(v)
-    v = g("internationalShipping")
-    o.international_shipping = None if v is None else _read_item_international_shipping(v)
+    v = d.get("scheduledDeliveryWindow")
+    if v is None or v.__class__ is not dict:
+        o.scheduled_delivery_window = v
+    else:
+        o.scheduled_delivery_window = p = _new(m.DateTimeRange)
+        w = v.get("earliestDateTime")
+        p.earliest_date_time = w if w is None else read_datetime(w)
+        w = v.get("latestDateTime")
+        p.latest_date_time = w if w is None else read_datetime(w)
+    v = d.get("shippingConstraints")
+    if v is None or v.__class__ is not dict:
+        o.shipping_constraints = v
+    else:
+        o.shipping_constraints = p = _new(m.ItemShippingConstraints)
+        p.pallet_delivery = v.get("palletDelivery")
+        p.cash_on_delivery = v.get("cashOnDelivery")
+        p.signature_confirmation = v.get("signatureConfirmation")
+        p.recipient_identity_verification = v.get("recipientIdentityVerification")
+        p.recipient_age_verification = v.get("recipientAgeVerification")
+    v = d.get("internationalShipping")
+    if v is None or v.__class__ is not dict:
+        o.international_shipping = v
+    else:
+        o.international_shipping = p = _new(m.ItemInternationalShipping)
+        p.ioss_number = v.get("iossNumber")
     return o
 
 
 def _read_item_shipping_constraints(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemShippingConstraints)
-    o.pallet_delivery = g("palletDelivery")
-    o.cash_on_delivery = g("cashOnDelivery")
-    o.signature_confirmation = g("signatureConfirmation")
-    o.recipient_identity_verification = g("recipientIdentityVerification")
-    o.recipient_age_verification = g("recipientAgeVerification")
+    o.pallet_delivery = d.get("palletDelivery")
+    o.cash_on_delivery = d.get("cashOnDelivery")
+    o.signature_confirmation = d.get("signatureConfirmation")
+    o.recipient_identity_verification = d.get("recipientIdentityVerification")
+    o.recipient_age_verification = d.get("recipientAgeVerification")
     return o
 
 
 def _read_item_substitution_option(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemSubstitutionOption)
-    o.asin = g("asin")
-    o.quantity_ordered = g("quantityOrdered")
-    o.seller_sku = g("sellerSku")
-    o.title = g("title")
-    v = g("measurement")
-    o.measurement = None if v is None else _read_measurement(v)
+    o.asin = d.get("asin")
+    o.quantity_ordered = d.get("quantityOrdered")
+    o.seller_sku = d.get("sellerSku")
+    o.title = d.get("title")
+    v = d.get("measurement")
+    if v is None or v.__class__ is not dict:
+        o.measurement = v
+    else:
+        o.measurement = p = _new(m.Measurement)
+        p.unit = v.get("unit")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_item_substitution_preference(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemSubstitutionPreference)
-    o.substitution_type = g("substitutionType")
-    v = g("substitutionOptions")
+    o.substitution_type = d.get("substitutionType")
+    v = d.get("substitutionOptions")
     o.substitution_options = (
-        None if v is None else [_read_item_substitution_option(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_item_substitution_option(i) for i in v]
     )
     return o
 
@@ -441,393 +508,547 @@ def _read_item_substitution_preference(d: Any) -> Any:
 def _read_item_tax(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ItemTax)
-    v = g("taxCalculationBreakdowns")
-    o.tax_calculation_breakdowns = (
-        None if v is None else [_read_item_tax_calculation_breakdown(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("taxCollections")
-    o.tax_collections = None if v is None else [_read_item_tax_collection(i) for i in v] if v.__class__ is list else v
+    v = d.get("taxCalculationBreakdowns")
+    if v is None or v.__class__ is not list:
+        o.tax_calculation_breakdowns = v
+    else:
+        o.tax_calculation_breakdowns = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemTaxCalculationBreakdown)
+                p.reporting_scheme = i.get("reportingScheme")
+                items.append(p)
+    v = d.get("taxCollections")
+    if v is None or v.__class__ is not list:
+        o.tax_collections = v
+    else:
+        o.tax_collections = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemTaxCollection)
+                p.model = i.get("model")
+                p.responsible_party = i.get("responsibleParty")
+                items.append(p)
     return o
 
 
 def _read_item_tax_calculation_breakdown(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemTaxCalculationBreakdown)
-    o.reporting_scheme = g("reportingScheme")
+    o.reporting_scheme = d.get("reportingScheme")
     return o
 
 
 def _read_item_tax_collection(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemTaxCollection)
-    o.model = g("model")
-    o.responsible_party = g("responsibleParty")
+    o.model = d.get("model")
+    o.responsible_party = d.get("responsibleParty")
     return o
 
 
 def _read_measurement(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Measurement)
-    o.unit = g("unit")
-    v = g("value")
-    o.value = None if v is None else v if v.__class__ is float else read_number(v)
+    o.unit = d.get("unit")
+    v = d.get("value")
+    o.value = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_merchant_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.MerchantAddress)
-    o.name = g("name")
-    o.address_line1 = g("addressLine1")
-    o.address_line2 = g("addressLine2")
-    o.address_line3 = g("addressLine3")
-    o.city = g("city")
-    o.district_or_county = g("districtOrCounty")
-    o.state_or_region = g("stateOrRegion")
-    o.municipality = g("municipality")
-    o.postal_code = g("postalCode")
-    o.country_code = g("countryCode")
+    o.name = d.get("name")
+    o.address_line1 = d.get("addressLine1")
+    o.address_line2 = d.get("addressLine2")
+    o.address_line3 = d.get("addressLine3")
+    o.city = d.get("city")
+    o.district_or_county = d.get("districtOrCounty")
+    o.state_or_region = d.get("stateOrRegion")
+    o.municipality = d.get("municipality")
+    o.postal_code = d.get("postalCode")
+    o.country_code = d.get("countryCode")
     return o
 
 
 def _read_money(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Money)
-    o.amount = g("amount")
-    o.currency_code = g("currencyCode")
+    o.amount = d.get("amount")
+    o.currency_code = d.get("currencyCode")
     return o
 
 
 def _read_order(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Order)
-    o.order_id = g("orderId")
-    v = g("orderAliases")
-    o.order_aliases = None if v is None else [_read_alias(i) for i in v] if v.__class__ is list else v
-    v = g("createdTime")
-    o.created_time = None if v is None else read_datetime(v)
-    v = g("lastUpdatedTime")
-    o.last_updated_time = None if v is None else read_datetime(v)
-    o.programs = g("programs")
-    v = g("associatedOrders")
-    o.associated_orders = None if v is None else [_read_associated_order(i) for i in v] if v.__class__ is list else v
-    v = g("salesChannel")
-    o.sales_channel = None if v is None else _read_sales_channel(v)
-    v = g("buyer")
-    o.buyer = None if v is None else _read_buyer(v)
-    v = g("recipient")
-    o.recipient = None if v is None else _read_recipient(v)
-    v = g("proceeds")
-    o.proceeds = None if v is None else _read_order_proceeds(v)
-    v = g("payment")
-    o.payment = None if v is None else _read_order_payment(v)
-    v = g("tax")
-    o.tax = None if v is None else _read_order_tax(v)
-    v = g("fulfillment")
-    o.fulfillment = None if v is None else _read_order_fulfillment(v)
-    v = g("orderItems")
-    o.order_items = None if v is None else [_read_order_item(i) for i in v] if v.__class__ is list else v
-    v = g("packages")
-    o.packages = None if v is None else [_read_order_package(i) for i in v] if v.__class__ is list else v
-    v = g("fulfillmentOrders")
-    o.fulfillment_orders = None if v is None else [_read_fulfillment_order(i) for i in v] if v.__class__ is list else v
+    o.order_id = d.get("orderId")
+    v = d.get("orderAliases")
+    if v is None or v.__class__ is not list:
+        o.order_aliases = v
+    else:
+        o.order_aliases = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Alias)
+                p.alias_id = i.get("aliasId")
+                p.alias_type = i.get("aliasType")
+                items.append(p)
+    v = d.get("createdTime")
+    o.created_time = v if v is None else read_datetime(v)
+    v = d.get("lastUpdatedTime")
+    o.last_updated_time = v if v is None else read_datetime(v)
+    o.programs = d.get("programs")
+    v = d.get("associatedOrders")
+    if v is None or v.__class__ is not list:
+        o.associated_orders = v
+    else:
+        o.associated_orders = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.AssociatedOrder)
+                p.order_id = i.get("orderId")
+                p.association_type = i.get("associationType")
+                items.append(p)
+    v = d.get("salesChannel")
+    if v is None or v.__class__ is not dict:
+        o.sales_channel = v
+    else:
+        o.sales_channel = p = _new(m.SalesChannel)
+        p.channel_name = v.get("channelName")
+        p.marketplace_id = v.get("marketplaceId")
+        p.marketplace_name = v.get("marketplaceName")
+    v = d.get("buyer")
+    if v is None or v.__class__ is not dict:
+        o.buyer = v
+    else:
+        o.buyer = p = _new(m.Buyer)
+        p.buyer_name = v.get("buyerName")
+        p.buyer_email = v.get("buyerEmail")
+        p.buyer_company_name = v.get("buyerCompanyName")
+        p.buyer_purchase_order_number = v.get("buyerPurchaseOrderNumber")
+    v = d.get("recipient")
+    o.recipient = v if v is None else _read_recipient(v)
+    v = d.get("proceeds")
+    o.proceeds = v if v is None else _read_order_proceeds(v)
+    v = d.get("payment")
+    o.payment = v if v is None else _read_order_payment(v)
+    v = d.get("tax")
+    o.tax = v if v is None else _read_order_tax(v)
+    v = d.get("fulfillment")
+    o.fulfillment = v if v is None else _read_order_fulfillment(v)
+    v = d.get("orderItems")
+    o.order_items = v if v is None or v.__class__ is not list else [_read_order_item(i) for i in v]
+    v = d.get("packages")
+    o.packages = v if v is None or v.__class__ is not list else [_read_order_package(i) for i in v]
+    v = d.get("fulfillmentOrders")
+    if v is None or v.__class__ is not list:
+        o.fulfillment_orders = v
+    else:
+        o.fulfillment_orders = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.FulfillmentOrder)
+                p.fulfillment_order_id = i.get("fulfillmentOrderId")
+                items.append(p)
     return o
 
 
 def _read_order_fulfillment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderFulfillment)
-    o.fulfillment_status = g("fulfillmentStatus")
-    o.fulfilled_by = g("fulfilledBy")
-    o.fulfillment_service_level = g("fulfillmentServiceLevel")
-    v = g("shipByWindow")
-    o.ship_by_window = None if v is None else _read_date_time_range(v)
-    v = g("deliverByWindow")
-    o.deliver_by_window = None if v is None else _read_date_time_range(v)
-    v = g("labelPrintingWindow")
-    o.label_printing_window = None if v is None else _read_date_time_range(v)
+    o.fulfillment_status = d.get("fulfillmentStatus")
+    o.fulfilled_by = d.get("fulfilledBy")
+    o.fulfillment_service_level = d.get("fulfillmentServiceLevel")
+    v = d.get("shipByWindow")
+    if v is None or v.__class__ is not dict:
+        o.ship_by_window = v
+    else:
+        o.ship_by_window = p = _new(m.DateTimeRange)
+        w = v.get("earliestDateTime")
+        p.earliest_date_time = w if w is None else read_datetime(w)
+        w = v.get("latestDateTime")
+        p.latest_date_time = w if w is None else read_datetime(w)
+    v = d.get("deliverByWindow")
+    if v is None or v.__class__ is not dict:
+        o.deliver_by_window = v
+    else:
+        o.deliver_by_window = p = _new(m.DateTimeRange)
+        w = v.get("earliestDateTime")
+        p.earliest_date_time = w if w is None else read_datetime(w)
+        w = v.get("latestDateTime")
+        p.latest_date_time = w if w is None else read_datetime(w)
+    v = d.get("labelPrintingWindow")
+    if v is None or v.__class__ is not dict:
+        o.label_printing_window = v
+    else:
+        o.label_printing_window = p = _new(m.DateTimeRange)
+        w = v.get("earliestDateTime")
+        p.earliest_date_time = w if w is None else read_datetime(w)
+        w = v.get("latestDateTime")
+        p.latest_date_time = w if w is None else read_datetime(w)
     return o
 
 
 def _read_order_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.OrderItem)
-    o.order_item_id = g("orderItemId")
-    o.quantity_ordered = g("quantityOrdered")
-    v = g("measurement")
-    o.measurement = None if v is None else _read_measurement(v)
-    v = g("associatedOrderItems")
-    o.associated_order_items = (
-        None if v is None else [_read_associated_order_item(i) for i in v] if v.__class__ is list else v
-    )
-    o.programs = g("programs")
-    v = g("product")
-    o.product = None if v is None else _read_item_product(v)
-    v = g("proceeds")
-    o.proceeds = None if v is None else _read_item_proceeds(v)
-    v = g("expense")
-    o.expense = None if v is None else _read_item_expense(v)
-    v = g("promotion")
-    o.promotion = None if v is None else _read_item_promotion(v)
-    v = g("cancellation")
-    o.cancellation = None if v is None else _read_item_cancellation(v)
-    v = g("fulfillment")
-    o.fulfillment = None if v is None else _read_item_fulfillment(v)
-    v = g("tax")
-    o.tax = None if v is None else _read_item_tax(v)
+    o.order_item_id = d.get("orderItemId")
+    o.quantity_ordered = d.get("quantityOrdered")
+    v = d.get("measurement")
+    if v is None or v.__class__ is not dict:
+        o.measurement = v
+    else:
+        o.measurement = p = _new(m.Measurement)
+        p.unit = v.get("unit")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+    v = d.get("associatedOrderItems")
+    if v is None or v.__class__ is not list:
+        o.associated_order_items = v
+    else:
+        o.associated_order_items = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.AssociatedOrderItem)
+                p.order_id = i.get("orderId")
+                p.order_item_id = i.get("orderItemId")
+                p.association_type = i.get("associationType")
+                items.append(p)
+    o.programs = d.get("programs")
+    v = d.get("product")
+    o.product = v if v is None else _read_item_product(v)
+    v = d.get("proceeds")
+    o.proceeds = v if v is None else _read_item_proceeds(v)
+    v = d.get("expense")
+    o.expense = v if v is None else _read_item_expense(v)
+    v = d.get("promotion")
+    o.promotion = v if v is None else _read_item_promotion(v)
+    v = d.get("cancellation")
+    o.cancellation = v if v is None else _read_item_cancellation(v)
+    v = d.get("fulfillment")
+    o.fulfillment = v if v is None else _read_item_fulfillment(v)
+    v = d.get("tax")
+    o.tax = v if v is None else _read_item_tax(v)
     return o
 
 
 def _read_order_package(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.OrderPackage)
-    o.package_reference_id = g("packageReferenceId")
-    v = g("createdTime")
-    o.created_time = None if v is None else read_datetime(v)
-    v = g("packageStatus")
-    o.package_status = None if v is None else _read_package_status(v)
-    o.carrier = g("carrier")
-    v = g("shipTime")
-    o.ship_time = None if v is None else read_datetime(v)
-    o.shipping_service = g("shippingService")
-    o.tracking_number = g("trackingNumber")
-    v = g("shipFromAddress")
-    o.ship_from_address = None if v is None else _read_merchant_address(v)
-    v = g("packageItems")
-    o.package_items = None if v is None else [_read_package_item(i) for i in v] if v.__class__ is list else v
+    o.package_reference_id = d.get("packageReferenceId")
+    v = d.get("createdTime")
+    o.created_time = v if v is None else read_datetime(v)
+    v = d.get("packageStatus")
+    if v is None or v.__class__ is not dict:
+        o.package_status = v
+    else:
+        o.package_status = p = _new(m.PackageStatus)
+        p.status = v.get("status")
+        p.detailed_status = v.get("detailedStatus")
+    o.carrier = d.get("carrier")
+    v = d.get("shipTime")
+    o.ship_time = v if v is None else read_datetime(v)
+    o.shipping_service = d.get("shippingService")
+    o.tracking_number = d.get("trackingNumber")
+    v = d.get("shipFromAddress")
+    o.ship_from_address = v if v is None else _read_merchant_address(v)
+    v = d.get("packageItems")
+    if v is None or v.__class__ is not list:
+        o.package_items = v
+    else:
+        o.package_items = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.PackageItem)
+                p.order_item_id = i.get("orderItemId")
+                p.quantity = i.get("quantity")
+                p.transparency_codes = i.get("transparencyCodes")
+                items.append(p)
     return o
 
 
 def _read_order_payment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrderPayment)
-    v = g("paymentExecutions")
-    o.payment_executions = None if v is None else [_read_payment_execution(i) for i in v] if v.__class__ is list else v
+    v = d.get("paymentExecutions")
+    o.payment_executions = v if v is None or v.__class__ is not list else [_read_payment_execution(i) for i in v]
     return o
 
 
 def _read_order_proceeds(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderProceeds)
-    v = g("grandTotal")
-    o.grand_total = None if v is None else _read_money(v)
-    v = g("breakdowns")
-    o.breakdowns = None if v is None else [_read_order_proceeds_breakdown(i) for i in v] if v.__class__ is list else v
+    v = d.get("grandTotal")
+    if v is None or v.__class__ is not dict:
+        o.grand_total = v
+    else:
+        o.grand_total = p = _new(m.Money)
+        p.amount = v.get("amount")
+        p.currency_code = v.get("currencyCode")
+    v = d.get("breakdowns")
+    o.breakdowns = v if v is None or v.__class__ is not list else [_read_order_proceeds_breakdown(i) for i in v]
     return o
 
 
 def _read_order_proceeds_breakdown(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderProceedsBreakdown)
-    o.type = g("type")
-    o.status = g("status")
-    v = g("subtotal")
-    o.subtotal = None if v is None else _read_money(v)
+    o.type = d.get("type")
+    o.status = d.get("status")
+    v = d.get("subtotal")
+    if v is None or v.__class__ is not dict:
+        o.subtotal = v
+    else:
+        o.subtotal = p = _new(m.Money)
+        p.amount = v.get("amount")
+        p.currency_code = v.get("currencyCode")
     return o
 
 
 def _read_order_tax(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderTax)
-    v = g("taxRegistrations")
-    o.tax_registrations = (
-        None if v is None else [_read_order_tax_registration(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("taxInvoicing")
-    o.tax_invoicing = None if v is None else _read_order_tax_invoicing(v)
+    v = d.get("taxRegistrations")
+    o.tax_registrations = v if v is None or v.__class__ is not list else [_read_order_tax_registration(i) for i in v]
+    v = d.get("taxInvoicing")
+    if v is None or v.__class__ is not dict:
+        o.tax_invoicing = v
+    else:
+        o.tax_invoicing = p = _new(m.OrderTaxInvoicing)
+        p.buyer_invoice_preference = v.get("buyerInvoicePreference")
+        p.invoice_status = v.get("invoiceStatus")
     return o
 
 
 def _read_order_tax_invoicing(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrderTaxInvoicing)
-    o.buyer_invoice_preference = g("buyerInvoicePreference")
-    o.invoice_status = g("invoiceStatus")
+    o.buyer_invoice_preference = d.get("buyerInvoicePreference")
+    o.invoice_status = d.get("invoiceStatus")
     return o
 
 
 def _read_order_tax_registration(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.OrderTaxRegistration)
-    o.entity_type = g("entityType")
-    o.legal_name = g("legalName")
-    o.tax_registration_type = g("taxRegistrationType")
-    o.tax_registration_number = g("taxRegistrationNumber")
-    v = g("taxRegistrationAddress")
-    o.tax_registration_address = None if v is None else _read_customer_address(v)
-    v = g("taxRegistrationAttributes")
-    o.tax_registration_attributes = (
-        None if v is None else [_read_tax_registration_attribute(i) for i in v] if v.__class__ is list else v
-    )
+    o.entity_type = d.get("entityType")
+    o.legal_name = d.get("legalName")
+    o.tax_registration_type = d.get("taxRegistrationType")
+    o.tax_registration_number = d.get("taxRegistrationNumber")
+    v = d.get("taxRegistrationAddress")
+    o.tax_registration_address = v if v is None else _read_customer_address(v)
+    v = d.get("taxRegistrationAttributes")
+    if v is None or v.__class__ is not list:
+        o.tax_registration_attributes = v
+    else:
+        o.tax_registration_attributes = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.TaxRegistrationAttribute)
+                p.key = i.get("key")
+                p.value = i.get("value")
+                items.append(p)
     return o
 
 
 def _read_package_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PackageItem)
-    o.order_item_id = g("orderItemId")
-    o.quantity = g("quantity")
-    o.transparency_codes = g("transparencyCodes")
+    o.order_item_id = d.get("orderItemId")
+    o.quantity = d.get("quantity")
+    o.transparency_codes = d.get("transparencyCodes")
     return o
 
 
 def _read_package_status(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PackageStatus)
-    o.status = g("status")
-    o.detailed_status = g("detailedStatus")
+    o.status = d.get("status")
+    o.detailed_status = d.get("detailedStatus")
     return o
 
 
 def _read_pagination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Pagination)
-    o.next_token = g("nextToken")
+    o.next_token = d.get("nextToken")
     return o
 
 
 def _read_payment_execution(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PaymentExecution)
-    o.payment_method = g("paymentMethod")
-    v = g("paymentAmount")
-    o.payment_amount = None if v is None else _read_money(v)
-    o.acquirer_id = g("acquirerId")
-    o.card_brand = g("cardBrand")
-    o.authorization_code = g("authorizationCode")
+    o.payment_method = d.get("paymentMethod")
+    v = d.get("paymentAmount")
+    if v is None or v.__class__ is not dict:
+        o.payment_amount = v
+    else:
+        o.payment_amount = p = _new(m.Money)
+        p.amount = v.get("amount")
+        p.currency_code = v.get("currencyCode")
+    o.acquirer_id = d.get("acquirerId")
+    o.card_brand = d.get("cardBrand")
+    o.authorization_code = d.get("authorizationCode")
     return o
 
 
 def _read_points_granted(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PointsGranted)
-    o.points_number = g("pointsNumber")
-    v = g("pointsMonetaryValue")
-    o.points_monetary_value = None if v is None else _read_money(v)
+    o.points_number = d.get("pointsNumber")
+    v = d.get("pointsMonetaryValue")
+    if v is None or v.__class__ is not dict:
+        o.points_monetary_value = v
+    else:
+        o.points_monetary_value = p = _new(m.Money)
+        p.amount = v.get("amount")
+        p.currency_code = v.get("currencyCode")
     return o
 
 
 def _read_preferred_delivery_time(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PreferredDeliveryTime)
-    v = g("businessHours")
-    o.business_hours = None if v is None else [_read_business_hour(i) for i in v] if v.__class__ is list else v
-    v = g("exceptionDates")
-    o.exception_dates = None if v is None else [_read_exception_date(i) for i in v] if v.__class__ is list else v
+    v = d.get("businessHours")
+    o.business_hours = v if v is None or v.__class__ is not list else [_read_business_hour(i) for i in v]
+    v = d.get("exceptionDates")
+    o.exception_dates = v if v is None or v.__class__ is not list else [_read_exception_date(i) for i in v]
     return o
 
 
 def _read_recipient(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Recipient)
-    v = g("deliveryAddress")
-    o.delivery_address = None if v is None else _read_customer_address(v)
-    v = g("deliveryPreference")
-    o.delivery_preference = None if v is None else _read_delivery_preference(v)
+    v = d.get("deliveryAddress")
+    o.delivery_address = v if v is None else _read_customer_address(v)
+    v = d.get("deliveryPreference")
+    o.delivery_preference = v if v is None else _read_delivery_preference(v)
     return o
 
 
 def _read_sales_channel(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SalesChannel)
-    o.channel_name = g("channelName")
-    o.marketplace_id = g("marketplaceId")
-    o.marketplace_name = g("marketplaceName")
+    o.channel_name = d.get("channelName")
+    o.marketplace_id = d.get("marketplaceId")
+    o.marketplace_name = d.get("marketplaceName")
     return o
 
 
 def _read_search_orders_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.SearchOrdersResponse)
-    v = g("orders")
-    o.orders = None if v is None else [_read_order(i) for i in v] if v.__class__ is list else v
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
-    v = g("lastUpdatedBefore")
-    o.last_updated_before = None if v is None else read_datetime(v)
-    v = g("createdBefore")
-    o.created_before = None if v is None else read_datetime(v)
+    v = d.get("orders")
+    o.orders = v if v is None or v.__class__ is not list else [_read_order(i) for i in v]
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
+    v = d.get("lastUpdatedBefore")
+    o.last_updated_before = v if v is None else read_datetime(v)
+    v = d.get("createdBefore")
+    o.created_before = v if v is None else read_datetime(v)
     return o
 
 
 def _read_serial_number_requirement(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SerialNumberRequirement)
-    o.requirement_type = g("requirementType")
+    o.requirement_type = d.get("requirementType")
     return o
 
 
 def _read_tax_registration_attribute(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TaxRegistrationAttribute)
-    o.key = g("key")
-    o.value = g("value")
+    o.key = d.get("key")
+    o.value = d.get("value")
     return o
 
 
 def _read_time_window(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TimeWindow)
-    v = g("startTime")
-    o.start_time = None if v is None else _read_hour_minute(v)
-    v = g("endTime")
-    o.end_time = None if v is None else _read_hour_minute(v)
+    v = d.get("startTime")
+    if v is None or v.__class__ is not dict:
+        o.start_time = v
+    else:
+        o.start_time = p = _new(m.HourMinute)
+        p.hour = v.get("hour")
+        p.minute = v.get("minute")
+    v = d.get("endTime")
+    if v is None or v.__class__ is not dict:
+        o.end_time = v
+    else:
+        o.end_time = p = _new(m.HourMinute)
+        p.hour = v.get("hour")
+        p.minute = v.get("minute")
     return o
 
 

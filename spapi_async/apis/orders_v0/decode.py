@@ -16,919 +16,1262 @@ _new = object.__new__
 def _read_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Address)
-    o.name = g("Name")
-    o.company_name = g("CompanyName")
-    o.address_line1 = g("AddressLine1")
-    o.address_line2 = g("AddressLine2")
-    o.address_line3 = g("AddressLine3")
-    o.city = g("City")
-    o.county = g("County")
-    o.district = g("District")
-    o.state_or_region = g("StateOrRegion")
-    o.municipality = g("Municipality")
-    o.postal_code = g("PostalCode")
-    o.country_code = g("CountryCode")
-    o.phone = g("Phone")
-    v = g("ExtendedFields")
-    o.extended_fields = None if v is None else _read_address_extended_fields(v)
-    o.address_type = g("AddressType")
+    o.name = d.get("Name")
+    o.company_name = d.get("CompanyName")
+    o.address_line1 = d.get("AddressLine1")
+    o.address_line2 = d.get("AddressLine2")
+    o.address_line3 = d.get("AddressLine3")
+    o.city = d.get("City")
+    o.county = d.get("County")
+    o.district = d.get("District")
+    o.state_or_region = d.get("StateOrRegion")
+    o.municipality = d.get("Municipality")
+    o.postal_code = d.get("PostalCode")
+    o.country_code = d.get("CountryCode")
+    o.phone = d.get("Phone")
+    v = d.get("ExtendedFields")
+    o.extended_fields = v if v is None else _read_address_extended_fields(v)
+    o.address_type = d.get("AddressType")
     return o
 
 
 def _read_address_extended_fields(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.AddressExtendedFields)
-    o.street_name = g("StreetName")
-    o.street_number = g("StreetNumber")
-    o.complement = g("Complement")
-    o.neighborhood = g("Neighborhood")
-    v = g("GeoCoordinates")
-    o.geo_coordinates = None if v is None else _read_geo_coordinates(v)
+    o.street_name = d.get("StreetName")
+    o.street_number = d.get("StreetNumber")
+    o.complement = d.get("Complement")
+    o.neighborhood = d.get("Neighborhood")
+    v = d.get("GeoCoordinates")
+    if v is None or v.__class__ is not dict:
+        o.geo_coordinates = v
+    else:
+        o.geo_coordinates = p = _new(m.GeoCoordinates)
+        w = v.get("Latitude")
+        p.latitude = read_number(w) if w.__class__ is str else w
+        w = v.get("Longitude")
+        p.longitude = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_amazon_programs(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AmazonPrograms)
-    o.programs = g("Programs")
+    o.programs = d.get("Programs")
     return o
 
 
 def _read_approved_attribute(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ApprovedAttribute)
-    o.attribute_name = g("attributeName")
-    o.original_value = g("originalValue")
-    o.approved_value = g("approvedValue")
+    o.attribute_name = d.get("attributeName")
+    o.original_value = d.get("originalValue")
+    o.approved_value = d.get("approvedValue")
     return o
 
 
 def _read_associated_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AssociatedItem)
-    o.order_id = g("OrderId")
-    o.order_item_id = g("OrderItemId")
-    o.association_type = g("AssociationType")
+    o.order_id = d.get("OrderId")
+    o.order_item_id = d.get("OrderItemId")
+    o.association_type = d.get("AssociationType")
     return o
 
 
 def _read_automated_shipping_settings(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AutomatedShippingSettings)
-    o.has_automated_shipping_settings = g("HasAutomatedShippingSettings")
-    o.automated_carrier = g("AutomatedCarrier")
-    o.automated_ship_method = g("AutomatedShipMethod")
+    o.has_automated_shipping_settings = d.get("HasAutomatedShippingSettings")
+    o.automated_carrier = d.get("AutomatedCarrier")
+    o.automated_ship_method = d.get("AutomatedShipMethod")
     return o
 
 
 def _read_business_hours(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BusinessHours)
-    o.day_of_week = g("DayOfWeek")
-    v = g("OpenIntervals")
-    o.open_intervals = None if v is None else [_read_open_interval(i) for i in v] if v.__class__ is list else v
+    o.day_of_week = d.get("DayOfWeek")
+    v = d.get("OpenIntervals")
+    o.open_intervals = v if v is None or v.__class__ is not list else [_read_open_interval(i) for i in v]
     return o
 
 
 def _read_buyer_customized_info_detail(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BuyerCustomizedInfoDetail)
-    o.customized_url = g("CustomizedURL")
+    o.customized_url = d.get("CustomizedURL")
     return o
 
 
 def _read_buyer_info(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BuyerInfo)
-    o.buyer_email = g("BuyerEmail")
-    o.buyer_name = g("BuyerName")
-    o.buyer_county = g("BuyerCounty")
-    v = g("BuyerTaxInfo")
-    o.buyer_tax_info = None if v is None else _read_buyer_tax_info(v)
-    o.purchase_order_number = g("PurchaseOrderNumber")
+    o.buyer_email = d.get("BuyerEmail")
+    o.buyer_name = d.get("BuyerName")
+    o.buyer_county = d.get("BuyerCounty")
+    v = d.get("BuyerTaxInfo")
+    o.buyer_tax_info = v if v is None else _read_buyer_tax_info(v)
+    o.purchase_order_number = d.get("PurchaseOrderNumber")
     return o
 
 
 def _read_buyer_requested_cancel(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BuyerRequestedCancel)
-    o.is_buyer_requested_cancel = g("IsBuyerRequestedCancel")
-    o.buyer_cancel_reason = g("BuyerCancelReason")
+    o.is_buyer_requested_cancel = d.get("IsBuyerRequestedCancel")
+    o.buyer_cancel_reason = d.get("BuyerCancelReason")
     return o
 
 
 def _read_buyer_tax_info(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.BuyerTaxInfo)
-    o.company_legal_name = g("CompanyLegalName")
-    o.taxing_region = g("TaxingRegion")
-    v = g("TaxClassifications")
-    o.tax_classifications = (
-        None if v is None else [_read_tax_classification(i) for i in v] if v.__class__ is list else v
-    )
+    o.company_legal_name = d.get("CompanyLegalName")
+    o.taxing_region = d.get("TaxingRegion")
+    v = d.get("TaxClassifications")
+    if v is None or v.__class__ is not list:
+        o.tax_classifications = v
+    else:
+        o.tax_classifications = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.TaxClassification)
+                p.name = i.get("Name")
+                p.value = i.get("Value")
+                items.append(p)
     return o
 
 
 def _read_buyer_tax_information(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BuyerTaxInformation)
-    o.buyer_legal_company_name = g("BuyerLegalCompanyName")
-    o.buyer_business_address = g("BuyerBusinessAddress")
-    o.buyer_tax_registration_id = g("BuyerTaxRegistrationId")
-    o.buyer_tax_office = g("BuyerTaxOffice")
+    o.buyer_legal_company_name = d.get("BuyerLegalCompanyName")
+    o.buyer_business_address = d.get("BuyerBusinessAddress")
+    o.buyer_tax_registration_id = d.get("BuyerTaxRegistrationId")
+    o.buyer_tax_office = d.get("BuyerTaxOffice")
     return o
 
 
 def _read_confirm_shipment_order_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ConfirmShipmentOrderItem)
-    o.order_item_id = g("orderItemId")
-    o.quantity = g("quantity")
-    o.transparency_codes = g("transparencyCodes")
+    o.order_item_id = d.get("orderItemId")
+    o.quantity = d.get("quantity")
+    o.transparency_codes = d.get("transparencyCodes")
     return o
 
 
 def _read_confirm_shipment_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ConfirmShipmentRequest)
-    v = g("packageDetail")
-    o.package_detail = None if v is None else _read_package_detail(v)
-    o.cod_collection_method = g("codCollectionMethod")
-    o.marketplace_id = g("marketplaceId")
+    v = d.get("packageDetail")
+    o.package_detail = v if v is None else _read_package_detail(v)
+    o.cod_collection_method = d.get("codCollectionMethod")
+    o.marketplace_id = d.get("marketplaceId")
     return o
 
 
 def _read_delivery_preferences(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DeliveryPreferences)
-    o.drop_off_location = g("DropOffLocation")
-    v = g("PreferredDeliveryTime")
-    o.preferred_delivery_time = None if v is None else _read_preferred_delivery_time(v)
-    o.other_attributes = g("OtherAttributes")
-    o.address_instructions = g("AddressInstructions")
+    o.drop_off_location = d.get("DropOffLocation")
+    v = d.get("PreferredDeliveryTime")
+    o.preferred_delivery_time = v if v is None else _read_preferred_delivery_time(v)
+    o.other_attributes = d.get("OtherAttributes")
+    o.address_instructions = d.get("AddressInstructions")
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_exception_dates(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ExceptionDates)
-    o.exception_date = g("ExceptionDate")
-    o.is_open = g("IsOpen")
-    v = g("OpenIntervals")
-    o.open_intervals = None if v is None else [_read_open_interval(i) for i in v] if v.__class__ is list else v
+    o.exception_date = d.get("ExceptionDate")
+    o.is_open = d.get("IsOpen")
+    v = d.get("OpenIntervals")
+    o.open_intervals = v if v is None or v.__class__ is not list else [_read_open_interval(i) for i in v]
     return o
 
 
 def _read_fulfillment_instruction(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.FulfillmentInstruction)
-    o.fulfillment_supply_source_id = g("FulfillmentSupplySourceId")
+    o.fulfillment_supply_source_id = d.get("FulfillmentSupplySourceId")
     return o
 
 
 def _read_geo_coordinates(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GeoCoordinates)
-    v = g("Latitude")
-    o.latitude = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("Longitude")
-    o.longitude = None if v is None else v if v.__class__ is float else read_number(v)
+    v = d.get("Latitude")
+    o.latitude = read_number(v) if v.__class__ is str else v
+    v = d.get("Longitude")
+    o.longitude = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_get_order_address_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetOrderAddressResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_order_address(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_order_address(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_order_buyer_info_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetOrderBuyerInfoResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_order_buyer_info(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_order_buyer_info(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_order_items_buyer_info_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetOrderItemsBuyerInfoResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_order_items_buyer_info_list(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_order_items_buyer_info_list(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_order_items_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetOrderItemsResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_order_items_list(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_order_items_list(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_order_regulated_info_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetOrderRegulatedInfoResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_order_regulated_info(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_order_regulated_info(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_order_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetOrderResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_order(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_order(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_orders_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetOrdersResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_orders_list(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_orders_list(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_interim_status_detail(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InterimStatusDetail)
-    o.status_code = g("statusCode")
-    v = g("statusDateTime")
-    o.status_date_time = None if v is None else read_datetime(v)
+    o.status_code = d.get("statusCode")
+    v = d.get("statusDateTime")
+    o.status_date_time = v if v is None else read_datetime(v)
     return o
 
 
 def _read_item_buyer_info(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemBuyerInfo)
-    v = g("BuyerCustomizedInfo")
-    o.buyer_customized_info = None if v is None else _read_buyer_customized_info_detail(v)
-    v = g("GiftWrapPrice")
-    o.gift_wrap_price = None if v is None else _read_money(v)
-    v = g("GiftWrapTax")
-    o.gift_wrap_tax = None if v is None else _read_money(v)
-    o.gift_message_text = g("GiftMessageText")
-    o.gift_wrap_level = g("GiftWrapLevel")
+    v = d.get("BuyerCustomizedInfo")
+    if v is None or v.__class__ is not dict:
+        o.buyer_customized_info = v
+    else:
+        o.buyer_customized_info = p = _new(m.BuyerCustomizedInfoDetail)
+        p.customized_url = v.get("CustomizedURL")
+    v = d.get("GiftWrapPrice")
+    if v is None or v.__class__ is not dict:
+        o.gift_wrap_price = v
+    else:
+        o.gift_wrap_price = p = _new(m.Money)
+        p.currency_code = v.get("CurrencyCode")
+        p.amount = v.get("Amount")
+    v = d.get("GiftWrapTax")
+    if v is None or v.__class__ is not dict:
+        o.gift_wrap_tax = v
+    else:
+        o.gift_wrap_tax = p = _new(m.Money)
+        p.currency_code = v.get("CurrencyCode")
+        p.amount = v.get("Amount")
+    o.gift_message_text = d.get("GiftMessageText")
+    o.gift_wrap_level = d.get("GiftWrapLevel")
     return o
 
 
 def _read_marketplace_tax_info(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.MarketplaceTaxInfo)
-    v = g("TaxClassifications")
-    o.tax_classifications = (
-        None if v is None else [_read_tax_classification(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("TaxClassifications")
+    if v is None or v.__class__ is not list:
+        o.tax_classifications = v
+    else:
+        o.tax_classifications = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.TaxClassification)
+                p.name = i.get("Name")
+                p.value = i.get("Value")
+                items.append(p)
     return o
 
 
 def _read_measurement(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Measurement)
-    o.unit = g("Unit")
-    v = g("Value")
-    o.value = None if v is None else v if v.__class__ is float else read_number(v)
+    o.unit = d.get("Unit")
+    v = d.get("Value")
+    o.value = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_money(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Money)
-    o.currency_code = g("CurrencyCode")
-    o.amount = g("Amount")
+    o.currency_code = d.get("CurrencyCode")
+    o.amount = d.get("Amount")
     return o
 
 
 def _read_open_interval(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OpenInterval)
-    v = g("StartTime")
-    o.start_time = None if v is None else _read_open_time_interval(v)
-    v = g("EndTime")
-    o.end_time = None if v is None else _read_open_time_interval(v)
+    v = d.get("StartTime")
+    if v is None or v.__class__ is not dict:
+        o.start_time = v
+    else:
+        o.start_time = p = _new(m.OpenTimeInterval)
+        p.hour = v.get("Hour")
+        p.minute = v.get("Minute")
+    v = d.get("EndTime")
+    if v is None or v.__class__ is not dict:
+        o.end_time = v
+    else:
+        o.end_time = p = _new(m.OpenTimeInterval)
+        p.hour = v.get("Hour")
+        p.minute = v.get("Minute")
     return o
 
 
 def _read_open_time_interval(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OpenTimeInterval)
-    o.hour = g("Hour")
-    o.minute = g("Minute")
+    o.hour = d.get("Hour")
+    o.minute = d.get("Minute")
     return o
 
 
 def _read_order(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Order)
-    o.amazon_order_id = g("AmazonOrderId")
-    o.seller_order_id = g("SellerOrderId")
-    v = g("PurchaseDate")
-    o.purchase_date = None if v is None else read_datetime(v)
-    v = g("LastUpdateDate")
-    o.last_update_date = None if v is None else read_datetime(v)
-    o.order_status = g("OrderStatus")
-    o.fulfillment_channel = g("FulfillmentChannel")
-    o.sales_channel = g("SalesChannel")
-    o.order_channel = g("OrderChannel")
-    o.ship_service_level = g("ShipServiceLevel")
-    v = g("OrderTotal")
-    o.order_total = None if v is None else _read_money(v)
-    o.number_of_items_shipped = g("NumberOfItemsShipped")
-    o.number_of_items_unshipped = g("NumberOfItemsUnshipped")
-    v = g("PaymentExecutionDetail")
+    o.amazon_order_id = d.get("AmazonOrderId")
+    o.seller_order_id = d.get("SellerOrderId")
+    v = d.get("PurchaseDate")
+    o.purchase_date = v if v is None else read_datetime(v)
+    v = d.get("LastUpdateDate")
+    o.last_update_date = v if v is None else read_datetime(v)
+    o.order_status = d.get("OrderStatus")
+    o.fulfillment_channel = d.get("FulfillmentChannel")
+    o.sales_channel = d.get("SalesChannel")
+    o.order_channel = d.get("OrderChannel")
+    o.ship_service_level = d.get("ShipServiceLevel")
+    v = d.get("OrderTotal")
+    if v is None or v.__class__ is not dict:
+        o.order_total = v
+    else:
+        o.order_total = p = _new(m.Money)
+        p.currency_code = v.get("CurrencyCode")
+        p.amount = v.get("Amount")
+    o.number_of_items_shipped = d.get("NumberOfItemsShipped")
+    o.number_of_items_unshipped = d.get("NumberOfItemsUnshipped")
+    v = d.get("PaymentExecutionDetail")
     o.payment_execution_detail = (
-        None if v is None else [_read_payment_execution_detail_item(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_payment_execution_detail_item(i) for i in v]
     )
-    o.payment_method = g("PaymentMethod")
-    o.payment_method_details = g("PaymentMethodDetails")
-    o.marketplace_id = g("MarketplaceId")
-    o.shipment_service_level_category = g("ShipmentServiceLevelCategory")
-    o.easy_ship_shipment_status = g("EasyShipShipmentStatus")
-    o.cba_displayable_shipping_label = g("CbaDisplayableShippingLabel")
-    o.order_type = g("OrderType")
-    v = g("EarliestShipDate")
-    o.earliest_ship_date = None if v is None else read_datetime(v)
-    v = g("LatestShipDate")
-    o.latest_ship_date = None if v is None else read_datetime(v)
-    v = g("EarliestDeliveryDate")
-    o.earliest_delivery_date = None if v is None else read_datetime(v)
-    v = g("LatestDeliveryDate")
-    o.latest_delivery_date = None if v is None else read_datetime(v)
-    o.is_business_order = g("IsBusinessOrder")
-    o.is_prime = g("IsPrime")
-    o.is_premium_order = g("IsPremiumOrder")
-    o.is_global_express_enabled = g("IsGlobalExpressEnabled")
-    o.replaced_order_id = g("ReplacedOrderId")
-    o.is_replacement_order = g("IsReplacementOrder")
-    v = g("PromiseResponseDueDate")
-    o.promise_response_due_date = None if v is None else read_datetime(v)
-    o.is_estimated_ship_date_set = g("IsEstimatedShipDateSet")
-    o.is_sold_by_ab = g("IsSoldByAB")
-    o.is_iba = g("IsIBA")
-    v = g("DefaultShipFromLocationAddress")
-    o.default_ship_from_location_address = None if v is None else _read_address(v)
-    o.buyer_invoice_preference = g("BuyerInvoicePreference")
-    v = g("BuyerTaxInformation")
-    o.buyer_tax_information = None if v is None else _read_buyer_tax_information(v)
-    v = g("FulfillmentInstruction")
-    o.fulfillment_instruction = None if v is None else _read_fulfillment_instruction(v)
-    o.is_ispu = g("IsISPU")
-    o.is_access_point_order = g("IsAccessPointOrder")
-    v = g("MarketplaceTaxInfo")
-    o.marketplace_tax_info = None if v is None else _read_marketplace_tax_info(v)
-    o.seller_display_name = g("SellerDisplayName")
-    v = g("ShippingAddress")
-    o.shipping_address = None if v is None else _read_address(v)
-    v = g("BuyerInfo")
-    o.buyer_info = None if v is None else _read_buyer_info(v)
-    v = g("AutomatedShippingSettings")
-    o.automated_shipping_settings = None if v is None else _read_automated_shipping_settings(v)
-    o.has_regulated_items = g("HasRegulatedItems")
-    o.electronic_invoice_status = g("ElectronicInvoiceStatus")
+    o.payment_method = d.get("PaymentMethod")
+    o.payment_method_details = d.get("PaymentMethodDetails")
+    o.marketplace_id = d.get("MarketplaceId")
+    o.shipment_service_level_category = d.get("ShipmentServiceLevelCategory")
+    o.easy_ship_shipment_status = d.get("EasyShipShipmentStatus")
+    o.cba_displayable_shipping_label = d.get("CbaDisplayableShippingLabel")
+    o.order_type = d.get("OrderType")
+    v = d.get("EarliestShipDate")
+    o.earliest_ship_date = v if v is None else read_datetime(v)
+    v = d.get("LatestShipDate")
+    o.latest_ship_date = v if v is None else read_datetime(v)
+    v = d.get("EarliestDeliveryDate")
+    o.earliest_delivery_date = v if v is None else read_datetime(v)
+    v = d.get("LatestDeliveryDate")
+    o.latest_delivery_date = v if v is None else read_datetime(v)
+    o.is_business_order = d.get("IsBusinessOrder")
+    o.is_prime = d.get("IsPrime")
+    o.is_premium_order = d.get("IsPremiumOrder")
+    o.is_global_express_enabled = d.get("IsGlobalExpressEnabled")
+    o.replaced_order_id = d.get("ReplacedOrderId")
+    o.is_replacement_order = d.get("IsReplacementOrder")
+    v = d.get("PromiseResponseDueDate")
+    o.promise_response_due_date = v if v is None else read_datetime(v)
+    o.is_estimated_ship_date_set = d.get("IsEstimatedShipDateSet")
+    o.is_sold_by_ab = d.get("IsSoldByAB")
+    o.is_iba = d.get("IsIBA")
+    v = d.get("DefaultShipFromLocationAddress")
+    o.default_ship_from_location_address = v if v is None else _read_address(v)
+    o.buyer_invoice_preference = d.get("BuyerInvoicePreference")
+    v = d.get("BuyerTaxInformation")
+    if v is None or v.__class__ is not dict:
+        o.buyer_tax_information = v
+    else:
+        o.buyer_tax_information = p = _new(m.BuyerTaxInformation)
+        p.buyer_legal_company_name = v.get("BuyerLegalCompanyName")
+        p.buyer_business_address = v.get("BuyerBusinessAddress")
+        p.buyer_tax_registration_id = v.get("BuyerTaxRegistrationId")
+        p.buyer_tax_office = v.get("BuyerTaxOffice")
+    v = d.get("FulfillmentInstruction")
+    if v is None or v.__class__ is not dict:
+        o.fulfillment_instruction = v
+    else:
+        o.fulfillment_instruction = p = _new(m.FulfillmentInstruction)
+        p.fulfillment_supply_source_id = v.get("FulfillmentSupplySourceId")
+    o.is_ispu = d.get("IsISPU")
+    o.is_access_point_order = d.get("IsAccessPointOrder")
+    v = d.get("MarketplaceTaxInfo")
+    o.marketplace_tax_info = v if v is None else _read_marketplace_tax_info(v)
+    o.seller_display_name = d.get("SellerDisplayName")
+    v = d.get("ShippingAddress")
+    o.shipping_address = v if v is None else _read_address(v)
+    v = d.get("BuyerInfo")
+    o.buyer_info = v if v is None else _read_buyer_info(v)
+    v = d.get("AutomatedShippingSettings")
+    if v is None or v.__class__ is not dict:
+        o.automated_shipping_settings = v
+    else:
+        o.automated_shipping_settings = p = _new(m.AutomatedShippingSettings)
+        p.has_automated_shipping_settings = v.get("HasAutomatedShippingSettings")
+        p.automated_carrier = v.get("AutomatedCarrier")
+        p.automated_ship_method = v.get("AutomatedShipMethod")
+    o.has_regulated_items = d.get("HasRegulatedItems")
+    o.electronic_invoice_status = d.get("ElectronicInvoiceStatus")
     return o
 
 
 def _read_order_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrderAddress)
-    o.amazon_order_id = g("AmazonOrderId")
-    o.buyer_company_name = g("BuyerCompanyName")
-    v = g("ShippingAddress")
-    o.shipping_address = None if v is None else _read_address(v)
-    v = g("DeliveryPreferences")
-    o.delivery_preferences = None if v is None else _read_delivery_preferences(v)
+    o.amazon_order_id = d.get("AmazonOrderId")
+    o.buyer_company_name = d.get("BuyerCompanyName")
+    v = d.get("ShippingAddress")
+    o.shipping_address = v if v is None else _read_address(v)
+    v = d.get("DeliveryPreferences")
+    o.delivery_preferences = v if v is None else _read_delivery_preferences(v)
     return o
 
 
 def _read_order_buyer_info(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrderBuyerInfo)
-    o.amazon_order_id = g("AmazonOrderId")
-    o.buyer_email = g("BuyerEmail")
-    o.buyer_name = g("BuyerName")
-    o.buyer_county = g("BuyerCounty")
-    v = g("BuyerTaxInfo")
-    o.buyer_tax_info = None if v is None else _read_buyer_tax_info(v)
-    o.purchase_order_number = g("PurchaseOrderNumber")
+    o.amazon_order_id = d.get("AmazonOrderId")
+    o.buyer_email = d.get("BuyerEmail")
+    o.buyer_name = d.get("BuyerName")
+    o.buyer_county = d.get("BuyerCounty")
+    v = d.get("BuyerTaxInfo")
+    o.buyer_tax_info = v if v is None else _read_buyer_tax_info(v)
+    o.purchase_order_number = d.get("PurchaseOrderNumber")
     return o
 
 
 def _read_order_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.OrderItem)
-    o.asin = g("ASIN")
-    o.seller_sku = g("SellerSKU")
-    o.order_item_id = g("OrderItemId")
-    v = g("AssociatedItems")
-    o.associated_items = None if v is None else [_read_associated_item(i) for i in v] if v.__class__ is list else v
-    o.title = g("Title")
-    o.quantity_ordered = g("QuantityOrdered")
-    o.quantity_shipped = g("QuantityShipped")
-    v = g("ProductInfo")
-    o.product_info = None if v is None else _read_product_info_detail(v)
-    v = g("PointsGranted")
-    o.points_granted = None if v is None else _read_points_granted_detail(v)
-    v = g("ItemPrice")
-    o.item_price = None if v is None else _read_money(v)
-    v = g("ShippingPrice")
-    o.shipping_price = None if v is None else _read_money(v)
-    v = g("ItemTax")
-    o.item_tax = None if v is None else _read_money(v)
-    v = g("ShippingTax")
-    o.shipping_tax = None if v is None else _read_money(v)
-    v = g("ShippingDiscount")
-    o.shipping_discount = None if v is None else _read_money(v)
-    v = g("ShippingDiscountTax")
-    o.shipping_discount_tax = None if v is None else _read_money(v)
-    v = g("PromotionDiscount")
-    o.promotion_discount = None if v is None else _read_money(v)
-    v = g("PromotionDiscountTax")
-    o.promotion_discount_tax = None if v is None else _read_money(v)
-    o.promotion_ids = g("PromotionIds")
-    v = g("CODFee")
-    o.cod_fee = None if v is None else _read_money(v)
-    v = g("CODFeeDiscount")
-    o.cod_fee_discount = None if v is None else _read_money(v)
-    o.is_gift = g("IsGift")
-    o.condition_note = g("ConditionNote")
-    o.condition_id = g("ConditionId")
-    o.condition_subtype_id = g("ConditionSubtypeId")
-    v = g("ScheduledDeliveryStartDate")
-    o.scheduled_delivery_start_date = None if v is None else read_datetime(v)
-    v = g("ScheduledDeliveryEndDate")
-    o.scheduled_delivery_end_date = None if v is None else read_datetime(v)
-    o.price_designation = g("PriceDesignation")
-    v = g("TaxCollection")
-    o.tax_collection = None if v is None else _read_tax_collection(v)
-    o.serial_number_required = g("SerialNumberRequired")
-    o.is_transparency = g("IsTransparency")
-    o.ioss_number = g("IossNumber")
-    o.store_chain_store_id = g("StoreChainStoreId")
-    o.deemed_reseller_category = g("DeemedResellerCategory")
-    v = g("BuyerInfo")
-    o.buyer_info = None if v is None else _read_item_buyer_info(v)
-    v = g("BuyerRequestedCancel")
-    o.buyer_requested_cancel = None if v is None else _read_buyer_requested_cancel(v)
-    o.serial_numbers = g("SerialNumbers")
-    v = g("SubstitutionPreferences")
-    o.substitution_preferences = None if v is None else _read_substitution_preferences(v)
-    v = g("Measurement")
-    o.measurement = None if v is None else _read_measurement(v)
-    v = g("ShippingConstraints")
-    o.shipping_constraints = None if v is None else _read_shipping_constraints(v)
-    v = g("AmazonPrograms")
-    o.amazon_programs = None if v is None else _read_amazon_programs(v)
+    o.asin = d.get("ASIN")
+    o.seller_sku = d.get("SellerSKU")
+    o.order_item_id = d.get("OrderItemId")
+    v = d.get("AssociatedItems")
+    if v is None or v.__class__ is not list:
+        o.associated_items = v
+    else:
+        o.associated_items = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.AssociatedItem)
+                p.order_id = i.get("OrderId")
+                p.order_item_id = i.get("OrderItemId")
+                p.association_type = i.get("AssociationType")
+                items.append(p)
+    o.title = d.get("Title")
+    o.quantity_ordered = d.get("QuantityOrdered")
+    o.quantity_shipped = d.get("QuantityShipped")
+    v = d.get("ProductInfo")
+    if v is None or v.__class__ is not dict:
+        o.product_info = v
+    else:
+        o.product_info = p = _new(m.ProductInfoDetail)
+        p.number_of_items = v.get("NumberOfItems")
+    v = d.get("PointsGranted")
+    o.points_granted = v if v is None else _read_points_granted_detail(v)
+    v = d.get("ItemPrice")
+    if v is None or v.__class__ is not dict:
+        o.item_price = v
+    else:
+        o.item_price = p = _new(m.Money)
+        p.currency_code = v.get("CurrencyCode")
+        p.amount = v.get("Amount")
+    v = d.get("ShippingPrice")
+    if v is None or v.__class__ is not dict:
+        o.shipping_price = v
+    else:
+        o.shipping_price = p = _new(m.Money)
+        p.currency_code = v.get("CurrencyCode")
+        p.amount = v.get("Amount")
+    v = d.get("ItemTax")
+    if v is None or v.__class__ is not dict:
+        o.item_tax = v
+    else:
+        o.item_tax = p = _new(m.Money)
+        p.currency_code = v.get("CurrencyCode")
+        p.amount = v.get("Amount")
+    v = d.get("ShippingTax")
+    if v is None or v.__class__ is not dict:
+        o.shipping_tax = v
+    else:
+        o.shipping_tax = p = _new(m.Money)
+        p.currency_code = v.get("CurrencyCode")
+        p.amount = v.get("Amount")
+    v = d.get("ShippingDiscount")
+    if v is None or v.__class__ is not dict:
+        o.shipping_discount = v
+    else:
+        o.shipping_discount = p = _new(m.Money)
+        p.currency_code = v.get("CurrencyCode")
+        p.amount = v.get("Amount")
+    v = d.get("ShippingDiscountTax")
+    if v is None or v.__class__ is not dict:
+        o.shipping_discount_tax = v
+    else:
+        o.shipping_discount_tax = p = _new(m.Money)
+        p.currency_code = v.get("CurrencyCode")
+        p.amount = v.get("Amount")
+    v = d.get("PromotionDiscount")
+    if v is None or v.__class__ is not dict:
+        o.promotion_discount = v
+    else:
+        o.promotion_discount = p = _new(m.Money)
+        p.currency_code = v.get("CurrencyCode")
+        p.amount = v.get("Amount")
+    v = d.get("PromotionDiscountTax")
+    if v is None or v.__class__ is not dict:
+        o.promotion_discount_tax = v
+    else:
+        o.promotion_discount_tax = p = _new(m.Money)
+        p.currency_code = v.get("CurrencyCode")
+        p.amount = v.get("Amount")
+    o.promotion_ids = d.get("PromotionIds")
+    v = d.get("CODFee")
+    if v is None or v.__class__ is not dict:
+        o.cod_fee = v
+    else:
+        o.cod_fee = p = _new(m.Money)
+        p.currency_code = v.get("CurrencyCode")
+        p.amount = v.get("Amount")
+    v = d.get("CODFeeDiscount")
+    if v is None or v.__class__ is not dict:
+        o.cod_fee_discount = v
+    else:
+        o.cod_fee_discount = p = _new(m.Money)
+        p.currency_code = v.get("CurrencyCode")
+        p.amount = v.get("Amount")
+    o.is_gift = d.get("IsGift")
+    o.condition_note = d.get("ConditionNote")
+    o.condition_id = d.get("ConditionId")
+    o.condition_subtype_id = d.get("ConditionSubtypeId")
+    v = d.get("ScheduledDeliveryStartDate")
+    o.scheduled_delivery_start_date = v if v is None else read_datetime(v)
+    v = d.get("ScheduledDeliveryEndDate")
+    o.scheduled_delivery_end_date = v if v is None else read_datetime(v)
+    o.price_designation = d.get("PriceDesignation")
+    v = d.get("TaxCollection")
+    if v is None or v.__class__ is not dict:
+        o.tax_collection = v
+    else:
+        o.tax_collection = p = _new(m.TaxCollection)
+        p.model = v.get("Model")
+        p.responsible_party = v.get("ResponsibleParty")
+    o.serial_number_required = d.get("SerialNumberRequired")
+    o.is_transparency = d.get("IsTransparency")
+    o.ioss_number = d.get("IossNumber")
+    o.store_chain_store_id = d.get("StoreChainStoreId")
+    o.deemed_reseller_category = d.get("DeemedResellerCategory")
+    v = d.get("BuyerInfo")
+    o.buyer_info = v if v is None else _read_item_buyer_info(v)
+    v = d.get("BuyerRequestedCancel")
+    if v is None or v.__class__ is not dict:
+        o.buyer_requested_cancel = v
+    else:
+        o.buyer_requested_cancel = p = _new(m.BuyerRequestedCancel)
+        p.is_buyer_requested_cancel = v.get("IsBuyerRequestedCancel")
+        p.buyer_cancel_reason = v.get("BuyerCancelReason")
+    o.serial_numbers = d.get("SerialNumbers")
+    v = d.get("SubstitutionPreferences")
+    o.substitution_preferences = v if v is None else _read_substitution_preferences(v)
+    v = d.get("Measurement")
+    if v is None or v.__class__ is not dict:
+        o.measurement = v
+    else:
+        o.measurement = p = _new(m.Measurement)
+        p.unit = v.get("Unit")
+        w = v.get("Value")
+        p.value = read_number(w) if w.__class__ is str else w
+    v = d.get("ShippingConstraints")
+    if v is None or v.__class__ is not dict:
+        o.shipping_constraints = v
+    else:
+        o.shipping_constraints = p = _new(m.ShippingConstraints)
+        p.pallet_delivery = v.get("PalletDelivery")
+        p.signature_confirmation = v.get("SignatureConfirmation")
+        p.recipient_identity_verification = v.get("RecipientIdentityVerification")
+        p.recipient_age_verification = v.get("RecipientAgeVerification")
+    v = d.get("AmazonPrograms")
+    if v is None or v.__class__ is not dict:
+        o.amazon_programs = v
+    else:
+        o.amazon_programs = p = _new(m.AmazonPrograms)
+        p.programs = v.get("Programs")
     return o
 
 
 def _read_order_item_buyer_info(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderItemBuyerInfo)
-    o.order_item_id = g("OrderItemId")
-    v = g("BuyerCustomizedInfo")
-    o.buyer_customized_info = None if v is None else _read_buyer_customized_info_detail(v)
-    v = g("GiftWrapPrice")
-    o.gift_wrap_price = None if v is None else _read_money(v)
-    v = g("GiftWrapTax")
-    o.gift_wrap_tax = None if v is None else _read_money(v)
-    o.gift_message_text = g("GiftMessageText")
-    o.gift_wrap_level = g("GiftWrapLevel")
+    o.order_item_id = d.get("OrderItemId")
+    v = d.get("BuyerCustomizedInfo")
+    if v is None or v.__class__ is not dict:
+        o.buyer_customized_info = v
+    else:
+        o.buyer_customized_info = p = _new(m.BuyerCustomizedInfoDetail)
+        p.customized_url = v.get("CustomizedURL")
+    v = d.get("GiftWrapPrice")
+    if v is None or v.__class__ is not dict:
+        o.gift_wrap_price = v
+    else:
+        o.gift_wrap_price = p = _new(m.Money)
+        p.currency_code = v.get("CurrencyCode")
+        p.amount = v.get("Amount")
+    v = d.get("GiftWrapTax")
+    if v is None or v.__class__ is not dict:
+        o.gift_wrap_tax = v
+    else:
+        o.gift_wrap_tax = p = _new(m.Money)
+        p.currency_code = v.get("CurrencyCode")
+        p.amount = v.get("Amount")
+    o.gift_message_text = d.get("GiftMessageText")
+    o.gift_wrap_level = d.get("GiftWrapLevel")
     return o
 
 
 def _read_order_items_buyer_info_list(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrderItemsBuyerInfoList)
-    v = g("OrderItems")
-    o.order_items = None if v is None else [_read_order_item_buyer_info(i) for i in v] if v.__class__ is list else v
-    o.next_token = g("NextToken")
-    o.amazon_order_id = g("AmazonOrderId")
+    v = d.get("OrderItems")
+    o.order_items = v if v is None or v.__class__ is not list else [_read_order_item_buyer_info(i) for i in v]
+    o.next_token = d.get("NextToken")
+    o.amazon_order_id = d.get("AmazonOrderId")
     return o
 
 
 def _read_order_items_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrderItemsItem)
-    o.order_item_id = g("orderItemId")
-    o.quantity = g("quantity")
+    o.order_item_id = d.get("orderItemId")
+    o.quantity = d.get("quantity")
     return o
 
 
 def _read_order_items_list(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrderItemsList)
-    v = g("OrderItems")
-    o.order_items = None if v is None else [_read_order_item(i) for i in v] if v.__class__ is list else v
-    o.next_token = g("NextToken")
-    o.amazon_order_id = g("AmazonOrderId")
+    v = d.get("OrderItems")
+    o.order_items = v if v is None or v.__class__ is not list else [_read_order_item(i) for i in v]
+    o.next_token = d.get("NextToken")
+    o.amazon_order_id = d.get("AmazonOrderId")
     return o
 
 
 def _read_order_regulated_info(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrderRegulatedInfo)
-    o.amazon_order_id = g("AmazonOrderId")
-    v = g("RegulatedInformation")
-    o.regulated_information = None if v is None else _read_regulated_information(v)
-    o.requires_dosage_label = g("RequiresDosageLabel")
-    v = g("RegulatedOrderVerificationStatus")
-    o.regulated_order_verification_status = None if v is None else _read_regulated_order_verification_status(v)
+    o.amazon_order_id = d.get("AmazonOrderId")
+    v = d.get("RegulatedInformation")
+    o.regulated_information = v if v is None else _read_regulated_information(v)
+    o.requires_dosage_label = d.get("RequiresDosageLabel")
+    v = d.get("RegulatedOrderVerificationStatus")
+    o.regulated_order_verification_status = v if v is None else _read_regulated_order_verification_status(v)
     return o
 
 
 def _read_orders_list(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrdersList)
-    v = g("Orders")
-    o.orders = None if v is None else [_read_order(i) for i in v] if v.__class__ is list else v
-    o.next_token = g("NextToken")
-    v = g("LastUpdatedBefore")
-    o.last_updated_before = None if v is None else read_datetime(v)
-    v = g("CreatedBefore")
-    o.created_before = None if v is None else read_datetime(v)
+    v = d.get("Orders")
+    o.orders = v if v is None or v.__class__ is not list else [_read_order(i) for i in v]
+    o.next_token = d.get("NextToken")
+    v = d.get("LastUpdatedBefore")
+    o.last_updated_before = v if v is None else read_datetime(v)
+    v = d.get("CreatedBefore")
+    o.created_before = v if v is None else read_datetime(v)
     return o
 
 
 def _read_package_detail(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.PackageDetail)
-    o.package_reference_id = g("packageReferenceId")
-    o.carrier_code = g("carrierCode")
-    o.carrier_name = g("carrierName")
-    o.shipping_method = g("shippingMethod")
-    o.tracking_number = g("trackingNumber")
-    v = g("shipDate")
-    o.ship_date = None if v is None else read_datetime(v)
-    o.ship_from_supply_source_id = g("shipFromSupplySourceId")
-    v = g("orderItems")
-    o.order_items = (
-        None if v is None else [_read_confirm_shipment_order_item(i) for i in v] if v.__class__ is list else v
-    )
+    o.package_reference_id = d.get("packageReferenceId")
+    o.carrier_code = d.get("carrierCode")
+    o.carrier_name = d.get("carrierName")
+    o.shipping_method = d.get("shippingMethod")
+    o.tracking_number = d.get("trackingNumber")
+    v = d.get("shipDate")
+    o.ship_date = v if v is None else read_datetime(v)
+    o.ship_from_supply_source_id = d.get("shipFromSupplySourceId")
+    v = d.get("orderItems")
+    if v is None or v.__class__ is not list:
+        o.order_items = v
+    else:
+        o.order_items = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ConfirmShipmentOrderItem)
+                p.order_item_id = i.get("orderItemId")
+                p.quantity = i.get("quantity")
+                p.transparency_codes = i.get("transparencyCodes")
+                items.append(p)
     return o
 
 
 def _read_payment_execution_detail_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PaymentExecutionDetailItem)
-    v = g("Payment")
-    o.payment = None if v is None else _read_money(v)
-    o.payment_method = g("PaymentMethod")
-    o.acquirer_id = g("AcquirerId")
-    o.card_brand = g("CardBrand")
-    o.authorization_code = g("AuthorizationCode")
+    v = d.get("Payment")
+    if v is None or v.__class__ is not dict:
+        o.payment = v
+    else:
+        o.payment = p = _new(m.Money)
+        p.currency_code = v.get("CurrencyCode")
+        p.amount = v.get("Amount")
+    o.payment_method = d.get("PaymentMethod")
+    o.acquirer_id = d.get("AcquirerId")
+    o.card_brand = d.get("CardBrand")
+    o.authorization_code = d.get("AuthorizationCode")
     return o
 
 
 def _read_points_granted_detail(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PointsGrantedDetail)
-    o.points_number = g("PointsNumber")
-    v = g("PointsMonetaryValue")
-    o.points_monetary_value = None if v is None else _read_money(v)
+    o.points_number = d.get("PointsNumber")
+    v = d.get("PointsMonetaryValue")
+    if v is None or v.__class__ is not dict:
+        o.points_monetary_value = v
+    else:
+        o.points_monetary_value = p = _new(m.Money)
+        p.currency_code = v.get("CurrencyCode")
+        p.amount = v.get("Amount")
     return o
 
 
 def _read_preferred_delivery_time(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PreferredDeliveryTime)
-    v = g("BusinessHours")
-    o.business_hours = None if v is None else [_read_business_hours(i) for i in v] if v.__class__ is list else v
-    v = g("ExceptionDates")
-    o.exception_dates = None if v is None else [_read_exception_dates(i) for i in v] if v.__class__ is list else v
+    v = d.get("BusinessHours")
+    o.business_hours = v if v is None or v.__class__ is not list else [_read_business_hours(i) for i in v]
+    v = d.get("ExceptionDates")
+    o.exception_dates = v if v is None or v.__class__ is not list else [_read_exception_dates(i) for i in v]
     return o
 
 
 def _read_prescription_detail(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PrescriptionDetail)
-    o.prescription_id = g("prescriptionId")
-    v = g("expirationDate")
-    o.expiration_date = None if v is None else read_datetime(v)
-    o.written_quantity = g("writtenQuantity")
-    o.total_refills_authorized = g("totalRefillsAuthorized")
-    o.refills_remaining = g("refillsRemaining")
-    o.clinic_id = g("clinicId")
-    o.usage_instructions = g("usageInstructions")
+    o.prescription_id = d.get("prescriptionId")
+    v = d.get("expirationDate")
+    o.expiration_date = v if v is None else read_datetime(v)
+    o.written_quantity = d.get("writtenQuantity")
+    o.total_refills_authorized = d.get("totalRefillsAuthorized")
+    o.refills_remaining = d.get("refillsRemaining")
+    o.clinic_id = d.get("clinicId")
+    o.usage_instructions = d.get("usageInstructions")
     return o
 
 
 def _read_product_info_detail(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ProductInfoDetail)
-    o.number_of_items = g("NumberOfItems")
+    o.number_of_items = d.get("NumberOfItems")
     return o
 
 
 def _read_regulated_information(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.RegulatedInformation)
-    v = g("Fields")
-    o.fields = None if v is None else [_read_regulated_information_field(i) for i in v] if v.__class__ is list else v
+    v = d.get("Fields")
+    if v is None or v.__class__ is not list:
+        o.fields = v
+    else:
+        o.fields = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.RegulatedInformationField)
+                p.field_id = i.get("FieldId")
+                p.field_label = i.get("FieldLabel")
+                p.field_type = i.get("FieldType")
+                p.field_value = i.get("FieldValue")
+                items.append(p)
     return o
 
 
 def _read_regulated_information_field(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.RegulatedInformationField)
-    o.field_id = g("FieldId")
-    o.field_label = g("FieldLabel")
-    o.field_type = g("FieldType")
-    o.field_value = g("FieldValue")
+    o.field_id = d.get("FieldId")
+    o.field_label = d.get("FieldLabel")
+    o.field_type = d.get("FieldType")
+    o.field_value = d.get("FieldValue")
     return o
 
 
 def _read_regulated_order_verification_status(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.RegulatedOrderVerificationStatus)
-    o.status = g("Status")
-    o.requires_merchant_action = g("RequiresMerchantAction")
-    v = g("ValidRejectionReasons")
-    o.valid_rejection_reasons = (
-        None if v is None else [_read_rejection_reason(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("RejectionReason")
-    o.rejection_reason = None if v is None else _read_rejection_reason(v)
-    v = g("ReviewDate")
-    o.review_date = None if v is None else read_datetime(v)
-    o.external_reviewer_id = g("ExternalReviewerId")
-    v = g("ValidVerificationDetails")
-    o.valid_verification_details = (
-        None if v is None else [_read_valid_verification_detail(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("ValidInterimStatusCodes")
-    o.valid_interim_status_codes = (
-        None if v is None else [_read_valid_interim_status_code(i) for i in v] if v.__class__ is list else v
-    )
+    o.status = d.get("Status")
+    o.requires_merchant_action = d.get("RequiresMerchantAction")
+    v = d.get("ValidRejectionReasons")
+    if v is None or v.__class__ is not list:
+        o.valid_rejection_reasons = v
+    else:
+        o.valid_rejection_reasons = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.RejectionReason)
+                p.rejection_reason_id = i.get("RejectionReasonId")
+                p.rejection_reason_description = i.get("RejectionReasonDescription")
+                items.append(p)
+    v = d.get("RejectionReason")
+    if v is None or v.__class__ is not dict:
+        o.rejection_reason = v
+    else:
+        o.rejection_reason = p = _new(m.RejectionReason)
+        p.rejection_reason_id = v.get("RejectionReasonId")
+        p.rejection_reason_description = v.get("RejectionReasonDescription")
+    v = d.get("ReviewDate")
+    o.review_date = v if v is None else read_datetime(v)
+    o.external_reviewer_id = d.get("ExternalReviewerId")
+    v = d.get("ValidVerificationDetails")
+    if v is None or v.__class__ is not list:
+        o.valid_verification_details = v
+    else:
+        o.valid_verification_details = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ValidVerificationDetail)
+                p.verification_detail_type = i.get("VerificationDetailType")
+                p.valid_verification_statuses = i.get("ValidVerificationStatuses")
+                items.append(p)
+    v = d.get("ValidInterimStatusCodes")
+    if v is None or v.__class__ is not list:
+        o.valid_interim_status_codes = v
+    else:
+        o.valid_interim_status_codes = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ValidInterimStatusCode)
+                p.status_code = i.get("StatusCode")
+                p.status_description = i.get("StatusDescription")
+                items.append(p)
     return o
 
 
 def _read_rejection_reason(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.RejectionReason)
-    o.rejection_reason_id = g("RejectionReasonId")
-    o.rejection_reason_description = g("RejectionReasonDescription")
+    o.rejection_reason_id = d.get("RejectionReasonId")
+    o.rejection_reason_description = d.get("RejectionReasonDescription")
     return o
 
 
 def _read_shipping_constraints(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShippingConstraints)
-    o.pallet_delivery = g("PalletDelivery")
-    o.signature_confirmation = g("SignatureConfirmation")
-    o.recipient_identity_verification = g("RecipientIdentityVerification")
-    o.recipient_age_verification = g("RecipientAgeVerification")
+    o.pallet_delivery = d.get("PalletDelivery")
+    o.signature_confirmation = d.get("SignatureConfirmation")
+    o.recipient_identity_verification = d.get("RecipientIdentityVerification")
+    o.recipient_age_verification = d.get("RecipientAgeVerification")
     return o
 
 
 def _read_substitution_option(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.SubstitutionOption)
-    o.asin = g("ASIN")
-    o.quantity_ordered = g("QuantityOrdered")
-    o.seller_sku = g("SellerSKU")
-    o.title = g("Title")
-    v = g("Measurement")
-    o.measurement = None if v is None else _read_measurement(v)
+    o.asin = d.get("ASIN")
+    o.quantity_ordered = d.get("QuantityOrdered")
+    o.seller_sku = d.get("SellerSKU")
+    o.title = d.get("Title")
+    v = d.get("Measurement")
+    if v is None or v.__class__ is not dict:
+        o.measurement = v
+    else:
+        o.measurement = p = _new(m.Measurement)
+        p.unit = v.get("Unit")
+        w = v.get("Value")
+        p.value = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_substitution_preferences(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SubstitutionPreferences)
-    o.substitution_type = g("SubstitutionType")
-    v = g("SubstitutionOptions")
-    o.substitution_options = (
-        None if v is None else [_read_substitution_option(i) for i in v] if v.__class__ is list else v
-    )
+    o.substitution_type = d.get("SubstitutionType")
+    v = d.get("SubstitutionOptions")
+    o.substitution_options = v if v is None or v.__class__ is not list else [_read_substitution_option(i) for i in v]
     return o
 
 
 def _read_tax_classification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TaxClassification)
-    o.name = g("Name")
-    o.value = g("Value")
+    o.name = d.get("Name")
+    o.value = d.get("Value")
     return o
 
 
 def _read_tax_collection(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TaxCollection)
-    o.model = g("Model")
-    o.responsible_party = g("ResponsibleParty")
+    o.model = d.get("Model")
+    o.responsible_party = d.get("ResponsibleParty")
     return o
 
 
 def _read_update_shipment_status_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.UpdateShipmentStatusRequest)
-    o.marketplace_id = g("marketplaceId")
-    o.shipment_status = g("shipmentStatus")
-    v = g("orderItems")
-    o.order_items = None if v is None else [_read_order_items_item(i) for i in v] if v.__class__ is list else v
+    o.marketplace_id = d.get("marketplaceId")
+    o.shipment_status = d.get("shipmentStatus")
+    v = d.get("orderItems")
+    if v is None or v.__class__ is not list:
+        o.order_items = v
+    else:
+        o.order_items = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.OrderItemsItem)
+                p.order_item_id = i.get("orderItemId")
+                p.quantity = i.get("quantity")
+                items.append(p)
     return o
 
 
 def _read_update_verification_status_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.UpdateVerificationStatusRequest)
-    v = g("regulatedOrderVerificationStatus")
-    o.regulated_order_verification_status = None if v is None else _read_update_verification_status_request_body(v)
+    v = d.get("regulatedOrderVerificationStatus")
+    o.regulated_order_verification_status = v if v is None else _read_update_verification_status_request_body(v)
     return o
 
 
 def _read_update_verification_status_request_body(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.UpdateVerificationStatusRequestBody)
-    o.status = g("status")
-    o.external_reviewer_id = g("externalReviewerId")
-    o.rejection_reason_id = g("rejectionReasonId")
-    v = g("verificationDetails")
-    o.verification_details = None if v is None else _read_verification_details(v)
+    o.status = d.get("status")
+    o.external_reviewer_id = d.get("externalReviewerId")
+    o.rejection_reason_id = d.get("rejectionReasonId")
+    v = d.get("verificationDetails")
+    o.verification_details = v if v is None else _read_verification_details(v)
     return o
 
 
 def _read_valid_interim_status_code(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ValidInterimStatusCode)
-    o.status_code = g("StatusCode")
-    o.status_description = g("StatusDescription")
+    o.status_code = d.get("StatusCode")
+    o.status_description = d.get("StatusDescription")
     return o
 
 
 def _read_valid_verification_detail(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ValidVerificationDetail)
-    o.verification_detail_type = g("VerificationDetailType")
-    o.valid_verification_statuses = g("ValidVerificationStatuses")
+    o.verification_detail_type = d.get("VerificationDetailType")
+    o.valid_verification_statuses = d.get("ValidVerificationStatuses")
     return o
 
 
 def _read_verification_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.VerificationDetails)
-    v = g("prescriptionDetail")
-    o.prescription_detail = None if v is None else _read_prescription_detail(v)
-    v = g("approvedAlternativeDetails")
-    o.approved_alternative_details = (
-        None if v is None else [_read_approved_attribute(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("interimStatusDetail")
-    o.interim_status_detail = None if v is None else _read_interim_status_detail(v)
+    v = d.get("prescriptionDetail")
+    if v is None or v.__class__ is not dict:
+        o.prescription_detail = v
+    else:
+        o.prescription_detail = p = _new(m.PrescriptionDetail)
+        p.prescription_id = v.get("prescriptionId")
+        w = v.get("expirationDate")
+        p.expiration_date = w if w is None else read_datetime(w)
+        p.written_quantity = v.get("writtenQuantity")
+        p.total_refills_authorized = v.get("totalRefillsAuthorized")
+        p.refills_remaining = v.get("refillsRemaining")
+        p.clinic_id = v.get("clinicId")
+        p.usage_instructions = v.get("usageInstructions")
+    v = d.get("approvedAlternativeDetails")
+    if v is None or v.__class__ is not list:
+        o.approved_alternative_details = v
+    else:
+        o.approved_alternative_details = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ApprovedAttribute)
+                p.attribute_name = i.get("attributeName")
+                p.original_value = i.get("originalValue")
+                p.approved_value = i.get("approvedValue")
+                items.append(p)
+    v = d.get("interimStatusDetail")
+    if v is None or v.__class__ is not dict:
+        o.interim_status_detail = v
+    else:
+        o.interim_status_detail = p = _new(m.InterimStatusDetail)
+        p.status_code = v.get("statusCode")
+        w = v.get("statusDateTime")
+        p.status_date_time = w if w is None else read_datetime(w)
     return o
 
 

@@ -16,31 +16,54 @@ _new = object.__new__
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_fee_detail(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.FeeDetail)
-    o.fee_type = g("FeeType")
-    v = g("FeeAmount")
-    o.fee_amount = None if v is None else _read_money_type(v)
-    v = g("FeePromotion")
-    o.fee_promotion = None if v is None else _read_money_type(v)
-    v = g("TaxAmount")
-    o.tax_amount = None if v is None else _read_money_type(v)
-    v = g("FinalFee")
-    o.final_fee = None if v is None else _read_money_type(v)
-    v = g("IncludedFeeDetailList")
+    o.fee_type = d.get("FeeType")
+    v = d.get("FeeAmount")
+    if v is None or v.__class__ is not dict:
+        o.fee_amount = v
+    else:
+        o.fee_amount = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("FeePromotion")
+    if v is None or v.__class__ is not dict:
+        o.fee_promotion = v
+    else:
+        o.fee_promotion = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("TaxAmount")
+    if v is None or v.__class__ is not dict:
+        o.tax_amount = v
+    else:
+        o.tax_amount = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("FinalFee")
+    if v is None or v.__class__ is not dict:
+        o.final_fee = v
+    else:
+        o.final_fee = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("IncludedFeeDetailList")
     o.included_fee_detail_list = (
-        None if v is None else [_read_included_fee_detail(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_included_fee_detail(i) for i in v]
     )
     return o
 
@@ -48,169 +71,230 @@ def _read_fee_detail(d: Any) -> Any:
 def _read_fees_estimate(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.FeesEstimate)
-    v = g("TimeOfFeesEstimation")
-    o.time_of_fees_estimation = None if v is None else read_datetime(v)
-    v = g("TotalFeesEstimate")
-    o.total_fees_estimate = None if v is None else _read_money_type(v)
-    v = g("FeeDetailList")
-    o.fee_detail_list = None if v is None else [_read_fee_detail(i) for i in v] if v.__class__ is list else v
+    v = d.get("TimeOfFeesEstimation")
+    o.time_of_fees_estimation = v if v is None else read_datetime(v)
+    v = d.get("TotalFeesEstimate")
+    if v is None or v.__class__ is not dict:
+        o.total_fees_estimate = v
+    else:
+        o.total_fees_estimate = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("FeeDetailList")
+    o.fee_detail_list = v if v is None or v.__class__ is not list else [_read_fee_detail(i) for i in v]
     return o
 
 
 def _read_fees_estimate_by_id_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.FeesEstimateByIdRequest)
-    v = g("FeesEstimateRequest")
-    o.fees_estimate_request = None if v is None else _read_fees_estimate_request(v)
-    o.id_type = g("IdType")
-    o.id_value = g("IdValue")
+    v = d.get("FeesEstimateRequest")
+    o.fees_estimate_request = v if v is None else _read_fees_estimate_request(v)
+    o.id_type = d.get("IdType")
+    o.id_value = d.get("IdValue")
     return o
 
 
 def _read_fees_estimate_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.FeesEstimateError)
-    o.type = g("Type")
-    o.code = g("Code")
-    o.message = g("Message")
-    o.detail = g("Detail")
+    o.type = d.get("Type")
+    o.code = d.get("Code")
+    o.message = d.get("Message")
+    o.detail = d.get("Detail")
     return o
 
 
 def _read_fees_estimate_identifier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.FeesEstimateIdentifier)
-    o.marketplace_id = g("MarketplaceId")
-    o.seller_id = g("SellerId")
-    o.id_type = g("IdType")
-    o.id_value = g("IdValue")
-    o.is_amazon_fulfilled = g("IsAmazonFulfilled")
-    v = g("PriceToEstimateFees")
-    o.price_to_estimate_fees = None if v is None else _read_price_to_estimate_fees(v)
-    o.seller_input_identifier = g("SellerInputIdentifier")
-    o.optional_fulfillment_program = g("OptionalFulfillmentProgram")
+    o.marketplace_id = d.get("MarketplaceId")
+    o.seller_id = d.get("SellerId")
+    o.id_type = d.get("IdType")
+    o.id_value = d.get("IdValue")
+    o.is_amazon_fulfilled = d.get("IsAmazonFulfilled")
+    v = d.get("PriceToEstimateFees")
+    o.price_to_estimate_fees = v if v is None else _read_price_to_estimate_fees(v)
+    o.seller_input_identifier = d.get("SellerInputIdentifier")
+    o.optional_fulfillment_program = d.get("OptionalFulfillmentProgram")
     return o
 
 
 def _read_fees_estimate_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.FeesEstimateRequest)
-    o.marketplace_id = g("MarketplaceId")
-    o.is_amazon_fulfilled = g("IsAmazonFulfilled")
-    v = g("PriceToEstimateFees")
-    o.price_to_estimate_fees = None if v is None else _read_price_to_estimate_fees(v)
-    o.identifier = g("Identifier")
-    o.optional_fulfillment_program = g("OptionalFulfillmentProgram")
+    o.marketplace_id = d.get("MarketplaceId")
+    o.is_amazon_fulfilled = d.get("IsAmazonFulfilled")
+    v = d.get("PriceToEstimateFees")
+    o.price_to_estimate_fees = v if v is None else _read_price_to_estimate_fees(v)
+    o.identifier = d.get("Identifier")
+    o.optional_fulfillment_program = d.get("OptionalFulfillmentProgram")
     return o
 
 
 def _read_fees_estimate_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.FeesEstimateResult)
-    o.status = g("Status")
-    v = g("FeesEstimateIdentifier")
-    o.fees_estimate_identifier = None if v is None else _read_fees_estimate_identifier(v)
-    v = g("FeesEstimate")
-    o.fees_estimate = None if v is None else _read_fees_estimate(v)
-    v = g("Error")
-    o.error = None if v is None else _read_fees_estimate_error(v)
+    o.status = d.get("Status")
+    v = d.get("FeesEstimateIdentifier")
+    o.fees_estimate_identifier = v if v is None else _read_fees_estimate_identifier(v)
+    v = d.get("FeesEstimate")
+    o.fees_estimate = v if v is None else _read_fees_estimate(v)
+    v = d.get("Error")
+    if v is None or v.__class__ is not dict:
+        o.error = v
+    else:
+        o.error = p = _new(m.FeesEstimateError)
+        p.type = v.get("Type")
+        p.code = v.get("Code")
+        p.message = v.get("Message")
+        p.detail = v.get("Detail")
     return o
 
 
 def _read_get_my_fees_estimate_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetMyFeesEstimateRequest)
-    v = g("FeesEstimateRequest")
-    o.fees_estimate_request = None if v is None else _read_fees_estimate_request(v)
+    v = d.get("FeesEstimateRequest")
+    o.fees_estimate_request = v if v is None else _read_fees_estimate_request(v)
     return o
 
 
 def _read_get_my_fees_estimate_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetMyFeesEstimateResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_get_my_fees_estimate_result(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_get_my_fees_estimate_result(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_my_fees_estimate_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetMyFeesEstimateResult)
-    v = g("FeesEstimateResult")
-    o.fees_estimate_result = None if v is None else _read_fees_estimate_result(v)
+    v = d.get("FeesEstimateResult")
+    o.fees_estimate_result = v if v is None else _read_fees_estimate_result(v)
     return o
 
 
 def _read_included_fee_detail(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.IncludedFeeDetail)
-    o.fee_type = g("FeeType")
-    v = g("FeeAmount")
-    o.fee_amount = None if v is None else _read_money_type(v)
-    v = g("FeePromotion")
-    o.fee_promotion = None if v is None else _read_money_type(v)
-    v = g("TaxAmount")
-    o.tax_amount = None if v is None else _read_money_type(v)
-    v = g("FinalFee")
-    o.final_fee = None if v is None else _read_money_type(v)
+    o.fee_type = d.get("FeeType")
+    v = d.get("FeeAmount")
+    if v is None or v.__class__ is not dict:
+        o.fee_amount = v
+    else:
+        o.fee_amount = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("FeePromotion")
+    if v is None or v.__class__ is not dict:
+        o.fee_promotion = v
+    else:
+        o.fee_promotion = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("TaxAmount")
+    if v is None or v.__class__ is not dict:
+        o.tax_amount = v
+    else:
+        o.tax_amount = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("FinalFee")
+    if v is None or v.__class__ is not dict:
+        o.final_fee = v
+    else:
+        o.final_fee = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_money_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.MoneyType)
-    o.currency_code = g("CurrencyCode")
-    v = g("Amount")
-    o.amount = None if v is None else v if v.__class__ is float else read_number(v)
+    o.currency_code = d.get("CurrencyCode")
+    v = d.get("Amount")
+    o.amount = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_points(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Points)
-    o.points_number = g("PointsNumber")
-    v = g("PointsMonetaryValue")
-    o.points_monetary_value = None if v is None else _read_money_type(v)
+    o.points_number = d.get("PointsNumber")
+    v = d.get("PointsMonetaryValue")
+    if v is None or v.__class__ is not dict:
+        o.points_monetary_value = v
+    else:
+        o.points_monetary_value = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_price_to_estimate_fees(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PriceToEstimateFees)
-    v = g("ListingPrice")
-    o.listing_price = None if v is None else _read_money_type(v)
-    v = g("Shipping")
-    o.shipping = None if v is None else _read_money_type(v)
-    v = g("Points")
-    o.points = None if v is None else _read_points(v)
+    v = d.get("ListingPrice")
+    if v is None or v.__class__ is not dict:
+        o.listing_price = v
+    else:
+        o.listing_price = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("Shipping")
+    if v is None or v.__class__ is not dict:
+        o.shipping = v
+    else:
+        o.shipping = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("Points")
+    o.points = v if v is None else _read_points(v)
     return o
 
 

@@ -16,109 +16,135 @@ _new = object.__new__
 def _read_amount_threshold(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.AmountThreshold)
-    o.type = g("type")
-    v = g("currency")
-    o.currency = None if v is None else _read_money_type(v)
+    o.type = d.get("type")
+    v = d.get("currency")
+    if v is None or v.__class__ is not dict:
+        o.currency = v
+    else:
+        o.currency = p = _new(m.MoneyType)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("amount")
+        p.amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_competitive_summary_batch_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CompetitiveSummaryBatchRequest)
-    v = g("requests")
-    o.requests = None if v is None else [_read_competitive_summary_request(i) for i in v] if v.__class__ is list else v
+    v = d.get("requests")
+    o.requests = v if v is None or v.__class__ is not list else [_read_competitive_summary_request(i) for i in v]
     return o
 
 
 def _read_competitive_summary_batch_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CompetitiveSummaryBatchResponse)
-    v = g("responses")
-    o.responses = (
-        None if v is None else [_read_competitive_summary_response(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("responses")
+    o.responses = v if v is None or v.__class__ is not list else [_read_competitive_summary_response(i) for i in v]
     return o
 
 
 def _read_competitive_summary_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CompetitiveSummaryRequest)
-    o.asin = g("asin")
-    o.marketplace_id = g("marketplaceId")
-    o.included_data = g("includedData")
-    v = g("lowestPricedOffersInputs")
-    o.lowest_priced_offers_inputs = (
-        None if v is None else [_read_lowest_priced_offers_input(i) for i in v] if v.__class__ is list else v
-    )
-    o.method = g("method")
-    o.uri = g("uri")
+    o.asin = d.get("asin")
+    o.marketplace_id = d.get("marketplaceId")
+    o.included_data = d.get("includedData")
+    v = d.get("lowestPricedOffersInputs")
+    if v is None or v.__class__ is not list:
+        o.lowest_priced_offers_inputs = v
+    else:
+        o.lowest_priced_offers_inputs = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.LowestPricedOffersInput)
+                p.item_condition = i.get("itemCondition")
+                p.offer_type = i.get("offerType")
+                items.append(p)
+    o.method = d.get("method")
+    o.uri = d.get("uri")
     return o
 
 
 def _read_competitive_summary_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.CompetitiveSummaryResponse)
-    v = g("status")
-    o.status = None if v is None else _read_http_status_line(v)
-    v = g("body")
-    o.body = None if v is None else _read_competitive_summary_response_body(v)
+    v = d.get("status")
+    if v is None or v.__class__ is not dict:
+        o.status = v
+    else:
+        o.status = p = _new(m.HttpStatusLine)
+        p.status_code = v.get("statusCode")
+        p.reason_phrase = v.get("reasonPhrase")
+    v = d.get("body")
+    o.body = v if v is None else _read_competitive_summary_response_body(v)
     return o
 
 
 def _read_competitive_summary_response_body(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CompetitiveSummaryResponseBody)
-    o.asin = g("asin")
-    o.marketplace_id = g("marketplaceId")
-    v = g("featuredBuyingOptions")
+    o.asin = d.get("asin")
+    o.marketplace_id = d.get("marketplaceId")
+    v = d.get("featuredBuyingOptions")
     o.featured_buying_options = (
-        None if v is None else [_read_featured_buying_option(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_featured_buying_option(i) for i in v]
     )
-    v = g("lowestPricedOffers")
-    o.lowest_priced_offers = (
-        None if v is None else [_read_lowest_priced_offer(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("referencePrices")
-    o.reference_prices = None if v is None else [_read_reference_price(i) for i in v] if v.__class__ is list else v
-    v = g("similarItems")
-    o.similar_items = None if v is None else [_read_similar_items(i) for i in v] if v.__class__ is list else v
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("lowestPricedOffers")
+    o.lowest_priced_offers = v if v is None or v.__class__ is not list else [_read_lowest_priced_offer(i) for i in v]
+    v = d.get("referencePrices")
+    o.reference_prices = v if v is None or v.__class__ is not list else [_read_reference_price(i) for i in v]
+    v = d.get("similarItems")
+    o.similar_items = v if v is None or v.__class__ is not list else [_read_similar_items(i) for i in v]
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_featured_buying_option(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.FeaturedBuyingOption)
-    o.buying_option_type = g("buyingOptionType")
-    v = g("segmentedFeaturedOffers")
+    o.buying_option_type = d.get("buyingOptionType")
+    v = d.get("segmentedFeaturedOffers")
     o.segmented_featured_offers = (
-        None if v is None else [_read_segmented_featured_offer(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_segmented_featured_offer(i) for i in v]
     )
     return o
 
@@ -126,121 +152,156 @@ def _read_featured_buying_option(d: Any) -> Any:
 def _read_featured_offer(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.FeaturedOffer)
-    v = g("offerIdentifier")
-    o.offer_identifier = None if v is None else _read_offer_identifier(v)
-    o.condition = g("condition")
-    v = g("price")
-    o.price = None if v is None else _read_price(v)
+    v = d.get("offerIdentifier")
+    if v is None or v.__class__ is not dict:
+        o.offer_identifier = v
+    else:
+        o.offer_identifier = p = _new(m.OfferIdentifier)
+        p.marketplace_id = v.get("marketplaceId")
+        p.seller_id = v.get("sellerId")
+        p.sku = v.get("sku")
+        p.asin = v.get("asin")
+        p.fulfillment_type = v.get("fulfillmentType")
+    o.condition = d.get("condition")
+    v = d.get("price")
+    o.price = v if v is None else _read_price(v)
     return o
 
 
 def _read_featured_offer_expected_price(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.FeaturedOfferExpectedPrice)
-    v = g("listingPrice")
-    o.listing_price = None if v is None else _read_money_type(v)
-    v = g("points")
-    o.points = None if v is None else _read_points(v)
+    v = d.get("listingPrice")
+    if v is None or v.__class__ is not dict:
+        o.listing_price = v
+    else:
+        o.listing_price = p = _new(m.MoneyType)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("points")
+    o.points = v if v is None else _read_points(v)
     return o
 
 
 def _read_featured_offer_expected_price_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.FeaturedOfferExpectedPriceRequest)
-    o.uri = g("uri")
-    o.method = g("method")
-    o.body = g("body")
-    o.headers = g("headers")
-    o.marketplace_id = g("marketplaceId")
-    o.sku = g("sku")
-    v = g("segment")
-    o.segment = None if v is None else _read_segment(v)
+    o.uri = d.get("uri")
+    o.method = d.get("method")
+    o.body = d.get("body")
+    o.headers = d.get("headers")
+    o.marketplace_id = d.get("marketplaceId")
+    o.sku = d.get("sku")
+    v = d.get("segment")
+    o.segment = v if v is None else _read_segment(v)
     return o
 
 
 def _read_featured_offer_expected_price_request_params(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.FeaturedOfferExpectedPriceRequestParams)
-    o.marketplace_id = g("marketplaceId")
-    o.sku = g("sku")
-    v = g("segment")
-    o.segment = None if v is None else _read_segment(v)
+    o.marketplace_id = d.get("marketplaceId")
+    o.sku = d.get("sku")
+    v = d.get("segment")
+    o.segment = v if v is None else _read_segment(v)
     return o
 
 
 def _read_featured_offer_expected_price_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.FeaturedOfferExpectedPriceResponse)
-    o.headers = g("headers")
-    v = g("status")
-    o.status = None if v is None else _read_http_status_line(v)
-    v = g("request")
-    o.request = None if v is None else _read_featured_offer_expected_price_request_params(v)
-    v = g("body")
-    o.body = None if v is None else _read_featured_offer_expected_price_response_body(v)
+    o.headers = d.get("headers")
+    v = d.get("status")
+    if v is None or v.__class__ is not dict:
+        o.status = v
+    else:
+        o.status = p = _new(m.HttpStatusLine)
+        p.status_code = v.get("statusCode")
+        p.reason_phrase = v.get("reasonPhrase")
+    v = d.get("request")
+    o.request = v if v is None else _read_featured_offer_expected_price_request_params(v)
+    v = d.get("body")
+    o.body = v if v is None else _read_featured_offer_expected_price_response_body(v)
     return o
 
 
 def _read_featured_offer_expected_price_response_body(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.FeaturedOfferExpectedPriceResponseBody)
-    v = g("offerIdentifier")
-    o.offer_identifier = None if v is None else _read_offer_identifier(v)
-    v = g("featuredOfferExpectedPriceResults")
+    v = d.get("offerIdentifier")
+    if v is None or v.__class__ is not dict:
+        o.offer_identifier = v
+    else:
+        o.offer_identifier = p = _new(m.OfferIdentifier)
+        p.marketplace_id = v.get("marketplaceId")
+        p.seller_id = v.get("sellerId")
+        p.sku = v.get("sku")
+        p.asin = v.get("asin")
+        p.fulfillment_type = v.get("fulfillmentType")
+    v = d.get("featuredOfferExpectedPriceResults")
     o.featured_offer_expected_price_results = (
-        None if v is None else [_read_featured_offer_expected_price_result(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_featured_offer_expected_price_result(i) for i in v]
     )
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_featured_offer_expected_price_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.FeaturedOfferExpectedPriceResult)
-    v = g("featuredOfferExpectedPrice")
-    o.featured_offer_expected_price = None if v is None else _read_featured_offer_expected_price(v)
-    o.result_status = g("resultStatus")
-    v = g("competingFeaturedOffer")
-    o.competing_featured_offer = None if v is None else _read_featured_offer(v)
-    v = g("currentFeaturedOffer")
-    o.current_featured_offer = None if v is None else _read_featured_offer(v)
+    v = d.get("featuredOfferExpectedPrice")
+    o.featured_offer_expected_price = v if v is None else _read_featured_offer_expected_price(v)
+    o.result_status = d.get("resultStatus")
+    v = d.get("competingFeaturedOffer")
+    o.competing_featured_offer = v if v is None else _read_featured_offer(v)
+    v = d.get("currentFeaturedOffer")
+    o.current_featured_offer = v if v is None else _read_featured_offer(v)
     return o
 
 
 def _read_featured_offer_segment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.FeaturedOfferSegment)
-    o.customer_membership = g("customerMembership")
-    v = g("segmentDetails")
-    o.segment_details = None if v is None else _read_segment_details(v)
+    o.customer_membership = d.get("customerMembership")
+    v = d.get("segmentDetails")
+    o.segment_details = v if v is None else _read_segment_details(v)
     return o
 
 
 def _read_get_featured_offer_expected_price_batch_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetFeaturedOfferExpectedPriceBatchRequest)
-    v = g("requests")
+    v = d.get("requests")
     o.requests = (
-        None if v is None else [_read_featured_offer_expected_price_request(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_featured_offer_expected_price_request(i) for i in v]
     )
     return o
 
@@ -248,15 +309,10 @@ def _read_get_featured_offer_expected_price_batch_request(d: Any) -> Any:
 def _read_get_featured_offer_expected_price_batch_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetFeaturedOfferExpectedPriceBatchResponse)
-    v = g("responses")
+    v = d.get("responses")
     o.responses = (
-        None
-        if v is None
-        else [_read_featured_offer_expected_price_response(i) for i in v]
-        if v.__class__ is list
-        else v
+        v if v is None or v.__class__ is not list else [_read_featured_offer_expected_price_response(i) for i in v]
     )
     return o
 
@@ -264,269 +320,328 @@ def _read_get_featured_offer_expected_price_batch_response(d: Any) -> Any:
 def _read_http_status_line(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.HttpStatusLine)
-    o.status_code = g("statusCode")
-    o.reason_phrase = g("reasonPhrase")
+    o.status_code = d.get("statusCode")
+    o.reason_phrase = d.get("reasonPhrase")
     return o
 
 
 def _read_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Item)
-    o.asin = g("asin")
+    o.asin = d.get("asin")
     return o
 
 
 def _read_lowest_priced_offer(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.LowestPricedOffer)
-    v = g("lowestPricedOffersInput")
-    o.lowest_priced_offers_input = None if v is None else _read_lowest_priced_offers_input(v)
-    v = g("offers")
-    o.offers = None if v is None else [_read_offer(i) for i in v] if v.__class__ is list else v
+    v = d.get("lowestPricedOffersInput")
+    if v is None or v.__class__ is not dict:
+        o.lowest_priced_offers_input = v
+    else:
+        o.lowest_priced_offers_input = p = _new(m.LowestPricedOffersInput)
+        p.item_condition = v.get("itemCondition")
+        p.offer_type = v.get("offerType")
+    v = d.get("offers")
+    o.offers = v if v is None or v.__class__ is not list else [_read_offer(i) for i in v]
     return o
 
 
 def _read_lowest_priced_offers_input(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LowestPricedOffersInput)
-    o.item_condition = g("itemCondition")
-    o.offer_type = g("offerType")
+    o.item_condition = d.get("itemCondition")
+    o.offer_type = d.get("offerType")
     return o
 
 
 def _read_money_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.MoneyType)
-    o.currency_code = g("currencyCode")
-    v = g("amount")
-    o.amount = None if v is None else v if v.__class__ is float else read_number(v)
+    o.currency_code = d.get("currencyCode")
+    v = d.get("amount")
+    o.amount = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_offer(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Offer)
-    o.seller_id = g("sellerId")
-    o.condition = g("condition")
-    o.sub_condition = g("subCondition")
-    o.fulfillment_type = g("fulfillmentType")
-    v = g("listingPrice")
-    o.listing_price = None if v is None else _read_money_type(v)
-    v = g("shippingOptions")
-    o.shipping_options = None if v is None else [_read_shipping_option(i) for i in v] if v.__class__ is list else v
-    v = g("points")
-    o.points = None if v is None else _read_points(v)
-    v = g("primeDetails")
-    o.prime_details = None if v is None else _read_prime_details(v)
-    v = g("promotions")
-    o.promotions = None if v is None else [_read_promotion(i) for i in v] if v.__class__ is list else v
+    o.seller_id = d.get("sellerId")
+    o.condition = d.get("condition")
+    o.sub_condition = d.get("subCondition")
+    o.fulfillment_type = d.get("fulfillmentType")
+    v = d.get("listingPrice")
+    if v is None or v.__class__ is not dict:
+        o.listing_price = v
+    else:
+        o.listing_price = p = _new(m.MoneyType)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("shippingOptions")
+    o.shipping_options = v if v is None or v.__class__ is not list else [_read_shipping_option(i) for i in v]
+    v = d.get("points")
+    o.points = v if v is None else _read_points(v)
+    v = d.get("primeDetails")
+    if v is None or v.__class__ is not dict:
+        o.prime_details = v
+    else:
+        o.prime_details = p = _new(m.PrimeDetails)
+        p.eligibility = v.get("eligibility")
+    v = d.get("promotions")
+    o.promotions = v if v is None or v.__class__ is not list else [_read_promotion(i) for i in v]
     return o
 
 
 def _read_offer_identifier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OfferIdentifier)
-    o.marketplace_id = g("marketplaceId")
-    o.seller_id = g("sellerId")
-    o.sku = g("sku")
-    o.asin = g("asin")
-    o.fulfillment_type = g("fulfillmentType")
+    o.marketplace_id = d.get("marketplaceId")
+    o.seller_id = d.get("sellerId")
+    o.sku = d.get("sku")
+    o.asin = d.get("asin")
+    o.fulfillment_type = d.get("fulfillmentType")
     return o
 
 
 def _read_points(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Points)
-    o.points_number = g("pointsNumber")
-    v = g("pointsMonetaryValue")
-    o.points_monetary_value = None if v is None else _read_money_type(v)
+    o.points_number = d.get("pointsNumber")
+    v = d.get("pointsMonetaryValue")
+    if v is None or v.__class__ is not dict:
+        o.points_monetary_value = v
+    else:
+        o.points_monetary_value = p = _new(m.MoneyType)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("amount")
+        p.amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_postal_code(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PostalCode)
-    o.country_code = g("countryCode")
-    o.value = g("value")
+    o.country_code = d.get("countryCode")
+    o.value = d.get("value")
     return o
 
 
 def _read_price(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Price)
-    v = g("listingPrice")
-    o.listing_price = None if v is None else _read_money_type(v)
-    v = g("shippingPrice")
-    o.shipping_price = None if v is None else _read_money_type(v)
-    v = g("points")
-    o.points = None if v is None else _read_points(v)
+    v = d.get("listingPrice")
+    if v is None or v.__class__ is not dict:
+        o.listing_price = v
+    else:
+        o.listing_price = p = _new(m.MoneyType)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("shippingPrice")
+    if v is None or v.__class__ is not dict:
+        o.shipping_price = v
+    else:
+        o.shipping_price = p = _new(m.MoneyType)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("points")
+    o.points = v if v is None else _read_points(v)
     return o
 
 
 def _read_prime_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PrimeDetails)
-    o.eligibility = g("eligibility")
+    o.eligibility = d.get("eligibility")
     return o
 
 
 def _read_promotion(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Promotion)
-    o.promotion_type = g("promotionType")
-    v = g("promotionSavings")
-    o.promotion_savings = None if v is None else _read_promotion_savings(v)
-    v = g("purchaseRequirements")
-    o.purchase_requirements = None if v is None else _read_purchase_requirements(v)
+    o.promotion_type = d.get("promotionType")
+    v = d.get("promotionSavings")
+    o.promotion_savings = v if v is None else _read_promotion_savings(v)
+    v = d.get("purchaseRequirements")
+    o.purchase_requirements = v if v is None else _read_purchase_requirements(v)
     return o
 
 
 def _read_promotion_discount(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PromotionDiscount)
-    o.type = g("type")
-    v = g("amountOff")
-    o.amount_off = None if v is None else _read_money_type(v)
-    v = g("percentOff")
-    o.percent_off = None if v is None else v if v.__class__ is float else read_number(v)
+    o.type = d.get("type")
+    v = d.get("amountOff")
+    if v is None or v.__class__ is not dict:
+        o.amount_off = v
+    else:
+        o.amount_off = p = _new(m.MoneyType)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("percentOff")
+    o.percent_off = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_promotion_savings(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PromotionSavings)
-    v = g("discount")
-    o.discount = None if v is None else _read_promotion_discount(v)
-    v = g("discountedPrice")
-    o.discounted_price = None if v is None else _read_money_type(v)
+    v = d.get("discount")
+    o.discount = v if v is None else _read_promotion_discount(v)
+    v = d.get("discountedPrice")
+    if v is None or v.__class__ is not dict:
+        o.discounted_price = v
+    else:
+        o.discounted_price = p = _new(m.MoneyType)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("amount")
+        p.amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_purchase_condition(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PurchaseCondition)
-    v = g("quantityThreshold")
-    o.quantity_threshold = None if v is None else _read_quantity_threshold(v)
-    v = g("amountThreshold")
-    o.amount_threshold = None if v is None else _read_amount_threshold(v)
+    v = d.get("quantityThreshold")
+    if v is None or v.__class__ is not dict:
+        o.quantity_threshold = v
+    else:
+        o.quantity_threshold = p = _new(m.QuantityThreshold)
+        p.type = v.get("type")
+        p.quantity = v.get("quantity")
+    v = d.get("amountThreshold")
+    o.amount_threshold = v if v is None else _read_amount_threshold(v)
     return o
 
 
 def _read_purchase_requirements(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PurchaseRequirements)
-    v = g("condition")
-    o.condition = None if v is None else _read_purchase_condition(v)
+    v = d.get("condition")
+    o.condition = v if v is None else _read_purchase_condition(v)
     return o
 
 
 def _read_quantity_threshold(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.QuantityThreshold)
-    o.type = g("type")
-    o.quantity = g("quantity")
+    o.type = d.get("type")
+    o.quantity = d.get("quantity")
     return o
 
 
 def _read_reference_price(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ReferencePrice)
-    o.name = g("name")
-    v = g("price")
-    o.price = None if v is None else _read_money_type(v)
+    o.name = d.get("name")
+    v = d.get("price")
+    if v is None or v.__class__ is not dict:
+        o.price = v
+    else:
+        o.price = p = _new(m.MoneyType)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("amount")
+        p.amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_sample_location(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.SampleLocation)
-    v = g("postalCode")
-    o.postal_code = None if v is None else _read_postal_code(v)
+    v = d.get("postalCode")
+    if v is None or v.__class__ is not dict:
+        o.postal_code = v
+    else:
+        o.postal_code = p = _new(m.PostalCode)
+        p.country_code = v.get("countryCode")
+        p.value = v.get("value")
     return o
 
 
 def _read_segment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Segment)
-    v = g("segmentDetails")
-    o.segment_details = None if v is None else _read_segment_details(v)
+    v = d.get("segmentDetails")
+    o.segment_details = v if v is None else _read_segment_details(v)
     return o
 
 
 def _read_segment_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SegmentDetails)
-    v = g("glanceViewWeightPercentage")
-    o.glance_view_weight_percentage = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("sampleLocation")
-    o.sample_location = None if v is None else _read_sample_location(v)
+    v = d.get("glanceViewWeightPercentage")
+    o.glance_view_weight_percentage = read_number(v) if v.__class__ is str else v
+    v = d.get("sampleLocation")
+    o.sample_location = v if v is None else _read_sample_location(v)
     return o
 
 
 def _read_segmented_featured_offer(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.SegmentedFeaturedOffer)
-    o.seller_id = g("sellerId")
-    o.condition = g("condition")
-    o.sub_condition = g("subCondition")
-    o.fulfillment_type = g("fulfillmentType")
-    v = g("listingPrice")
-    o.listing_price = None if v is None else _read_money_type(v)
-    v = g("shippingOptions")
-    o.shipping_options = None if v is None else [_read_shipping_option(i) for i in v] if v.__class__ is list else v
-    v = g("points")
-    o.points = None if v is None else _read_points(v)
-    v = g("primeDetails")
-    o.prime_details = None if v is None else _read_prime_details(v)
-    v = g("promotions")
-    o.promotions = None if v is None else [_read_promotion(i) for i in v] if v.__class__ is list else v
-    v = g("featuredOfferSegments")
+    o.seller_id = d.get("sellerId")
+    o.condition = d.get("condition")
+    o.sub_condition = d.get("subCondition")
+    o.fulfillment_type = d.get("fulfillmentType")
+    v = d.get("listingPrice")
+    if v is None or v.__class__ is not dict:
+        o.listing_price = v
+    else:
+        o.listing_price = p = _new(m.MoneyType)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("shippingOptions")
+    o.shipping_options = v if v is None or v.__class__ is not list else [_read_shipping_option(i) for i in v]
+    v = d.get("points")
+    o.points = v if v is None else _read_points(v)
+    v = d.get("primeDetails")
+    if v is None or v.__class__ is not dict:
+        o.prime_details = v
+    else:
+        o.prime_details = p = _new(m.PrimeDetails)
+        p.eligibility = v.get("eligibility")
+    v = d.get("promotions")
+    o.promotions = v if v is None or v.__class__ is not list else [_read_promotion(i) for i in v]
+    v = d.get("featuredOfferSegments")
     o.featured_offer_segments = (
-        None if v is None else [_read_featured_offer_segment(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_featured_offer_segment(i) for i in v]
     )
     return o
 
@@ -534,21 +649,38 @@ def _read_segmented_featured_offer(d: Any) -> Any:
 def _read_shipping_option(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ShippingOption)
-    o.shipping_option_type = g("shippingOptionType")
-    v = g("price")
-    o.price = None if v is None else _read_money_type(v)
+    o.shipping_option_type = d.get("shippingOptionType")
+    v = d.get("price")
+    if v is None or v.__class__ is not dict:
+        o.price = v
+    else:
+        o.price = p = _new(m.MoneyType)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("amount")
+        p.amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_similar_items(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.SimilarItems)
-    v = g("items")
-    o.items = None if v is None else [_read_item(i) for i in v] if v.__class__ is list else v
+    v = d.get("items")
+    if v is None or v.__class__ is not list:
+        o.items = v
+    else:
+        o.items = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Item)
+                p.asin = i.get("asin")
+                items.append(p)
     return o
 
 

@@ -16,562 +16,841 @@ _new = object.__new__
 def _read_asin_identifier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ASINIdentifier)
-    o.marketplace_id = g("MarketplaceId")
-    o.asin = g("ASIN")
+    o.marketplace_id = d.get("MarketplaceId")
+    o.asin = d.get("ASIN")
     return o
 
 
 def _read_buy_box_price_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.BuyBoxPriceType)
-    o.condition = g("condition")
-    o.offer_type = g("offerType")
-    o.quantity_tier = g("quantityTier")
-    o.quantity_discount_type = g("quantityDiscountType")
-    v = g("LandedPrice")
-    o.landed_price = None if v is None else _read_money_type(v)
-    v = g("ListingPrice")
-    o.listing_price = None if v is None else _read_money_type(v)
-    v = g("Shipping")
-    o.shipping = None if v is None else _read_money_type(v)
-    v = g("Points")
-    o.points = None if v is None else _read_points(v)
-    o.seller_id = g("sellerId")
+    o.condition = d.get("condition")
+    o.offer_type = d.get("offerType")
+    o.quantity_tier = d.get("quantityTier")
+    o.quantity_discount_type = d.get("quantityDiscountType")
+    v = d.get("LandedPrice")
+    if v is None or v.__class__ is not dict:
+        o.landed_price = v
+    else:
+        o.landed_price = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("ListingPrice")
+    if v is None or v.__class__ is not dict:
+        o.listing_price = v
+    else:
+        o.listing_price = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("Shipping")
+    if v is None or v.__class__ is not dict:
+        o.shipping = v
+    else:
+        o.shipping = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("Points")
+    o.points = v if v is None else _read_points(v)
+    o.seller_id = d.get("sellerId")
     return o
 
 
 def _read_competitive_price_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CompetitivePriceType)
-    o.competitive_price_id = g("CompetitivePriceId")
-    v = g("Price")
-    o.price = None if v is None else _read_price_type(v)
-    o.condition = g("condition")
-    o.subcondition = g("subcondition")
-    o.offer_type = g("offerType")
-    o.quantity_tier = g("quantityTier")
-    o.quantity_discount_type = g("quantityDiscountType")
-    o.seller_id = g("sellerId")
-    o.belongs_to_requester = g("belongsToRequester")
+    o.competitive_price_id = d.get("CompetitivePriceId")
+    v = d.get("Price")
+    o.price = v if v is None else _read_price_type(v)
+    o.condition = d.get("condition")
+    o.subcondition = d.get("subcondition")
+    o.offer_type = d.get("offerType")
+    o.quantity_tier = d.get("quantityTier")
+    o.quantity_discount_type = d.get("quantityDiscountType")
+    o.seller_id = d.get("sellerId")
+    o.belongs_to_requester = d.get("belongsToRequester")
     return o
 
 
 def _read_competitive_pricing_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CompetitivePricingType)
-    v = g("CompetitivePrices")
-    o.competitive_prices = (
-        None if v is None else [_read_competitive_price_type(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("NumberOfOfferListings")
-    o.number_of_offer_listings = (
-        None if v is None else [_read_offer_listing_count_type(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("TradeInValue")
-    o.trade_in_value = None if v is None else _read_money_type(v)
+    v = d.get("CompetitivePrices")
+    o.competitive_prices = v if v is None or v.__class__ is not list else [_read_competitive_price_type(i) for i in v]
+    v = d.get("NumberOfOfferListings")
+    if v is None or v.__class__ is not list:
+        o.number_of_offer_listings = v
+    else:
+        o.number_of_offer_listings = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.OfferListingCountType)
+                p.count = i.get("Count")
+                p.condition = i.get("condition")
+                items.append(p)
+    v = d.get("TradeInValue")
+    if v is None or v.__class__ is not dict:
+        o.trade_in_value = v
+    else:
+        o.trade_in_value = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_detailed_shipping_time_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DetailedShippingTimeType)
-    o.minimum_hours = g("minimumHours")
-    o.maximum_hours = g("maximumHours")
-    o.available_date = g("availableDate")
-    o.availability_type = g("availabilityType")
+    o.minimum_hours = d.get("minimumHours")
+    o.maximum_hours = d.get("maximumHours")
+    o.available_date = d.get("availableDate")
+    o.availability_type = d.get("availabilityType")
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_get_item_offers_batch_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetItemOffersBatchRequest)
-    v = g("requests")
-    o.requests = None if v is None else [_read_item_offers_request(i) for i in v] if v.__class__ is list else v
+    v = d.get("requests")
+    if v is None or v.__class__ is not list:
+        o.requests = v
+    else:
+        o.requests = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ItemOffersRequest)
+                p.uri = i.get("uri")
+                p.method = i.get("method")
+                p.headers = i.get("headers")
+                p.marketplace_id = i.get("MarketplaceId")
+                p.item_condition = i.get("ItemCondition")
+                p.customer_type = i.get("CustomerType")
+                items.append(p)
     return o
 
 
 def _read_get_item_offers_batch_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetItemOffersBatchResponse)
-    v = g("responses")
-    o.responses = None if v is None else [_read_item_offers_response(i) for i in v] if v.__class__ is list else v
+    v = d.get("responses")
+    o.responses = v if v is None or v.__class__ is not list else [_read_item_offers_response(i) for i in v]
     return o
 
 
 def _read_get_listing_offers_batch_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetListingOffersBatchRequest)
-    v = g("requests")
-    o.requests = None if v is None else [_read_listing_offers_request(i) for i in v] if v.__class__ is list else v
+    v = d.get("requests")
+    if v is None or v.__class__ is not list:
+        o.requests = v
+    else:
+        o.requests = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ListingOffersRequest)
+                p.uri = i.get("uri")
+                p.method = i.get("method")
+                p.headers = i.get("headers")
+                p.marketplace_id = i.get("MarketplaceId")
+                p.item_condition = i.get("ItemCondition")
+                p.customer_type = i.get("CustomerType")
+                items.append(p)
     return o
 
 
 def _read_get_listing_offers_batch_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetListingOffersBatchResponse)
-    v = g("responses")
-    o.responses = None if v is None else [_read_listing_offers_response(i) for i in v] if v.__class__ is list else v
+    v = d.get("responses")
+    o.responses = v if v is None or v.__class__ is not list else [_read_listing_offers_response(i) for i in v]
     return o
 
 
 def _read_get_offers_http_status_line(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetOffersHttpStatusLine)
-    o.status_code = g("statusCode")
-    o.reason_phrase = g("reasonPhrase")
+    o.status_code = d.get("statusCode")
+    o.reason_phrase = d.get("reasonPhrase")
     return o
 
 
 def _read_get_offers_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetOffersResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_get_offers_result(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_get_offers_result(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_offers_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.GetOffersResult)
-    o.marketplace_id = g("marketplaceId")
-    o.asin = g("ASIN")
-    o.sku = g("SKU")
-    o.item_condition = g("ItemCondition")
-    o.status = g("status")
-    v = g("Identifier")
-    o.identifier = None if v is None else _read_item_identifier(v)
-    v = g("Summary")
-    o.summary = None if v is None else _read_summary(v)
-    v = g("Offers")
-    o.offers = None if v is None else [_read_offer_detail(i) for i in v] if v.__class__ is list else v
+    o.marketplace_id = d.get("marketplaceId")
+    o.asin = d.get("ASIN")
+    o.sku = d.get("SKU")
+    o.item_condition = d.get("ItemCondition")
+    o.status = d.get("status")
+    v = d.get("Identifier")
+    if v is None or v.__class__ is not dict:
+        o.identifier = v
+    else:
+        o.identifier = p = _new(m.ItemIdentifier)
+        p.marketplace_id = v.get("MarketplaceId")
+        p.asin = v.get("ASIN")
+        p.seller_sku = v.get("SellerSKU")
+        p.item_condition = v.get("ItemCondition")
+    v = d.get("Summary")
+    o.summary = v if v is None else _read_summary(v)
+    v = d.get("Offers")
+    o.offers = v if v is None or v.__class__ is not list else [_read_offer_detail(i) for i in v]
     return o
 
 
 def _read_get_pricing_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetPricingResponse)
-    v = g("payload")
-    o.payload = None if v is None else [_read_price(i) for i in v] if v.__class__ is list else v
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None or v.__class__ is not list else [_read_price(i) for i in v]
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_http_response_headers(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.HttpResponseHeaders)
-    o.date = g("Date")
-    o.request_id = g("x-amzn-RequestId")
+    o.date = d.get("Date")
+    o.request_id = d.get("x-amzn-RequestId")
     return o
 
 
 def _read_identifier_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.IdentifierType)
-    v = g("MarketplaceASIN")
-    o.marketplace_asin = None if v is None else _read_asin_identifier(v)
-    v = g("SKUIdentifier")
-    o.sku_identifier = None if v is None else _read_seller_sku_identifier(v)
+    v = d.get("MarketplaceASIN")
+    if v is None or v.__class__ is not dict:
+        o.marketplace_asin = v
+    else:
+        o.marketplace_asin = p = _new(m.ASINIdentifier)
+        p.marketplace_id = v.get("MarketplaceId")
+        p.asin = v.get("ASIN")
+    v = d.get("SKUIdentifier")
+    if v is None or v.__class__ is not dict:
+        o.sku_identifier = v
+    else:
+        o.sku_identifier = p = _new(m.SellerSKUIdentifier)
+        p.marketplace_id = v.get("MarketplaceId")
+        p.seller_id = v.get("SellerId")
+        p.seller_sku = v.get("SellerSKU")
     return o
 
 
 def _read_item_identifier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemIdentifier)
-    o.marketplace_id = g("MarketplaceId")
-    o.asin = g("ASIN")
-    o.seller_sku = g("SellerSKU")
-    o.item_condition = g("ItemCondition")
+    o.marketplace_id = d.get("MarketplaceId")
+    o.asin = d.get("ASIN")
+    o.seller_sku = d.get("SellerSKU")
+    o.item_condition = d.get("ItemCondition")
     return o
 
 
 def _read_item_offers_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemOffersRequest)
-    o.uri = g("uri")
-    o.method = g("method")
-    o.headers = g("headers")
-    o.marketplace_id = g("MarketplaceId")
-    o.item_condition = g("ItemCondition")
-    o.customer_type = g("CustomerType")
+    o.uri = d.get("uri")
+    o.method = d.get("method")
+    o.headers = d.get("headers")
+    o.marketplace_id = d.get("MarketplaceId")
+    o.item_condition = d.get("ItemCondition")
+    o.customer_type = d.get("CustomerType")
     return o
 
 
 def _read_item_offers_request_params(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemOffersRequestParams)
-    o.marketplace_id = g("MarketplaceId")
-    o.item_condition = g("ItemCondition")
-    o.customer_type = g("CustomerType")
-    o.asin = g("Asin")
+    o.marketplace_id = d.get("MarketplaceId")
+    o.item_condition = d.get("ItemCondition")
+    o.customer_type = d.get("CustomerType")
+    o.asin = d.get("Asin")
     return o
 
 
 def _read_item_offers_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemOffersResponse)
-    v = g("headers")
-    o.headers = None if v is None else _read_http_response_headers(v)
-    v = g("status")
-    o.status = None if v is None else _read_get_offers_http_status_line(v)
-    v = g("body")
-    o.body = None if v is None else _read_get_offers_response(v)
-    v = g("request")
-    o.request = None if v is None else _read_item_offers_request_params(v)
+    v = d.get("headers")
+    if v is None or v.__class__ is not dict:
+        o.headers = v
+    else:
+        o.headers = p = _new(m.HttpResponseHeaders)
+        p.date = v.get("Date")
+        p.request_id = v.get("x-amzn-RequestId")
+    v = d.get("status")
+    if v is None or v.__class__ is not dict:
+        o.status = v
+    else:
+        o.status = p = _new(m.GetOffersHttpStatusLine)
+        p.status_code = v.get("statusCode")
+        p.reason_phrase = v.get("reasonPhrase")
+    v = d.get("body")
+    o.body = v if v is None else _read_get_offers_response(v)
+    v = d.get("request")
+    if v is None or v.__class__ is not dict:
+        o.request = v
+    else:
+        o.request = p = _new(m.ItemOffersRequestParams)
+        p.marketplace_id = v.get("MarketplaceId")
+        p.item_condition = v.get("ItemCondition")
+        p.customer_type = v.get("CustomerType")
+        p.asin = v.get("Asin")
     return o
 
 
 def _read_listing_offers_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ListingOffersRequest)
-    o.uri = g("uri")
-    o.method = g("method")
-    o.headers = g("headers")
-    o.marketplace_id = g("MarketplaceId")
-    o.item_condition = g("ItemCondition")
-    o.customer_type = g("CustomerType")
+    o.uri = d.get("uri")
+    o.method = d.get("method")
+    o.headers = d.get("headers")
+    o.marketplace_id = d.get("MarketplaceId")
+    o.item_condition = d.get("ItemCondition")
+    o.customer_type = d.get("CustomerType")
     return o
 
 
 def _read_listing_offers_request_params(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ListingOffersRequestParams)
-    o.marketplace_id = g("MarketplaceId")
-    o.item_condition = g("ItemCondition")
-    o.customer_type = g("CustomerType")
-    o.seller_sku = g("SellerSKU")
+    o.marketplace_id = d.get("MarketplaceId")
+    o.item_condition = d.get("ItemCondition")
+    o.customer_type = d.get("CustomerType")
+    o.seller_sku = d.get("SellerSKU")
     return o
 
 
 def _read_listing_offers_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ListingOffersResponse)
-    v = g("headers")
-    o.headers = None if v is None else _read_http_response_headers(v)
-    v = g("status")
-    o.status = None if v is None else _read_get_offers_http_status_line(v)
-    v = g("body")
-    o.body = None if v is None else _read_get_offers_response(v)
-    v = g("request")
-    o.request = None if v is None else _read_listing_offers_request_params(v)
+    v = d.get("headers")
+    if v is None or v.__class__ is not dict:
+        o.headers = v
+    else:
+        o.headers = p = _new(m.HttpResponseHeaders)
+        p.date = v.get("Date")
+        p.request_id = v.get("x-amzn-RequestId")
+    v = d.get("status")
+    if v is None or v.__class__ is not dict:
+        o.status = v
+    else:
+        o.status = p = _new(m.GetOffersHttpStatusLine)
+        p.status_code = v.get("statusCode")
+        p.reason_phrase = v.get("reasonPhrase")
+    v = d.get("body")
+    o.body = v if v is None else _read_get_offers_response(v)
+    v = d.get("request")
+    if v is None or v.__class__ is not dict:
+        o.request = v
+    else:
+        o.request = p = _new(m.ListingOffersRequestParams)
+        p.marketplace_id = v.get("MarketplaceId")
+        p.item_condition = v.get("ItemCondition")
+        p.customer_type = v.get("CustomerType")
+        p.seller_sku = v.get("SellerSKU")
     return o
 
 
 def _read_lowest_price_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.LowestPriceType)
-    o.condition = g("condition")
-    o.fulfillment_channel = g("fulfillmentChannel")
-    o.offer_type = g("offerType")
-    o.quantity_tier = g("quantityTier")
-    o.quantity_discount_type = g("quantityDiscountType")
-    v = g("LandedPrice")
-    o.landed_price = None if v is None else _read_money_type(v)
-    v = g("ListingPrice")
-    o.listing_price = None if v is None else _read_money_type(v)
-    v = g("Shipping")
-    o.shipping = None if v is None else _read_money_type(v)
-    v = g("Points")
-    o.points = None if v is None else _read_points(v)
+    o.condition = d.get("condition")
+    o.fulfillment_channel = d.get("fulfillmentChannel")
+    o.offer_type = d.get("offerType")
+    o.quantity_tier = d.get("quantityTier")
+    o.quantity_discount_type = d.get("quantityDiscountType")
+    v = d.get("LandedPrice")
+    if v is None or v.__class__ is not dict:
+        o.landed_price = v
+    else:
+        o.landed_price = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("ListingPrice")
+    if v is None or v.__class__ is not dict:
+        o.listing_price = v
+    else:
+        o.listing_price = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("Shipping")
+    if v is None or v.__class__ is not dict:
+        o.shipping = v
+    else:
+        o.shipping = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("Points")
+    o.points = v if v is None else _read_points(v)
     return o
 
 
 def _read_money_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.MoneyType)
-    o.currency_code = g("CurrencyCode")
-    v = g("Amount")
-    o.amount = None if v is None else v if v.__class__ is float else read_number(v)
+    o.currency_code = d.get("CurrencyCode")
+    v = d.get("Amount")
+    o.amount = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_offer_count_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OfferCountType)
-    o.condition = g("condition")
-    o.fulfillment_channel = g("fulfillmentChannel")
-    o.offer_count = g("OfferCount")
+    o.condition = d.get("condition")
+    o.fulfillment_channel = d.get("fulfillmentChannel")
+    o.offer_count = d.get("OfferCount")
     return o
 
 
 def _read_offer_detail(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OfferDetail)
-    o.my_offer = g("MyOffer")
-    o.offer_type = g("offerType")
-    o.sub_condition = g("SubCondition")
-    o.seller_id = g("SellerId")
-    o.condition_notes = g("ConditionNotes")
-    v = g("SellerFeedbackRating")
-    o.seller_feedback_rating = None if v is None else _read_seller_feedback_type(v)
-    v = g("ShippingTime")
-    o.shipping_time = None if v is None else _read_detailed_shipping_time_type(v)
-    v = g("ListingPrice")
-    o.listing_price = None if v is None else _read_money_type(v)
-    v = g("quantityDiscountPrices")
+    o.my_offer = d.get("MyOffer")
+    o.offer_type = d.get("offerType")
+    o.sub_condition = d.get("SubCondition")
+    o.seller_id = d.get("SellerId")
+    o.condition_notes = d.get("ConditionNotes")
+    v = d.get("SellerFeedbackRating")
+    if v is None or v.__class__ is not dict:
+        o.seller_feedback_rating = v
+    else:
+        o.seller_feedback_rating = p = _new(m.SellerFeedbackType)
+        w = v.get("SellerPositiveFeedbackRating")
+        p.seller_positive_feedback_rating = read_number(w) if w.__class__ is str else w
+        p.feedback_count = v.get("FeedbackCount")
+    v = d.get("ShippingTime")
+    if v is None or v.__class__ is not dict:
+        o.shipping_time = v
+    else:
+        o.shipping_time = p = _new(m.DetailedShippingTimeType)
+        p.minimum_hours = v.get("minimumHours")
+        p.maximum_hours = v.get("maximumHours")
+        p.available_date = v.get("availableDate")
+        p.availability_type = v.get("availabilityType")
+    v = d.get("ListingPrice")
+    if v is None or v.__class__ is not dict:
+        o.listing_price = v
+    else:
+        o.listing_price = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("quantityDiscountPrices")
     o.quantity_discount_prices = (
-        None if v is None else [_read_quantity_discount_price_type(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_quantity_discount_price_type(i) for i in v]
     )
-    v = g("Points")
-    o.points = None if v is None else _read_points(v)
-    v = g("Shipping")
-    o.shipping = None if v is None else _read_money_type(v)
-    v = g("ShipsFrom")
-    o.ships_from = None if v is None else _read_ships_from_type(v)
-    o.is_fulfilled_by_amazon = g("IsFulfilledByAmazon")
-    v = g("PrimeInformation")
-    o.prime_information = None if v is None else _read_prime_information_type(v)
-    o.is_buy_box_winner = g("IsBuyBoxWinner")
-    o.is_featured_merchant = g("IsFeaturedMerchant")
+    v = d.get("Points")
+    o.points = v if v is None else _read_points(v)
+    v = d.get("Shipping")
+    if v is None or v.__class__ is not dict:
+        o.shipping = v
+    else:
+        o.shipping = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("ShipsFrom")
+    if v is None or v.__class__ is not dict:
+        o.ships_from = v
+    else:
+        o.ships_from = p = _new(m.ShipsFromType)
+        p.state = v.get("State")
+        p.country = v.get("Country")
+    o.is_fulfilled_by_amazon = d.get("IsFulfilledByAmazon")
+    v = d.get("PrimeInformation")
+    if v is None or v.__class__ is not dict:
+        o.prime_information = v
+    else:
+        o.prime_information = p = _new(m.PrimeInformationType)
+        p.is_prime = v.get("IsPrime")
+        p.is_national_prime = v.get("IsNationalPrime")
+    o.is_buy_box_winner = d.get("IsBuyBoxWinner")
+    o.is_featured_merchant = d.get("IsFeaturedMerchant")
     return o
 
 
 def _read_offer_listing_count_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OfferListingCountType)
-    o.count = g("Count")
-    o.condition = g("condition")
+    o.count = d.get("Count")
+    o.condition = d.get("condition")
     return o
 
 
 def _read_offer_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OfferType)
-    o.offer_type = g("offerType")
-    v = g("BuyingPrice")
-    o.buying_price = None if v is None else _read_price_type(v)
-    v = g("RegularPrice")
-    o.regular_price = None if v is None else _read_money_type(v)
-    v = g("businessPrice")
-    o.business_price = None if v is None else _read_money_type(v)
-    v = g("quantityDiscountPrices")
+    o.offer_type = d.get("offerType")
+    v = d.get("BuyingPrice")
+    o.buying_price = v if v is None else _read_price_type(v)
+    v = d.get("RegularPrice")
+    if v is None or v.__class__ is not dict:
+        o.regular_price = v
+    else:
+        o.regular_price = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("businessPrice")
+    if v is None or v.__class__ is not dict:
+        o.business_price = v
+    else:
+        o.business_price = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("quantityDiscountPrices")
     o.quantity_discount_prices = (
-        None if v is None else [_read_quantity_discount_price_type(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_quantity_discount_price_type(i) for i in v]
     )
-    o.fulfillment_channel = g("FulfillmentChannel")
-    o.item_condition = g("ItemCondition")
-    o.item_sub_condition = g("ItemSubCondition")
-    o.seller_sku = g("SellerSKU")
+    o.fulfillment_channel = d.get("FulfillmentChannel")
+    o.item_condition = d.get("ItemCondition")
+    o.item_sub_condition = d.get("ItemSubCondition")
+    o.seller_sku = d.get("SellerSKU")
     return o
 
 
 def _read_points(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Points)
-    o.points_number = g("PointsNumber")
-    v = g("PointsMonetaryValue")
-    o.points_monetary_value = None if v is None else _read_money_type(v)
+    o.points_number = d.get("PointsNumber")
+    v = d.get("PointsMonetaryValue")
+    if v is None or v.__class__ is not dict:
+        o.points_monetary_value = v
+    else:
+        o.points_monetary_value = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_price(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Price)
-    o.status = g("status")
-    o.seller_sku = g("SellerSKU")
-    o.asin = g("ASIN")
-    v = g("Product")
-    o.product = None if v is None else _read_product(v)
+    o.status = d.get("status")
+    o.seller_sku = d.get("SellerSKU")
+    o.asin = d.get("ASIN")
+    v = d.get("Product")
+    o.product = v if v is None else _read_product(v)
     return o
 
 
 def _read_price_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PriceType)
-    v = g("LandedPrice")
-    o.landed_price = None if v is None else _read_money_type(v)
-    v = g("ListingPrice")
-    o.listing_price = None if v is None else _read_money_type(v)
-    v = g("Shipping")
-    o.shipping = None if v is None else _read_money_type(v)
-    v = g("Points")
-    o.points = None if v is None else _read_points(v)
+    v = d.get("LandedPrice")
+    if v is None or v.__class__ is not dict:
+        o.landed_price = v
+    else:
+        o.landed_price = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("ListingPrice")
+    if v is None or v.__class__ is not dict:
+        o.listing_price = v
+    else:
+        o.listing_price = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("Shipping")
+    if v is None or v.__class__ is not dict:
+        o.shipping = v
+    else:
+        o.shipping = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("Points")
+    o.points = v if v is None else _read_points(v)
     return o
 
 
 def _read_prime_information_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PrimeInformationType)
-    o.is_prime = g("IsPrime")
-    o.is_national_prime = g("IsNationalPrime")
+    o.is_prime = d.get("IsPrime")
+    o.is_national_prime = d.get("IsNationalPrime")
     return o
 
 
 def _read_product(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Product)
-    v = g("Identifiers")
-    o.identifiers = None if v is None else _read_identifier_type(v)
-    o.attribute_sets = g("AttributeSets")
-    o.relationships = g("Relationships")
-    v = g("CompetitivePricing")
-    o.competitive_pricing = None if v is None else _read_competitive_pricing_type(v)
-    v = g("SalesRankings")
-    o.sales_rankings = None if v is None else [_read_sales_rank_type(i) for i in v] if v.__class__ is list else v
-    v = g("Offers")
-    o.offers = None if v is None else [_read_offer_type(i) for i in v] if v.__class__ is list else v
+    v = d.get("Identifiers")
+    o.identifiers = v if v is None else _read_identifier_type(v)
+    o.attribute_sets = d.get("AttributeSets")
+    o.relationships = d.get("Relationships")
+    v = d.get("CompetitivePricing")
+    o.competitive_pricing = v if v is None else _read_competitive_pricing_type(v)
+    v = d.get("SalesRankings")
+    if v is None or v.__class__ is not list:
+        o.sales_rankings = v
+    else:
+        o.sales_rankings = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.SalesRankType)
+                p.product_category_id = i.get("ProductCategoryId")
+                p.rank = i.get("Rank")
+                items.append(p)
+    v = d.get("Offers")
+    o.offers = v if v is None or v.__class__ is not list else [_read_offer_type(i) for i in v]
     return o
 
 
 def _read_quantity_discount_price_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.QuantityDiscountPriceType)
-    o.quantity_tier = g("quantityTier")
-    o.quantity_discount_type = g("quantityDiscountType")
-    v = g("listingPrice")
-    o.listing_price = None if v is None else _read_money_type(v)
+    o.quantity_tier = d.get("quantityTier")
+    o.quantity_discount_type = d.get("quantityDiscountType")
+    v = d.get("listingPrice")
+    if v is None or v.__class__ is not dict:
+        o.listing_price = v
+    else:
+        o.listing_price = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_sales_rank_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SalesRankType)
-    o.product_category_id = g("ProductCategoryId")
-    o.rank = g("Rank")
+    o.product_category_id = d.get("ProductCategoryId")
+    o.rank = d.get("Rank")
     return o
 
 
 def _read_seller_feedback_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SellerFeedbackType)
-    v = g("SellerPositiveFeedbackRating")
-    o.seller_positive_feedback_rating = None if v is None else v if v.__class__ is float else read_number(v)
-    o.feedback_count = g("FeedbackCount")
+    v = d.get("SellerPositiveFeedbackRating")
+    o.seller_positive_feedback_rating = read_number(v) if v.__class__ is str else v
+    o.feedback_count = d.get("FeedbackCount")
     return o
 
 
 def _read_seller_sku_identifier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SellerSKUIdentifier)
-    o.marketplace_id = g("MarketplaceId")
-    o.seller_id = g("SellerId")
-    o.seller_sku = g("SellerSKU")
+    o.marketplace_id = d.get("MarketplaceId")
+    o.seller_id = d.get("SellerId")
+    o.seller_sku = d.get("SellerSKU")
     return o
 
 
 def _read_ships_from_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShipsFromType)
-    o.state = g("State")
-    o.country = g("Country")
+    o.state = d.get("State")
+    o.country = d.get("Country")
     return o
 
 
 def _read_summary(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Summary)
-    o.total_offer_count = g("TotalOfferCount")
-    v = g("NumberOfOffers")
-    o.number_of_offers = None if v is None else [_read_offer_count_type(i) for i in v] if v.__class__ is list else v
-    v = g("LowestPrices")
-    o.lowest_prices = None if v is None else [_read_lowest_price_type(i) for i in v] if v.__class__ is list else v
-    v = g("BuyBoxPrices")
-    o.buy_box_prices = None if v is None else [_read_buy_box_price_type(i) for i in v] if v.__class__ is list else v
-    v = g("ListPrice")
-    o.list_price = None if v is None else _read_money_type(v)
-    v = g("CompetitivePriceThreshold")
-    o.competitive_price_threshold = None if v is None else _read_money_type(v)
-    v = g("SuggestedLowerPricePlusShipping")
-    o.suggested_lower_price_plus_shipping = None if v is None else _read_money_type(v)
-    v = g("SalesRankings")
-    o.sales_rankings = None if v is None else [_read_sales_rank_type(i) for i in v] if v.__class__ is list else v
-    v = g("BuyBoxEligibleOffers")
-    o.buy_box_eligible_offers = (
-        None if v is None else [_read_offer_count_type(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("OffersAvailableTime")
-    o.offers_available_time = None if v is None else read_datetime(v)
+    o.total_offer_count = d.get("TotalOfferCount")
+    v = d.get("NumberOfOffers")
+    if v is None or v.__class__ is not list:
+        o.number_of_offers = v
+    else:
+        o.number_of_offers = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.OfferCountType)
+                p.condition = i.get("condition")
+                p.fulfillment_channel = i.get("fulfillmentChannel")
+                p.offer_count = i.get("OfferCount")
+                items.append(p)
+    v = d.get("LowestPrices")
+    o.lowest_prices = v if v is None or v.__class__ is not list else [_read_lowest_price_type(i) for i in v]
+    v = d.get("BuyBoxPrices")
+    o.buy_box_prices = v if v is None or v.__class__ is not list else [_read_buy_box_price_type(i) for i in v]
+    v = d.get("ListPrice")
+    if v is None or v.__class__ is not dict:
+        o.list_price = v
+    else:
+        o.list_price = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("CompetitivePriceThreshold")
+    if v is None or v.__class__ is not dict:
+        o.competitive_price_threshold = v
+    else:
+        o.competitive_price_threshold = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("SuggestedLowerPricePlusShipping")
+    if v is None or v.__class__ is not dict:
+        o.suggested_lower_price_plus_shipping = v
+    else:
+        o.suggested_lower_price_plus_shipping = p = _new(m.MoneyType)
+        p.currency_code = v.get("CurrencyCode")
+        w = v.get("Amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+    v = d.get("SalesRankings")
+    if v is None or v.__class__ is not list:
+        o.sales_rankings = v
+    else:
+        o.sales_rankings = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.SalesRankType)
+                p.product_category_id = i.get("ProductCategoryId")
+                p.rank = i.get("Rank")
+                items.append(p)
+    v = d.get("BuyBoxEligibleOffers")
+    if v is None or v.__class__ is not list:
+        o.buy_box_eligible_offers = v
+    else:
+        o.buy_box_eligible_offers = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.OfferCountType)
+                p.condition = i.get("condition")
+                p.fulfillment_channel = i.get("fulfillmentChannel")
+                p.offer_count = i.get("OfferCount")
+                items.append(p)
+    v = d.get("OffersAvailableTime")
+    o.offers_available_time = v if v is None else read_datetime(v)
     return o
 
 

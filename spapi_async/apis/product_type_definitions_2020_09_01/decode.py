@@ -16,89 +16,109 @@ _new = object.__new__
 def _read_product_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ProductType)
-    o.name = g("name")
-    o.display_name = g("displayName")
-    o.marketplace_ids = g("marketplaceIds")
+    o.name = d.get("name")
+    o.display_name = d.get("displayName")
+    o.marketplace_ids = d.get("marketplaceIds")
     return o
 
 
 def _read_product_type_definition(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ProductTypeDefinition)
-    v = g("metaSchema")
-    o.meta_schema = None if v is None else _read_schema_link(v)
-    v = g("schema")
-    o.schema = None if v is None else _read_schema_link(v)
-    o.requirements = g("requirements")
-    o.requirements_enforced = g("requirementsEnforced")
-    v = g("propertyGroups")
+    v = d.get("metaSchema")
+    o.meta_schema = v if v is None else _read_schema_link(v)
+    v = d.get("schema")
+    o.schema = v if v is None else _read_schema_link(v)
+    o.requirements = d.get("requirements")
+    o.requirements_enforced = d.get("requirementsEnforced")
+    v = d.get("propertyGroups")
     o.property_groups = (
-        None if v is None else {k: _read_property_group(i) for k, i in v.items()} if v.__class__ is dict else v
+        v if v is None or v.__class__ is not dict else {k: _read_property_group(i) for k, i in v.items()}
     )
-    o.locale = g("locale")
-    o.marketplace_ids = g("marketplaceIds")
-    o.product_type = g("productType")
-    o.display_name = g("displayName")
-    v = g("productTypeVersion")
-    o.product_type_version = None if v is None else _read_product_type_version(v)
+    o.locale = d.get("locale")
+    o.marketplace_ids = d.get("marketplaceIds")
+    o.product_type = d.get("productType")
+    o.display_name = d.get("displayName")
+    v = d.get("productTypeVersion")
+    if v is None or v.__class__ is not dict:
+        o.product_type_version = v
+    else:
+        o.product_type_version = p = _new(m.ProductTypeVersion)
+        p.version = v.get("version")
+        p.latest = v.get("latest")
+        p.release_candidate = v.get("releaseCandidate")
     return o
 
 
 def _read_product_type_list(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ProductTypeList)
-    v = g("productTypes")
-    o.product_types = None if v is None else [_read_product_type(i) for i in v] if v.__class__ is list else v
-    o.product_type_version = g("productTypeVersion")
+    v = d.get("productTypes")
+    if v is None or v.__class__ is not list:
+        o.product_types = v
+    else:
+        o.product_types = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ProductType)
+                p.name = i.get("name")
+                p.display_name = i.get("displayName")
+                p.marketplace_ids = i.get("marketplaceIds")
+                items.append(p)
+    o.product_type_version = d.get("productTypeVersion")
     return o
 
 
 def _read_product_type_version(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ProductTypeVersion)
-    o.version = g("version")
-    o.latest = g("latest")
-    o.release_candidate = g("releaseCandidate")
+    o.version = d.get("version")
+    o.latest = d.get("latest")
+    o.release_candidate = d.get("releaseCandidate")
     return o
 
 
 def _read_property_group(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PropertyGroup)
-    o.title = g("title")
-    o.description = g("description")
-    o.property_names = g("propertyNames")
+    o.title = d.get("title")
+    o.description = d.get("description")
+    o.property_names = d.get("propertyNames")
     return o
 
 
 def _read_schema_link(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.SchemaLink)
-    v = g("link")
-    o.link = None if v is None else _read_schema_link_link(v)
-    o.checksum = g("checksum")
+    v = d.get("link")
+    if v is None or v.__class__ is not dict:
+        o.link = v
+    else:
+        o.link = p = _new(m.SchemaLinkLink)
+        p.resource = v.get("resource")
+        p.verb = v.get("verb")
+    o.checksum = d.get("checksum")
     return o
 
 
 def _read_schema_link_link(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SchemaLinkLink)
-    o.resource = g("resource")
-    o.verb = g("verb")
+    o.resource = d.get("resource")
+    o.verb = d.get("verb")
     return o
 
 

@@ -16,467 +16,631 @@ _new = object.__new__
 def _read_amount_threshold(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.AmountThreshold)
-    o.type = g("type")
-    v = g("currency")
-    o.currency = None if v is None else _read_currency(v)
+    o.type = d.get("type")
+    v = d.get("currency")
+    if v is None or v.__class__ is not dict:
+        o.currency = v
+    else:
+        o.currency = p = _new(m.Currency)
+        w = v.get("amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+        p.currency_code = v.get("currencyCode")
     return o
 
 
 def _read_benefit_tier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.BenefitTier)
-    v = g("purchaseCondition")
-    o.purchase_condition = None if v is None else _read_purchase_condition(v)
-    v = g("discount")
-    o.discount = None if v is None else _read_discount(v)
+    v = d.get("purchaseCondition")
+    o.purchase_condition = v if v is None else _read_purchase_condition(v)
+    v = d.get("discount")
+    if v is None or v.__class__ is not dict:
+        o.discount = v
+    else:
+        o.discount = p = _new(m.Discount)
+        p.type = v.get("type")
+        w = v.get("percentOff")
+        p.percent_off = read_number(w) if w.__class__ is str else w
+        w = v.get("amountOff")
+        p.amount_off = read_number(w) if w.__class__ is str else w
+        p.currency_code = v.get("currencyCode")
     return o
 
 
 def _read_brand_segment_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BrandSegmentDetails)
-    o.brand_id = g("brandId")
+    o.brand_id = d.get("brandId")
     return o
 
 
 def _read_budget(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Budget)
-    o.type = g("type")
-    v = g("value")
-    o.value = None if v is None else v if v.__class__ is float else read_number(v)
-    o.currency_code = g("currencyCode")
+    o.type = d.get("type")
+    v = d.get("value")
+    o.value = read_number(v) if v.__class__ is str else v
+    o.currency_code = d.get("currencyCode")
     return o
 
 
 def _read_claim_code(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ClaimCode)
-    o.type = g("type")
-    o.value = g("value")
+    o.type = d.get("type")
+    o.value = d.get("value")
     return o
 
 
 def _read_currency(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Currency)
-    v = g("amount")
-    o.amount = None if v is None else v if v.__class__ is float else read_number(v)
-    o.currency_code = g("currencyCode")
+    v = d.get("amount")
+    o.amount = read_number(v) if v.__class__ is str else v
+    o.currency_code = d.get("currencyCode")
     return o
 
 
 def _read_customer_segment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CustomerSegment)
-    o.segment_type = g("segmentType")
-    o.segment_id = g("segmentId")
-    v = g("segmentDetails")
-    o.segment_details = None if v is None else _read_customer_segment_details(v)
+    o.segment_type = d.get("segmentType")
+    o.segment_id = d.get("segmentId")
+    v = d.get("segmentDetails")
+    o.segment_details = v if v is None else _read_customer_segment_details(v)
     return o
 
 
 def _read_customer_segment_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.CustomerSegmentDetails)
-    v = g("brandSegmentDetails")
-    o.brand_segment_details = None if v is None else _read_brand_segment_details(v)
+    v = d.get("brandSegmentDetails")
+    if v is None or v.__class__ is not dict:
+        o.brand_segment_details = v
+    else:
+        o.brand_segment_details = p = _new(m.BrandSegmentDetails)
+        p.brand_id = v.get("brandId")
     return o
 
 
 def _read_discount(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Discount)
-    o.type = g("type")
-    v = g("percentOff")
-    o.percent_off = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("amountOff")
-    o.amount_off = None if v is None else v if v.__class__ is float else read_number(v)
-    o.currency_code = g("currencyCode")
+    o.type = d.get("type")
+    v = d.get("percentOff")
+    o.percent_off = read_number(v) if v.__class__ is str else v
+    v = d.get("amountOff")
+    o.amount_off = read_number(v) if v.__class__ is str else v
+    o.currency_code = d.get("currencyCode")
     return o
 
 
 def _read_get_promotion_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetPromotionResponse)
-    v = g("issues")
-    o.issues = None if v is None else [_read_promotion_issue(i) for i in v] if v.__class__ is list else v
-    o.promotion_title = g("promotionTitle")
-    v = g("selection")
-    o.selection = None if v is None else _read_selection(v)
-    v = g("purchaseRequirements")
-    o.purchase_requirements = None if v is None else _read_purchase_requirements(v)
-    v = g("schedule")
-    o.schedule = None if v is None else _read_schedule(v)
-    v = g("budget")
-    o.budget = None if v is None else _read_budget(v)
-    v = g("customerSegments")
-    o.customer_segments = None if v is None else [_read_customer_segment(i) for i in v] if v.__class__ is list else v
-    v = g("benefit")
-    o.benefit = None if v is None else _read_promotion_benefit(v)
-    v = g("merchandising")
-    o.merchandising = None if v is None else _read_merchandising(v)
-    v = g("createdDate")
-    o.created_date = None if v is None else read_datetime(v)
-    v = g("lastUpdatedDate")
-    o.last_updated_date = None if v is None else read_datetime(v)
-    v = g("feeSnapshot")
-    o.fee_snapshot = None if v is None else _read_promotion_fee_snapshot(v)
-    o.marketplace_id = g("marketplaceId")
-    o.promotion_id = g("promotionId")
-    o.promotion_type = g("promotionType")
-    o.coupon_type = g("couponType")
-    o.tracking_id = g("trackingId")
-    o.status = g("status")
-    v = g("latestRevision")
-    o.latest_revision = None if v is None else _read_latest_revision(v)
+    v = d.get("issues")
+    if v is None or v.__class__ is not list:
+        o.issues = v
+    else:
+        o.issues = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.PromotionIssue)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.severity = i.get("severity")
+                items.append(p)
+    o.promotion_title = d.get("promotionTitle")
+    v = d.get("selection")
+    o.selection = v if v is None else _read_selection(v)
+    v = d.get("purchaseRequirements")
+    o.purchase_requirements = v if v is None else _read_purchase_requirements(v)
+    v = d.get("schedule")
+    if v is None or v.__class__ is not dict:
+        o.schedule = v
+    else:
+        o.schedule = p = _new(m.Schedule)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
+        p.event_id = v.get("eventId")
+    v = d.get("budget")
+    if v is None or v.__class__ is not dict:
+        o.budget = v
+    else:
+        o.budget = p = _new(m.Budget)
+        p.type = v.get("type")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.currency_code = v.get("currencyCode")
+    v = d.get("customerSegments")
+    o.customer_segments = v if v is None or v.__class__ is not list else [_read_customer_segment(i) for i in v]
+    v = d.get("benefit")
+    o.benefit = v if v is None else _read_promotion_benefit(v)
+    v = d.get("merchandising")
+    if v is None or v.__class__ is not dict:
+        o.merchandising = v
+    else:
+        o.merchandising = p = _new(m.Merchandising)
+        p.display_on_website = v.get("displayOnWebsite")
+    v = d.get("createdDate")
+    o.created_date = v if v is None else read_datetime(v)
+    v = d.get("lastUpdatedDate")
+    o.last_updated_date = v if v is None else read_datetime(v)
+    v = d.get("feeSnapshot")
+    o.fee_snapshot = v if v is None else _read_promotion_fee_snapshot(v)
+    o.marketplace_id = d.get("marketplaceId")
+    o.promotion_id = d.get("promotionId")
+    o.promotion_type = d.get("promotionType")
+    o.coupon_type = d.get("couponType")
+    o.tracking_id = d.get("trackingId")
+    o.status = d.get("status")
+    v = d.get("latestRevision")
+    o.latest_revision = v if v is None else _read_latest_revision(v)
     return o
 
 
 def _read_get_selection_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetSelectionResponse)
-    v = g("selection")
-    o.selection = None if v is None else _read_selection(v)
+    v = d.get("selection")
+    o.selection = v if v is None else _read_selection(v)
     return o
 
 
 def _read_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Item)
-    o.asin = g("asin")
-    o.sku = g("sku")
-    v = g("benefit")
-    o.benefit = None if v is None else _read_item_benefit(v)
-    v = g("budget")
-    o.budget = None if v is None else _read_budget(v)
+    o.asin = d.get("asin")
+    o.sku = d.get("sku")
+    v = d.get("benefit")
+    o.benefit = v if v is None else _read_item_benefit(v)
+    v = d.get("budget")
+    if v is None or v.__class__ is not dict:
+        o.budget = v
+    else:
+        o.budget = p = _new(m.Budget)
+        p.type = v.get("type")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.currency_code = v.get("currencyCode")
     return o
 
 
 def _read_item_benefit(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemBenefit)
-    o.type = g("type")
-    v = g("price")
-    o.price = None if v is None else _read_currency(v)
-    v = g("discount")
-    o.discount = None if v is None else _read_discount(v)
-    o.per_customer_uses = g("perCustomerUses")
+    o.type = d.get("type")
+    v = d.get("price")
+    if v is None or v.__class__ is not dict:
+        o.price = v
+    else:
+        o.price = p = _new(m.Currency)
+        w = v.get("amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+        p.currency_code = v.get("currencyCode")
+    v = d.get("discount")
+    if v is None or v.__class__ is not dict:
+        o.discount = v
+    else:
+        o.discount = p = _new(m.Discount)
+        p.type = v.get("type")
+        w = v.get("percentOff")
+        p.percent_off = read_number(w) if w.__class__ is str else w
+        w = v.get("amountOff")
+        p.amount_off = read_number(w) if w.__class__ is str else w
+        p.currency_code = v.get("currencyCode")
+    o.per_customer_uses = d.get("perCustomerUses")
     return o
 
 
 def _read_item_identifier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemIdentifier)
-    o.asin = g("asin")
-    o.sku = g("sku")
+    o.asin = d.get("asin")
+    o.sku = d.get("sku")
     return o
 
 
 def _read_item_issue(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemIssue)
-    o.code = g("code")
-    o.message = g("message")
-    o.severity = g("severity")
-    v = g("identifier")
-    o.identifier = None if v is None else _read_item_identifier(v)
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.severity = d.get("severity")
+    v = d.get("identifier")
+    if v is None or v.__class__ is not dict:
+        o.identifier = v
+    else:
+        o.identifier = p = _new(m.ItemIdentifier)
+        p.asin = v.get("asin")
+        p.sku = v.get("sku")
     return o
 
 
 def _read_latest_revision(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.LatestRevision)
-    v = g("issues")
-    o.issues = None if v is None else [_read_promotion_issue(i) for i in v] if v.__class__ is list else v
-    o.promotion_title = g("promotionTitle")
-    v = g("selection")
-    o.selection = None if v is None else _read_selection(v)
-    v = g("purchaseRequirements")
-    o.purchase_requirements = None if v is None else _read_purchase_requirements(v)
-    v = g("schedule")
-    o.schedule = None if v is None else _read_schedule(v)
-    v = g("budget")
-    o.budget = None if v is None else _read_budget(v)
-    v = g("customerSegments")
-    o.customer_segments = None if v is None else [_read_customer_segment(i) for i in v] if v.__class__ is list else v
-    v = g("benefit")
-    o.benefit = None if v is None else _read_promotion_benefit(v)
-    v = g("merchandising")
-    o.merchandising = None if v is None else _read_merchandising(v)
-    v = g("createdDate")
-    o.created_date = None if v is None else read_datetime(v)
-    v = g("lastUpdatedDate")
-    o.last_updated_date = None if v is None else read_datetime(v)
-    v = g("feeSnapshot")
-    o.fee_snapshot = None if v is None else _read_promotion_fee_snapshot(v)
-    o.marketplace_id = g("marketplaceId")
-    o.promotion_id = g("promotionId")
-    o.promotion_type = g("promotionType")
-    o.coupon_type = g("couponType")
-    o.tracking_id = g("trackingId")
-    o.revision_status = g("revisionStatus")
+    v = d.get("issues")
+    if v is None or v.__class__ is not list:
+        o.issues = v
+    else:
+        o.issues = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.PromotionIssue)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.severity = i.get("severity")
+                items.append(p)
+    o.promotion_title = d.get("promotionTitle")
+    v = d.get("selection")
+    o.selection = v if v is None else _read_selection(v)
+    v = d.get("purchaseRequirements")
+    o.purchase_requirements = v if v is None else _read_purchase_requirements(v)
+    v = d.get("schedule")
+    if v is None or v.__class__ is not dict:
+        o.schedule = v
+    else:
+        o.schedule = p = _new(m.Schedule)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
+        p.event_id = v.get("eventId")
+    v = d.get("budget")
+    if v is None or v.__class__ is not dict:
+        o.budget = v
+    else:
+        o.budget = p = _new(m.Budget)
+        p.type = v.get("type")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.currency_code = v.get("currencyCode")
+    v = d.get("customerSegments")
+    o.customer_segments = v if v is None or v.__class__ is not list else [_read_customer_segment(i) for i in v]
+    v = d.get("benefit")
+    o.benefit = v if v is None else _read_promotion_benefit(v)
+    v = d.get("merchandising")
+    if v is None or v.__class__ is not dict:
+        o.merchandising = v
+    else:
+        o.merchandising = p = _new(m.Merchandising)
+        p.display_on_website = v.get("displayOnWebsite")
+    v = d.get("createdDate")
+    o.created_date = v if v is None else read_datetime(v)
+    v = d.get("lastUpdatedDate")
+    o.last_updated_date = v if v is None else read_datetime(v)
+    v = d.get("feeSnapshot")
+    o.fee_snapshot = v if v is None else _read_promotion_fee_snapshot(v)
+    o.marketplace_id = d.get("marketplaceId")
+    o.promotion_id = d.get("promotionId")
+    o.promotion_type = d.get("promotionType")
+    o.coupon_type = d.get("couponType")
+    o.tracking_id = d.get("trackingId")
+    o.revision_status = d.get("revisionStatus")
     return o
 
 
 def _read_merchandising(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Merchandising)
-    o.display_on_website = g("displayOnWebsite")
+    o.display_on_website = d.get("displayOnWebsite")
     return o
 
 
 def _read_pagination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Pagination)
-    o.next_token = g("nextToken")
+    o.next_token = d.get("nextToken")
     return o
 
 
 def _read_previewed_fee_rates(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PreviewedFeeRates)
-    v = g("upfrontFee")
-    o.upfront_fee = None if v is None else _read_upfront_fee(v)
-    v = g("variableFee")
-    o.variable_fee = None if v is None else _read_variable_fee(v)
+    v = d.get("upfrontFee")
+    o.upfront_fee = v if v is None else _read_upfront_fee(v)
+    v = d.get("variableFee")
+    o.variable_fee = v if v is None else _read_variable_fee(v)
     return o
 
 
 def _read_promotion_benefit(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PromotionBenefit)
-    v = g("discount")
-    o.discount = None if v is None else _read_discount(v)
-    o.benefit_quantity = g("benefitQuantity")
-    o.per_customer_uses = g("perCustomerUses")
-    o.stacking = g("stacking")
-    v = g("additionalTiers")
-    o.additional_tiers = None if v is None else [_read_benefit_tier(i) for i in v] if v.__class__ is list else v
+    v = d.get("discount")
+    if v is None or v.__class__ is not dict:
+        o.discount = v
+    else:
+        o.discount = p = _new(m.Discount)
+        p.type = v.get("type")
+        w = v.get("percentOff")
+        p.percent_off = read_number(w) if w.__class__ is str else w
+        w = v.get("amountOff")
+        p.amount_off = read_number(w) if w.__class__ is str else w
+        p.currency_code = v.get("currencyCode")
+    o.benefit_quantity = d.get("benefitQuantity")
+    o.per_customer_uses = d.get("perCustomerUses")
+    o.stacking = d.get("stacking")
+    v = d.get("additionalTiers")
+    o.additional_tiers = v if v is None or v.__class__ is not list else [_read_benefit_tier(i) for i in v]
     return o
 
 
 def _read_promotion_fee_snapshot(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PromotionFeeSnapshot)
-    v = g("previewedFeeRates")
-    o.previewed_fee_rates = None if v is None else _read_previewed_fee_rates(v)
+    v = d.get("previewedFeeRates")
+    o.previewed_fee_rates = v if v is None else _read_previewed_fee_rates(v)
     return o
 
 
 def _read_promotion_issue(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PromotionIssue)
-    o.code = g("code")
-    o.message = g("message")
-    o.severity = g("severity")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.severity = d.get("severity")
     return o
 
 
 def _read_promotion_summary(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.PromotionSummary)
-    v = g("issues")
-    o.issues = None if v is None else [_read_promotion_issue(i) for i in v] if v.__class__ is list else v
-    o.promotion_title = g("promotionTitle")
-    v = g("selection")
-    o.selection = None if v is None else _read_selection(v)
-    v = g("purchaseRequirements")
-    o.purchase_requirements = None if v is None else _read_purchase_requirements(v)
-    v = g("schedule")
-    o.schedule = None if v is None else _read_schedule(v)
-    v = g("budget")
-    o.budget = None if v is None else _read_budget(v)
-    v = g("customerSegments")
-    o.customer_segments = None if v is None else [_read_customer_segment(i) for i in v] if v.__class__ is list else v
-    v = g("benefit")
-    o.benefit = None if v is None else _read_promotion_benefit(v)
-    v = g("merchandising")
-    o.merchandising = None if v is None else _read_merchandising(v)
-    v = g("createdDate")
-    o.created_date = None if v is None else read_datetime(v)
-    v = g("lastUpdatedDate")
-    o.last_updated_date = None if v is None else read_datetime(v)
-    v = g("feeSnapshot")
-    o.fee_snapshot = None if v is None else _read_promotion_fee_snapshot(v)
-    o.marketplace_id = g("marketplaceId")
-    o.promotion_id = g("promotionId")
-    o.promotion_type = g("promotionType")
-    o.coupon_type = g("couponType")
-    o.tracking_id = g("trackingId")
-    o.status = g("status")
-    v = g("latestRevision")
-    o.latest_revision = None if v is None else _read_latest_revision(v)
+    v = d.get("issues")
+    if v is None or v.__class__ is not list:
+        o.issues = v
+    else:
+        o.issues = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.PromotionIssue)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.severity = i.get("severity")
+                items.append(p)
+    o.promotion_title = d.get("promotionTitle")
+    v = d.get("selection")
+    o.selection = v if v is None else _read_selection(v)
+    v = d.get("purchaseRequirements")
+    o.purchase_requirements = v if v is None else _read_purchase_requirements(v)
+    v = d.get("schedule")
+    if v is None or v.__class__ is not dict:
+        o.schedule = v
+    else:
+        o.schedule = p = _new(m.Schedule)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
+        p.event_id = v.get("eventId")
+    v = d.get("budget")
+    if v is None or v.__class__ is not dict:
+        o.budget = v
+    else:
+        o.budget = p = _new(m.Budget)
+        p.type = v.get("type")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.currency_code = v.get("currencyCode")
+    v = d.get("customerSegments")
+    o.customer_segments = v if v is None or v.__class__ is not list else [_read_customer_segment(i) for i in v]
+    v = d.get("benefit")
+    o.benefit = v if v is None else _read_promotion_benefit(v)
+    v = d.get("merchandising")
+    if v is None or v.__class__ is not dict:
+        o.merchandising = v
+    else:
+        o.merchandising = p = _new(m.Merchandising)
+        p.display_on_website = v.get("displayOnWebsite")
+    v = d.get("createdDate")
+    o.created_date = v if v is None else read_datetime(v)
+    v = d.get("lastUpdatedDate")
+    o.last_updated_date = v if v is None else read_datetime(v)
+    v = d.get("feeSnapshot")
+    o.fee_snapshot = v if v is None else _read_promotion_fee_snapshot(v)
+    o.marketplace_id = d.get("marketplaceId")
+    o.promotion_id = d.get("promotionId")
+    o.promotion_type = d.get("promotionType")
+    o.coupon_type = d.get("couponType")
+    o.tracking_id = d.get("trackingId")
+    o.status = d.get("status")
+    v = d.get("latestRevision")
+    o.latest_revision = v if v is None else _read_latest_revision(v)
     return o
 
 
 def _read_purchase_condition(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PurchaseCondition)
-    v = g("quantityThreshold")
-    o.quantity_threshold = None if v is None else _read_quantity_threshold(v)
-    v = g("amountThreshold")
-    o.amount_threshold = None if v is None else _read_amount_threshold(v)
+    v = d.get("quantityThreshold")
+    if v is None or v.__class__ is not dict:
+        o.quantity_threshold = v
+    else:
+        o.quantity_threshold = p = _new(m.QuantityThreshold)
+        p.type = v.get("type")
+        p.quantity = v.get("quantity")
+    v = d.get("amountThreshold")
+    o.amount_threshold = v if v is None else _read_amount_threshold(v)
     return o
 
 
 def _read_purchase_requirements(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PurchaseRequirements)
-    v = g("selection")
-    o.selection = None if v is None else _read_selection(v)
-    v = g("condition")
-    o.condition = None if v is None else _read_purchase_condition(v)
-    v = g("claimCode")
-    o.claim_code = None if v is None else _read_claim_code(v)
+    v = d.get("selection")
+    o.selection = v if v is None else _read_selection(v)
+    v = d.get("condition")
+    o.condition = v if v is None else _read_purchase_condition(v)
+    v = d.get("claimCode")
+    if v is None or v.__class__ is not dict:
+        o.claim_code = v
+    else:
+        o.claim_code = p = _new(m.ClaimCode)
+        p.type = v.get("type")
+        p.value = v.get("value")
     return o
 
 
 def _read_quantity_threshold(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.QuantityThreshold)
-    o.type = g("type")
-    o.quantity = g("quantity")
+    o.type = d.get("type")
+    o.quantity = d.get("quantity")
     return o
 
 
 def _read_schedule(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Schedule)
-    v = g("startDate")
-    o.start_date = None if v is None else read_datetime(v)
-    v = g("endDate")
-    o.end_date = None if v is None else read_datetime(v)
-    o.event_id = g("eventId")
+    v = d.get("startDate")
+    o.start_date = v if v is None else read_datetime(v)
+    v = d.get("endDate")
+    o.end_date = v if v is None else read_datetime(v)
+    o.event_id = d.get("eventId")
     return o
 
 
 def _read_search_promotions_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.SearchPromotionsResponse)
-    o.total_results = g("totalResults")
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
-    v = g("promotions")
-    o.promotions = None if v is None else [_read_promotion_summary(i) for i in v] if v.__class__ is list else v
+    o.total_results = d.get("totalResults")
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
+    v = d.get("promotions")
+    o.promotions = v if v is None or v.__class__ is not list else [_read_promotion_summary(i) for i in v]
     return o
 
 
 def _read_selection(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Selection)
-    o.selection_id = g("selectionId")
-    o.revision_id = g("revisionId")
-    o.type = g("type")
-    v = g("selectionDetails")
-    o.selection_details = None if v is None else _read_selection_details(v)
+    o.selection_id = d.get("selectionId")
+    o.revision_id = d.get("revisionId")
+    o.type = d.get("type")
+    v = d.get("selectionDetails")
+    o.selection_details = v if v is None else _read_selection_details(v)
     return o
 
 
 def _read_selection_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.SelectionDetails)
-    v = g("rules")
-    o.rules = None if v is None else _read_selection_rules(v)
-    v = g("issues")
-    o.issues = None if v is None else [_read_item_issue(i) for i in v] if v.__class__ is list else v
-    v = g("items")
-    o.items = None if v is None else [_read_item(i) for i in v] if v.__class__ is list else v
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
+    v = d.get("rules")
+    o.rules = v if v is None else _read_selection_rules(v)
+    v = d.get("issues")
+    o.issues = v if v is None or v.__class__ is not list else [_read_item_issue(i) for i in v]
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_item(i) for i in v]
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
     return o
 
 
 def _read_selection_rules(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SelectionRules)
-    v = g("excludedItems")
-    o.excluded_items = None if v is None else [_read_item(i) for i in v] if v.__class__ is list else v
+    v = d.get("excludedItems")
+    o.excluded_items = v if v is None or v.__class__ is not list else [_read_item(i) for i in v]
     return o
 
 
 def _read_upfront_fee(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.UpfrontFee)
-    v = g("rate")
-    o.rate = None if v is None else _read_currency(v)
-    o.frequency = g("frequency")
+    v = d.get("rate")
+    if v is None or v.__class__ is not dict:
+        o.rate = v
+    else:
+        o.rate = p = _new(m.Currency)
+        w = v.get("amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+        p.currency_code = v.get("currencyCode")
+    o.frequency = d.get("frequency")
     return o
 
 
 def _read_variable_fee(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.VariableFee)
-    v = g("salesPercentage")
-    o.sales_percentage = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("feeCapAmount")
-    o.fee_cap_amount = None if v is None else _read_currency(v)
+    v = d.get("salesPercentage")
+    o.sales_percentage = read_number(v) if v.__class__ is str else v
+    v = d.get("feeCapAmount")
+    if v is None or v.__class__ is not dict:
+        o.fee_cap_amount = v
+    else:
+        o.fee_cap_amount = p = _new(m.Currency)
+        w = v.get("amount")
+        p.amount = read_number(w) if w.__class__ is str else w
+        p.currency_code = v.get("currencyCode")
     return o
 
 

@@ -16,21 +16,19 @@ _new = object.__new__
 def _read_deliveries_condition(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DeliveriesCondition)
-    o.condition = g("condition")
-    o.next30_days_deliveries = g("next30DaysDeliveries")
+    o.condition = d.get("condition")
+    o.next30_days_deliveries = d.get("next30DaysDeliveries")
     return o
 
 
 def _read_discount_funding(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DiscountFunding)
-    v = g("percentage")
+    v = d.get("percentage")
     o.percentage = (
-        None if v is None else [i if i.__class__ is float else read_number(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [read_number(i) if i.__class__ is str else i for i in v]
     )
     return o
 
@@ -38,57 +36,65 @@ def _read_discount_funding(d: Any) -> Any:
 def _read_forecast_deliveries(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ForecastDeliveries)
-    o.next15_days_deliveries = g("next15DaysDeliveries")
-    o.next30_days_deliveries = g("next30DaysDeliveries")
-    o.next60_days_deliveries = g("next60DaysDeliveries")
-    o.next90_days_deliveries = g("next90DaysDeliveries")
+    o.next15_days_deliveries = d.get("next15DaysDeliveries")
+    o.next30_days_deliveries = d.get("next30DaysDeliveries")
+    o.next60_days_deliveries = d.get("next60DaysDeliveries")
+    o.next90_days_deliveries = d.get("next90DaysDeliveries")
     return o
 
 
 def _read_get_selling_partner_metrics_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.GetSellingPartnerMetricsRequest)
-    o.aggregation_frequency = g("aggregationFrequency")
-    v = g("timeInterval")
-    o.time_interval = None if v is None else _read_time_interval(v)
-    o.metrics = g("metrics")
-    v = g("filters")
-    o.filters = None if v is None else _read_get_selling_partner_metrics_request_filters(v)
-    o.time_period_type = g("timePeriodType")
-    o.marketplace_id = g("marketplaceId")
-    o.program_types = g("programTypes")
+    o.aggregation_frequency = d.get("aggregationFrequency")
+    v = d.get("timeInterval")
+    if v is None or v.__class__ is not dict:
+        o.time_interval = v
+    else:
+        o.time_interval = p = _new(m.TimeInterval)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
+    o.metrics = d.get("metrics")
+    v = d.get("filters")
+    if v is None or v.__class__ is not dict:
+        o.filters = v
+    else:
+        o.filters = p = _new(m.GetSellingPartnerMetricsRequestFilters)
+        p.asins = v.get("asins")
+        p.skus = v.get("skus")
+        p.fulfillment_channel_types = v.get("fulfillmentChannelTypes")
+        p.brand_names = v.get("brandNames")
+        p.product_groups = v.get("productGroups")
+    o.time_period_type = d.get("timePeriodType")
+    o.marketplace_id = d.get("marketplaceId")
+    o.program_types = d.get("programTypes")
     return o
 
 
 def _read_get_selling_partner_metrics_request_filters(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetSellingPartnerMetricsRequestFilters)
-    o.asins = g("asins")
-    o.skus = g("skus")
-    o.fulfillment_channel_types = g("fulfillmentChannelTypes")
-    o.brand_names = g("brandNames")
-    o.product_groups = g("productGroups")
+    o.asins = d.get("asins")
+    o.skus = d.get("skus")
+    o.fulfillment_channel_types = d.get("fulfillmentChannelTypes")
+    o.brand_names = d.get("brandNames")
+    o.product_groups = d.get("productGroups")
     return o
 
 
 def _read_get_selling_partner_metrics_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetSellingPartnerMetricsResponse)
-    v = g("metrics")
+    v = d.get("metrics")
     o.metrics = (
-        None
-        if v is None
-        else [_read_get_selling_partner_metrics_response_metric(i) for i in v]
-        if v.__class__ is list
-        else v
+        v if v is None or v.__class__ is not list else [_read_get_selling_partner_metrics_response_metric(i) for i in v]
     )
     return o
 
@@ -96,407 +102,455 @@ def _read_get_selling_partner_metrics_response(d: Any) -> Any:
 def _read_get_selling_partner_metrics_response_metric(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.GetSellingPartnerMetricsResponseMetric)
-    v = g("notDeliveredDueToOOS")
-    o.not_delivered_due_to_oos = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("totalSubscriptionsRevenue")
-    o.total_subscriptions_revenue = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("shippedSubscriptionUnits")
-    o.shipped_subscription_units = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("activeSubscriptions")
-    o.active_subscriptions = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("subscriberAverageRevenue")
-    o.subscriber_average_revenue = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("nonSubscriberAverageRevenue")
-    o.non_subscriber_average_revenue = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("lostRevenueDueToOOS")
-    o.lost_revenue_due_to_oos = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("subscriberAverageReorders")
-    o.subscriber_average_reorders = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("nonSubscriberAverageReorders")
-    o.non_subscriber_average_reorders = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("couponsRevenuePenetration")
-    o.coupons_revenue_penetration = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("revenueFromSubscriptionsWithMultipleDeliveries")
-    o.revenue_from_subscriptions_with_multiple_deliveries = (
-        None if v is None else v if v.__class__ is float else read_number(v)
-    )
-    v = g("revenueFromActiveSubscriptionsWithSingleDelivery")
-    o.revenue_from_active_subscriptions_with_single_delivery = (
-        None if v is None else v if v.__class__ is float else read_number(v)
-    )
-    v = g("revenueFromCancelledSubscriptionsAfterSingleDelivery")
-    o.revenue_from_cancelled_subscriptions_after_single_delivery = (
-        None if v is None else v if v.__class__ is float else read_number(v)
-    )
-    v = g("subscriberRetentionFor30Days")
-    o.subscriber_retention_for30_days = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("subscriberRetentionFor90Days")
-    o.subscriber_retention_for90_days = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("revenuePenetrationFor0PercentSellerFunding")
-    o.revenue_penetration_for0_percent_seller_funding = (
-        None if v is None else v if v.__class__ is float else read_number(v)
-    )
-    v = g("revenuePenetrationFor5PercentSellerFunding")
-    o.revenue_penetration_for5_percent_seller_funding = (
-        None if v is None else v if v.__class__ is float else read_number(v)
-    )
-    v = g("revenuePenetrationFor10PercentSellerFunding")
-    o.revenue_penetration_for10_percent_seller_funding = (
-        None if v is None else v if v.__class__ is float else read_number(v)
-    )
-    v = g("revenuePenetrationFor5PlusPercentSellerFunding")
-    o.revenue_penetration_for5_plus_percent_seller_funding = (
-        None if v is None else v if v.__class__ is float else read_number(v)
-    )
-    v = g("shareOfCouponSubscriptions")
-    o.share_of_coupon_subscriptions = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("nonSubscriberLifeTimeValueFromOTP")
-    o.non_subscriber_life_time_value_from_otp = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("lostSubscriberLifeTimeValueFromOTP")
-    o.lost_subscriber_life_time_value_from_otp = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("lostSubscriberLifeTimeValueFromSNS")
-    o.lost_subscriber_life_time_value_from_sns = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("growingSubscriberLifeTimeValueFromOTP")
-    o.growing_subscriber_life_time_value_from_otp = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("growingSubscriberLifeTimeValueFromSNS")
-    o.growing_subscriber_life_time_value_from_sns = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("establishedSubscriberLifeTimeValueFromOTP")
-    o.established_subscriber_life_time_value_from_otp = (
-        None if v is None else v if v.__class__ is float else read_number(v)
-    )
-    v = g("establishedSubscriberLifeTimeValueFromSNS")
-    o.established_subscriber_life_time_value_from_sns = (
-        None if v is None else v if v.__class__ is float else read_number(v)
-    )
-    v = g("signupConversionFor0PercentSellerFunding")
-    o.signup_conversion_for0_percent_seller_funding = (
-        None if v is None else v if v.__class__ is float else read_number(v)
-    )
-    v = g("signupConversionFor5PercentSellerFunding")
-    o.signup_conversion_for5_percent_seller_funding = (
-        None if v is None else v if v.__class__ is float else read_number(v)
-    )
-    v = g("signupConversionFor10PercentSellerFunding")
-    o.signup_conversion_for10_percent_seller_funding = (
-        None if v is None else v if v.__class__ is float else read_number(v)
-    )
-    v = g("signupConversionFor5PlusPercentSellerFunding")
-    o.signup_conversion_for5_plus_percent_seller_funding = (
-        None if v is None else v if v.__class__ is float else read_number(v)
-    )
-    v = g("revenuePenetration")
-    o.revenue_penetration = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("timeInterval")
-    o.time_interval = None if v is None else _read_time_interval(v)
-    o.currency_code = g("currencyCode")
+    v = d.get("notDeliveredDueToOOS")
+    o.not_delivered_due_to_oos = read_number(v) if v.__class__ is str else v
+    v = d.get("totalSubscriptionsRevenue")
+    o.total_subscriptions_revenue = read_number(v) if v.__class__ is str else v
+    v = d.get("shippedSubscriptionUnits")
+    o.shipped_subscription_units = read_number(v) if v.__class__ is str else v
+    v = d.get("activeSubscriptions")
+    o.active_subscriptions = read_number(v) if v.__class__ is str else v
+    v = d.get("subscriberAverageRevenue")
+    o.subscriber_average_revenue = read_number(v) if v.__class__ is str else v
+    v = d.get("nonSubscriberAverageRevenue")
+    o.non_subscriber_average_revenue = read_number(v) if v.__class__ is str else v
+    v = d.get("lostRevenueDueToOOS")
+    o.lost_revenue_due_to_oos = read_number(v) if v.__class__ is str else v
+    v = d.get("subscriberAverageReorders")
+    o.subscriber_average_reorders = read_number(v) if v.__class__ is str else v
+    v = d.get("nonSubscriberAverageReorders")
+    o.non_subscriber_average_reorders = read_number(v) if v.__class__ is str else v
+    v = d.get("couponsRevenuePenetration")
+    o.coupons_revenue_penetration = read_number(v) if v.__class__ is str else v
+    v = d.get("revenueFromSubscriptionsWithMultipleDeliveries")
+    o.revenue_from_subscriptions_with_multiple_deliveries = read_number(v) if v.__class__ is str else v
+    v = d.get("revenueFromActiveSubscriptionsWithSingleDelivery")
+    o.revenue_from_active_subscriptions_with_single_delivery = read_number(v) if v.__class__ is str else v
+    v = d.get("revenueFromCancelledSubscriptionsAfterSingleDelivery")
+    o.revenue_from_cancelled_subscriptions_after_single_delivery = read_number(v) if v.__class__ is str else v
+    v = d.get("subscriberRetentionFor30Days")
+    o.subscriber_retention_for30_days = read_number(v) if v.__class__ is str else v
+    v = d.get("subscriberRetentionFor90Days")
+    o.subscriber_retention_for90_days = read_number(v) if v.__class__ is str else v
+    v = d.get("revenuePenetrationFor0PercentSellerFunding")
+    o.revenue_penetration_for0_percent_seller_funding = read_number(v) if v.__class__ is str else v
+    v = d.get("revenuePenetrationFor5PercentSellerFunding")
+    o.revenue_penetration_for5_percent_seller_funding = read_number(v) if v.__class__ is str else v
+    v = d.get("revenuePenetrationFor10PercentSellerFunding")
+    o.revenue_penetration_for10_percent_seller_funding = read_number(v) if v.__class__ is str else v
+    v = d.get("revenuePenetrationFor5PlusPercentSellerFunding")
+    o.revenue_penetration_for5_plus_percent_seller_funding = read_number(v) if v.__class__ is str else v
+    v = d.get("shareOfCouponSubscriptions")
+    o.share_of_coupon_subscriptions = read_number(v) if v.__class__ is str else v
+    v = d.get("nonSubscriberLifeTimeValueFromOTP")
+    o.non_subscriber_life_time_value_from_otp = read_number(v) if v.__class__ is str else v
+    v = d.get("lostSubscriberLifeTimeValueFromOTP")
+    o.lost_subscriber_life_time_value_from_otp = read_number(v) if v.__class__ is str else v
+    v = d.get("lostSubscriberLifeTimeValueFromSNS")
+    o.lost_subscriber_life_time_value_from_sns = read_number(v) if v.__class__ is str else v
+    v = d.get("growingSubscriberLifeTimeValueFromOTP")
+    o.growing_subscriber_life_time_value_from_otp = read_number(v) if v.__class__ is str else v
+    v = d.get("growingSubscriberLifeTimeValueFromSNS")
+    o.growing_subscriber_life_time_value_from_sns = read_number(v) if v.__class__ is str else v
+    v = d.get("establishedSubscriberLifeTimeValueFromOTP")
+    o.established_subscriber_life_time_value_from_otp = read_number(v) if v.__class__ is str else v
+    v = d.get("establishedSubscriberLifeTimeValueFromSNS")
+    o.established_subscriber_life_time_value_from_sns = read_number(v) if v.__class__ is str else v
+    v = d.get("signupConversionFor0PercentSellerFunding")
+    o.signup_conversion_for0_percent_seller_funding = read_number(v) if v.__class__ is str else v
+    v = d.get("signupConversionFor5PercentSellerFunding")
+    o.signup_conversion_for5_percent_seller_funding = read_number(v) if v.__class__ is str else v
+    v = d.get("signupConversionFor10PercentSellerFunding")
+    o.signup_conversion_for10_percent_seller_funding = read_number(v) if v.__class__ is str else v
+    v = d.get("signupConversionFor5PlusPercentSellerFunding")
+    o.signup_conversion_for5_plus_percent_seller_funding = read_number(v) if v.__class__ is str else v
+    v = d.get("revenuePenetration")
+    o.revenue_penetration = read_number(v) if v.__class__ is str else v
+    v = d.get("timeInterval")
+    if v is None or v.__class__ is not dict:
+        o.time_interval = v
+    else:
+        o.time_interval = p = _new(m.TimeInterval)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
+    o.currency_code = d.get("currencyCode")
     return o
 
 
 def _read_list_offer_metrics_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ListOfferMetricsRequest)
-    v = g("pagination")
-    o.pagination = None if v is None else _read_list_offer_metrics_request_pagination(v)
-    v = g("sort")
-    o.sort = None if v is None else _read_list_offer_metrics_request_sort(v)
-    v = g("filters")
-    o.filters = None if v is None else _read_list_offer_metrics_request_filters(v)
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.ListOfferMetricsRequestPagination)
+        p.limit = v.get("limit")
+        p.offset = v.get("offset")
+    v = d.get("sort")
+    if v is None or v.__class__ is not dict:
+        o.sort = v
+    else:
+        o.sort = p = _new(m.ListOfferMetricsRequestSort)
+        p.order = v.get("order")
+        p.key = v.get("key")
+    v = d.get("filters")
+    o.filters = v if v is None else _read_list_offer_metrics_request_filters(v)
     return o
 
 
 def _read_list_offer_metrics_request_filters(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ListOfferMetricsRequestFilters)
-    o.aggregation_frequency = g("aggregationFrequency")
-    v = g("timeInterval")
-    o.time_interval = None if v is None else _read_time_interval(v)
-    o.time_period_type = g("timePeriodType")
-    o.marketplace_id = g("marketplaceId")
-    o.program_types = g("programTypes")
-    o.asins = g("asins")
-    o.skus = g("skus")
-    o.fulfillment_channel_types = g("fulfillmentChannelTypes")
-    o.brand_names = g("brandNames")
-    o.product_groups = g("productGroups")
+    o.aggregation_frequency = d.get("aggregationFrequency")
+    v = d.get("timeInterval")
+    if v is None or v.__class__ is not dict:
+        o.time_interval = v
+    else:
+        o.time_interval = p = _new(m.TimeInterval)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
+    o.time_period_type = d.get("timePeriodType")
+    o.marketplace_id = d.get("marketplaceId")
+    o.program_types = d.get("programTypes")
+    o.asins = d.get("asins")
+    o.skus = d.get("skus")
+    o.fulfillment_channel_types = d.get("fulfillmentChannelTypes")
+    o.brand_names = d.get("brandNames")
+    o.product_groups = d.get("productGroups")
     return o
 
 
 def _read_list_offer_metrics_request_pagination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ListOfferMetricsRequestPagination)
-    o.limit = g("limit")
-    o.offset = g("offset")
+    o.limit = d.get("limit")
+    o.offset = d.get("offset")
     return o
 
 
 def _read_list_offer_metrics_request_sort(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ListOfferMetricsRequestSort)
-    o.order = g("order")
-    o.key = g("key")
+    o.order = d.get("order")
+    o.key = d.get("key")
     return o
 
 
 def _read_list_offer_metrics_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ListOfferMetricsResponse)
-    v = g("offers")
-    o.offers = (
-        None if v is None else [_read_list_offer_metrics_response_offer(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination_response(v)
+    v = d.get("offers")
+    o.offers = v if v is None or v.__class__ is not list else [_read_list_offer_metrics_response_offer(i) for i in v]
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.PaginationResponse)
+        p.total_results = v.get("totalResults")
     return o
 
 
 def _read_list_offer_metrics_response_offer(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ListOfferMetricsResponseOffer)
-    o.asin = g("asin")
-    o.sku = g("sku")
-    o.fulfillment_channel_type = g("fulfillmentChannelType")
-    o.brand_name = g("brandName")
-    o.product_group = g("productGroup")
-    v = g("notDeliveredDueToOOS")
-    o.not_delivered_due_to_oos = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("totalSubscriptionsRevenue")
-    o.total_subscriptions_revenue = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("shippedSubscriptionUnits")
-    o.shipped_subscription_units = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("activeSubscriptions")
-    o.active_subscriptions = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("revenuePenetration")
-    o.revenue_penetration = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("lostRevenueDueToOOS")
-    o.lost_revenue_due_to_oos = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("couponsRevenuePenetration")
-    o.coupons_revenue_penetration = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("shareOfCouponSubscriptions")
-    o.share_of_coupon_subscriptions = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("next30DayTotalSubscriptionsRevenue")
-    o.next30_day_total_subscriptions_revenue = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("next60DayTotalSubscriptionsRevenue")
-    o.next60_day_total_subscriptions_revenue = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("next90DayTotalSubscriptionsRevenue")
-    o.next90_day_total_subscriptions_revenue = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("next30DayShippedSubscriptionUnits")
-    o.next30_day_shipped_subscription_units = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("next60DayShippedSubscriptionUnits")
-    o.next60_day_shipped_subscription_units = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("next90DayShippedSubscriptionUnits")
-    o.next90_day_shipped_subscription_units = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("timeInterval")
-    o.time_interval = None if v is None else _read_time_interval(v)
-    o.currency_code = g("currencyCode")
+    o.asin = d.get("asin")
+    o.sku = d.get("sku")
+    o.fulfillment_channel_type = d.get("fulfillmentChannelType")
+    o.brand_name = d.get("brandName")
+    o.product_group = d.get("productGroup")
+    v = d.get("notDeliveredDueToOOS")
+    o.not_delivered_due_to_oos = read_number(v) if v.__class__ is str else v
+    v = d.get("totalSubscriptionsRevenue")
+    o.total_subscriptions_revenue = read_number(v) if v.__class__ is str else v
+    v = d.get("shippedSubscriptionUnits")
+    o.shipped_subscription_units = read_number(v) if v.__class__ is str else v
+    v = d.get("activeSubscriptions")
+    o.active_subscriptions = read_number(v) if v.__class__ is str else v
+    v = d.get("revenuePenetration")
+    o.revenue_penetration = read_number(v) if v.__class__ is str else v
+    v = d.get("lostRevenueDueToOOS")
+    o.lost_revenue_due_to_oos = read_number(v) if v.__class__ is str else v
+    v = d.get("couponsRevenuePenetration")
+    o.coupons_revenue_penetration = read_number(v) if v.__class__ is str else v
+    v = d.get("shareOfCouponSubscriptions")
+    o.share_of_coupon_subscriptions = read_number(v) if v.__class__ is str else v
+    v = d.get("next30DayTotalSubscriptionsRevenue")
+    o.next30_day_total_subscriptions_revenue = read_number(v) if v.__class__ is str else v
+    v = d.get("next60DayTotalSubscriptionsRevenue")
+    o.next60_day_total_subscriptions_revenue = read_number(v) if v.__class__ is str else v
+    v = d.get("next90DayTotalSubscriptionsRevenue")
+    o.next90_day_total_subscriptions_revenue = read_number(v) if v.__class__ is str else v
+    v = d.get("next30DayShippedSubscriptionUnits")
+    o.next30_day_shipped_subscription_units = read_number(v) if v.__class__ is str else v
+    v = d.get("next60DayShippedSubscriptionUnits")
+    o.next60_day_shipped_subscription_units = read_number(v) if v.__class__ is str else v
+    v = d.get("next90DayShippedSubscriptionUnits")
+    o.next90_day_shipped_subscription_units = read_number(v) if v.__class__ is str else v
+    v = d.get("timeInterval")
+    if v is None or v.__class__ is not dict:
+        o.time_interval = v
+    else:
+        o.time_interval = p = _new(m.TimeInterval)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
+    o.currency_code = d.get("currencyCode")
     return o
 
 
 def _read_list_offers_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ListOffersRequest)
-    v = g("pagination")
-    o.pagination = None if v is None else _read_list_offers_request_pagination(v)
-    v = g("filters")
-    o.filters = None if v is None else _read_list_offers_request_filters(v)
-    v = g("sort")
-    o.sort = None if v is None else _read_list_offers_request_sort(v)
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.ListOffersRequestPagination)
+        p.limit = v.get("limit")
+        p.offset = v.get("offset")
+    v = d.get("filters")
+    o.filters = v if v is None else _read_list_offers_request_filters(v)
+    v = d.get("sort")
+    if v is None or v.__class__ is not dict:
+        o.sort = v
+    else:
+        o.sort = p = _new(m.ListOffersRequestSort)
+        p.order = v.get("order")
+        p.key = v.get("key")
     return o
 
 
 def _read_list_offers_request_filters(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ListOffersRequestFilters)
-    o.marketplace_id = g("marketplaceId")
-    o.skus = g("skus")
-    o.asins = g("asins")
-    o.eligibilities = g("eligibilities")
-    v = g("preferences")
-    o.preferences = None if v is None else _read_preference(v)
-    v = g("promotions")
-    o.promotions = None if v is None else _read_promotion(v)
-    o.program_types = g("programTypes")
-    o.deliveries_conditions = g("deliveriesConditions")
+    o.marketplace_id = d.get("marketplaceId")
+    o.skus = d.get("skus")
+    o.asins = d.get("asins")
+    o.eligibilities = d.get("eligibilities")
+    v = d.get("preferences")
+    if v is None or v.__class__ is not dict:
+        o.preferences = v
+    else:
+        o.preferences = p = _new(m.Preference)
+        p.auto_enrollment = v.get("autoEnrollment")
+    v = d.get("promotions")
+    o.promotions = v if v is None else _read_promotion(v)
+    o.program_types = d.get("programTypes")
+    o.deliveries_conditions = d.get("deliveriesConditions")
     return o
 
 
 def _read_list_offers_request_pagination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ListOffersRequestPagination)
-    o.limit = g("limit")
-    o.offset = g("offset")
+    o.limit = d.get("limit")
+    o.offset = d.get("offset")
     return o
 
 
 def _read_list_offers_request_sort(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ListOffersRequestSort)
-    o.order = g("order")
-    o.key = g("key")
+    o.order = d.get("order")
+    o.key = d.get("key")
     return o
 
 
 def _read_list_offers_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ListOffersResponse)
-    v = g("offers")
-    o.offers = None if v is None else [_read_list_offers_response_offer(i) for i in v] if v.__class__ is list else v
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination_response(v)
+    v = d.get("offers")
+    o.offers = v if v is None or v.__class__ is not list else [_read_list_offers_response_offer(i) for i in v]
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.PaginationResponse)
+        p.total_results = v.get("totalResults")
     return o
 
 
 def _read_list_offers_response_offer(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ListOffersResponseOffer)
-    o.sku = g("sku")
-    o.asin = g("asin")
-    o.marketplace_id = g("marketplaceId")
-    o.eligibility = g("eligibility")
-    v = g("offerProgramConfiguration")
-    o.offer_program_configuration = None if v is None else _read_offer_program_configuration(v)
-    o.program_type = g("programType")
-    o.vendor_codes = g("vendorCodes")
-    v = g("price")
-    o.price = None if v is None else v if v.__class__ is float else read_number(v)
-    o.price_currency_code = g("priceCurrencyCode")
-    o.inventory = g("inventory")
-    o.stock_risk = g("stockRisk")
-    v = g("deliveriesConditions")
-    o.deliveries_conditions = (
-        None if v is None else [_read_deliveries_condition(i) for i in v] if v.__class__ is list else v
-    )
-    o.subscriptions = g("subscriptions")
-    o.fulfillment_network_id_type = g("fulfillmentNetworkIDType")
-    v = g("forecastDeliveries")
-    o.forecast_deliveries = None if v is None else _read_forecast_deliveries(v)
+    o.sku = d.get("sku")
+    o.asin = d.get("asin")
+    o.marketplace_id = d.get("marketplaceId")
+    o.eligibility = d.get("eligibility")
+    v = d.get("offerProgramConfiguration")
+    o.offer_program_configuration = v if v is None else _read_offer_program_configuration(v)
+    o.program_type = d.get("programType")
+    o.vendor_codes = d.get("vendorCodes")
+    v = d.get("price")
+    o.price = read_number(v) if v.__class__ is str else v
+    o.price_currency_code = d.get("priceCurrencyCode")
+    o.inventory = d.get("inventory")
+    o.stock_risk = d.get("stockRisk")
+    v = d.get("deliveriesConditions")
+    if v is None or v.__class__ is not list:
+        o.deliveries_conditions = v
+    else:
+        o.deliveries_conditions = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.DeliveriesCondition)
+                p.condition = i.get("condition")
+                p.next30_days_deliveries = i.get("next30DaysDeliveries")
+                items.append(p)
+    o.subscriptions = d.get("subscriptions")
+    o.fulfillment_network_id_type = d.get("fulfillmentNetworkIDType")
+    v = d.get("forecastDeliveries")
+    if v is None or v.__class__ is not dict:
+        o.forecast_deliveries = v
+    else:
+        o.forecast_deliveries = p = _new(m.ForecastDeliveries)
+        p.next15_days_deliveries = v.get("next15DaysDeliveries")
+        p.next30_days_deliveries = v.get("next30DaysDeliveries")
+        p.next60_days_deliveries = v.get("next60DaysDeliveries")
+        p.next90_days_deliveries = v.get("next90DaysDeliveries")
     return o
 
 
 def _read_offer_program_configuration(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OfferProgramConfiguration)
-    v = g("preferences")
-    o.preferences = None if v is None else _read_offer_program_configuration_preferences(v)
-    v = g("promotions")
-    o.promotions = None if v is None else _read_offer_program_configuration_promotions(v)
-    o.enrollment_method = g("enrollmentMethod")
+    v = d.get("preferences")
+    if v is None or v.__class__ is not dict:
+        o.preferences = v
+    else:
+        o.preferences = p = _new(m.OfferProgramConfigurationPreferences)
+        p.auto_enrollment = v.get("autoEnrollment")
+    v = d.get("promotions")
+    o.promotions = v if v is None else _read_offer_program_configuration_promotions(v)
+    o.enrollment_method = d.get("enrollmentMethod")
     return o
 
 
 def _read_offer_program_configuration_preferences(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OfferProgramConfigurationPreferences)
-    o.auto_enrollment = g("autoEnrollment")
+    o.auto_enrollment = d.get("autoEnrollment")
     return o
 
 
 def _read_offer_program_configuration_promotions(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OfferProgramConfigurationPromotions)
-    v = g("sellingPartnerFundedBaseDiscount")
-    o.selling_partner_funded_base_discount = (
-        None if v is None else _read_offer_program_configuration_promotions_discount_funding(v)
-    )
-    v = g("sellingPartnerFundedTieredDiscount")
-    o.selling_partner_funded_tiered_discount = (
-        None if v is None else _read_offer_program_configuration_promotions_discount_funding(v)
-    )
-    v = g("amazonFundedBaseDiscount")
-    o.amazon_funded_base_discount = (
-        None if v is None else _read_offer_program_configuration_promotions_discount_funding(v)
-    )
-    v = g("amazonFundedTieredDiscount")
-    o.amazon_funded_tiered_discount = (
-        None if v is None else _read_offer_program_configuration_promotions_discount_funding(v)
-    )
+    v = d.get("sellingPartnerFundedBaseDiscount")
+    if v is None or v.__class__ is not dict:
+        o.selling_partner_funded_base_discount = v
+    else:
+        o.selling_partner_funded_base_discount = p = _new(m.OfferProgramConfigurationPromotionsDiscountFunding)
+        w = v.get("percentage")
+        p.percentage = read_number(w) if w.__class__ is str else w
+    v = d.get("sellingPartnerFundedTieredDiscount")
+    if v is None or v.__class__ is not dict:
+        o.selling_partner_funded_tiered_discount = v
+    else:
+        o.selling_partner_funded_tiered_discount = p = _new(m.OfferProgramConfigurationPromotionsDiscountFunding)
+        w = v.get("percentage")
+        p.percentage = read_number(w) if w.__class__ is str else w
+    v = d.get("amazonFundedBaseDiscount")
+    if v is None or v.__class__ is not dict:
+        o.amazon_funded_base_discount = v
+    else:
+        o.amazon_funded_base_discount = p = _new(m.OfferProgramConfigurationPromotionsDiscountFunding)
+        w = v.get("percentage")
+        p.percentage = read_number(w) if w.__class__ is str else w
+    v = d.get("amazonFundedTieredDiscount")
+    if v is None or v.__class__ is not dict:
+        o.amazon_funded_tiered_discount = v
+    else:
+        o.amazon_funded_tiered_discount = p = _new(m.OfferProgramConfigurationPromotionsDiscountFunding)
+        w = v.get("percentage")
+        p.percentage = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_offer_program_configuration_promotions_discount_funding(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OfferProgramConfigurationPromotionsDiscountFunding)
-    v = g("percentage")
-    o.percentage = None if v is None else v if v.__class__ is float else read_number(v)
+    v = d.get("percentage")
+    o.percentage = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_pagination_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PaginationResponse)
-    o.total_results = g("totalResults")
+    o.total_results = d.get("totalResults")
     return o
 
 
 def _read_preference(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Preference)
-    o.auto_enrollment = g("autoEnrollment")
+    o.auto_enrollment = d.get("autoEnrollment")
     return o
 
 
 def _read_promotion(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Promotion)
-    v = g("sellingPartnerFundedBaseDiscount")
-    o.selling_partner_funded_base_discount = None if v is None else _read_discount_funding(v)
-    v = g("sellingPartnerFundedTieredDiscount")
-    o.selling_partner_funded_tiered_discount = None if v is None else _read_discount_funding(v)
-    v = g("amazonFundedBaseDiscount")
-    o.amazon_funded_base_discount = None if v is None else _read_discount_funding(v)
-    v = g("amazonFundedTieredDiscount")
-    o.amazon_funded_tiered_discount = None if v is None else _read_discount_funding(v)
+    v = d.get("sellingPartnerFundedBaseDiscount")
+    o.selling_partner_funded_base_discount = v if v is None else _read_discount_funding(v)
+    v = d.get("sellingPartnerFundedTieredDiscount")
+    o.selling_partner_funded_tiered_discount = v if v is None else _read_discount_funding(v)
+    v = d.get("amazonFundedBaseDiscount")
+    o.amazon_funded_base_discount = v if v is None else _read_discount_funding(v)
+    v = d.get("amazonFundedTieredDiscount")
+    o.amazon_funded_tiered_discount = v if v is None else _read_discount_funding(v)
     return o
 
 
 def _read_time_interval(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TimeInterval)
-    v = g("startDate")
-    o.start_date = None if v is None else read_datetime(v)
-    v = g("endDate")
-    o.end_date = None if v is None else read_datetime(v)
+    v = d.get("startDate")
+    o.start_date = v if v is None else read_datetime(v)
+    v = d.get("endDate")
+    o.end_date = v if v is None else read_datetime(v)
     return o
 
 

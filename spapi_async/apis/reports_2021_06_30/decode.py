@@ -16,118 +16,127 @@ _new = object.__new__
 def _read_create_report_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateReportResponse)
-    o.report_id = g("reportId")
+    o.report_id = d.get("reportId")
     return o
 
 
 def _read_create_report_schedule_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateReportScheduleResponse)
-    o.report_schedule_id = g("reportScheduleId")
+    o.report_schedule_id = d.get("reportScheduleId")
     return o
 
 
 def _read_create_report_schedule_specification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateReportScheduleSpecification)
-    o.report_type = g("reportType")
-    o.marketplace_ids = g("marketplaceIds")
-    o.report_options = g("reportOptions")
-    o.period = g("period")
-    v = g("nextReportCreationTime")
-    o.next_report_creation_time = None if v is None else read_datetime(v)
+    o.report_type = d.get("reportType")
+    o.marketplace_ids = d.get("marketplaceIds")
+    o.report_options = d.get("reportOptions")
+    o.period = d.get("period")
+    v = d.get("nextReportCreationTime")
+    o.next_report_creation_time = v if v is None else read_datetime(v)
     return o
 
 
 def _read_create_report_specification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateReportSpecification)
-    o.report_options = g("reportOptions")
-    o.report_type = g("reportType")
-    v = g("dataStartTime")
-    o.data_start_time = None if v is None else read_datetime(v)
-    v = g("dataEndTime")
-    o.data_end_time = None if v is None else read_datetime(v)
-    o.marketplace_ids = g("marketplaceIds")
+    o.report_options = d.get("reportOptions")
+    o.report_type = d.get("reportType")
+    v = d.get("dataStartTime")
+    o.data_start_time = v if v is None else read_datetime(v)
+    v = d.get("dataEndTime")
+    o.data_end_time = v if v is None else read_datetime(v)
+    o.marketplace_ids = d.get("marketplaceIds")
     return o
 
 
 def _read_get_reports_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetReportsResponse)
-    v = g("reports")
-    o.reports = None if v is None else [_read_report(i) for i in v] if v.__class__ is list else v
-    o.next_token = g("nextToken")
+    v = d.get("reports")
+    o.reports = v if v is None or v.__class__ is not list else [_read_report(i) for i in v]
+    o.next_token = d.get("nextToken")
     return o
 
 
 def _read_report(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Report)
-    o.marketplace_ids = g("marketplaceIds")
-    o.report_id = g("reportId")
-    o.report_type = g("reportType")
-    v = g("dataStartTime")
-    o.data_start_time = None if v is None else read_datetime(v)
-    v = g("dataEndTime")
-    o.data_end_time = None if v is None else read_datetime(v)
-    o.report_schedule_id = g("reportScheduleId")
-    v = g("createdTime")
-    o.created_time = None if v is None else read_datetime(v)
-    o.processing_status = g("processingStatus")
-    v = g("processingStartTime")
-    o.processing_start_time = None if v is None else read_datetime(v)
-    v = g("processingEndTime")
-    o.processing_end_time = None if v is None else read_datetime(v)
-    o.report_document_id = g("reportDocumentId")
+    o.marketplace_ids = d.get("marketplaceIds")
+    o.report_id = d.get("reportId")
+    o.report_type = d.get("reportType")
+    v = d.get("dataStartTime")
+    o.data_start_time = v if v is None else read_datetime(v)
+    v = d.get("dataEndTime")
+    o.data_end_time = v if v is None else read_datetime(v)
+    o.report_schedule_id = d.get("reportScheduleId")
+    v = d.get("createdTime")
+    o.created_time = v if v is None else read_datetime(v)
+    o.processing_status = d.get("processingStatus")
+    v = d.get("processingStartTime")
+    o.processing_start_time = v if v is None else read_datetime(v)
+    v = d.get("processingEndTime")
+    o.processing_end_time = v if v is None else read_datetime(v)
+    o.report_document_id = d.get("reportDocumentId")
     return o
 
 
 def _read_report_document(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ReportDocument)
-    o.report_document_id = g("reportDocumentId")
-    o.url = g("url")
-    o.compression_algorithm = g("compressionAlgorithm")
+    o.report_document_id = d.get("reportDocumentId")
+    o.url = d.get("url")
+    o.compression_algorithm = d.get("compressionAlgorithm")
     return o
 
 
 def _read_report_schedule(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ReportSchedule)
-    o.report_schedule_id = g("reportScheduleId")
-    o.report_type = g("reportType")
-    o.marketplace_ids = g("marketplaceIds")
-    o.report_options = g("reportOptions")
-    o.period = g("period")
-    v = g("nextReportCreationTime")
-    o.next_report_creation_time = None if v is None else read_datetime(v)
+    o.report_schedule_id = d.get("reportScheduleId")
+    o.report_type = d.get("reportType")
+    o.marketplace_ids = d.get("marketplaceIds")
+    o.report_options = d.get("reportOptions")
+    o.period = d.get("period")
+    v = d.get("nextReportCreationTime")
+    o.next_report_creation_time = v if v is None else read_datetime(v)
     return o
 
 
 def _read_report_schedule_list(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ReportScheduleList)
-    v = g("reportSchedules")
-    o.report_schedules = None if v is None else [_read_report_schedule(i) for i in v] if v.__class__ is list else v
+    v = d.get("reportSchedules")
+    if v is None or v.__class__ is not list:
+        o.report_schedules = v
+    else:
+        o.report_schedules = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ReportSchedule)
+                p.report_schedule_id = i.get("reportScheduleId")
+                p.report_type = i.get("reportType")
+                p.marketplace_ids = i.get("marketplaceIds")
+                p.report_options = i.get("reportOptions")
+                p.period = i.get("period")
+                w = i.get("nextReportCreationTime")
+                p.next_report_creation_time = w if w is None else read_datetime(w)
+                items.append(p)
     return o
 
 

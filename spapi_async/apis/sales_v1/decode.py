@@ -16,49 +16,70 @@ _new = object.__new__
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_get_order_metrics_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetOrderMetricsResponse)
-    v = g("payload")
-    o.payload = None if v is None else [_read_order_metrics_interval(i) for i in v] if v.__class__ is list else v
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None or v.__class__ is not list else [_read_order_metrics_interval(i) for i in v]
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_money(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Money)
-    o.currency_code = g("currencyCode")
-    o.amount = g("amount")
+    o.currency_code = d.get("currencyCode")
+    o.amount = d.get("amount")
     return o
 
 
 def _read_order_metrics_interval(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderMetricsInterval)
-    o.interval = g("interval")
-    o.unit_count = g("unitCount")
-    o.order_item_count = g("orderItemCount")
-    o.order_count = g("orderCount")
-    v = g("averageUnitPrice")
-    o.average_unit_price = None if v is None else _read_money(v)
-    v = g("totalSales")
-    o.total_sales = None if v is None else _read_money(v)
+    o.interval = d.get("interval")
+    o.unit_count = d.get("unitCount")
+    o.order_item_count = d.get("orderItemCount")
+    o.order_count = d.get("orderCount")
+    v = d.get("averageUnitPrice")
+    if v is None or v.__class__ is not dict:
+        o.average_unit_price = v
+    else:
+        o.average_unit_price = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
+    v = d.get("totalSales")
+    if v is None or v.__class__ is not dict:
+        o.total_sales = v
+    else:
+        o.total_sales = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
     return o
 
 

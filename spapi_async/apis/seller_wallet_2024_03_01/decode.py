@@ -16,345 +16,460 @@ _new = object.__new__
 def _read_balance(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Balance)
-    o.account_id = g("accountId")
-    o.balance_type = g("balanceType")
-    v = g("balanceAmount")
-    o.balance_amount = None if v is None else v if v.__class__ is float else read_number(v)
-    o.balance_currency = g("balanceCurrency")
-    v = g("lastUpdateDate")
-    o.last_update_date = None if v is None else read_datetime(v)
+    o.account_id = d.get("accountId")
+    o.balance_type = d.get("balanceType")
+    v = d.get("balanceAmount")
+    o.balance_amount = read_number(v) if v.__class__ is str else v
+    o.balance_currency = d.get("balanceCurrency")
+    v = d.get("lastUpdateDate")
+    o.last_update_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_balance_listing(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.BalanceListing)
-    v = g("balances")
-    o.balances = None if v is None else [_read_balance(i) for i in v] if v.__class__ is list else v
+    v = d.get("balances")
+    if v is None or v.__class__ is not list:
+        o.balances = v
+    else:
+        o.balances = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Balance)
+                p.account_id = i.get("accountId")
+                p.balance_type = i.get("balanceType")
+                w = i.get("balanceAmount")
+                p.balance_amount = read_number(w) if w.__class__ is str else w
+                p.balance_currency = i.get("balanceCurrency")
+                w = i.get("lastUpdateDate")
+                p.last_update_date = w if w is None else read_datetime(w)
+                items.append(p)
     return o
 
 
 def _read_bank_account(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BankAccount)
-    o.account_id = g("accountId")
-    o.account_holder_name = g("accountHolderName")
-    o.bank_account_number_format = g("bankAccountNumberFormat")
-    o.bank_name = g("bankName")
-    o.bank_account_ownership_type = g("bankAccountOwnershipType")
-    o.routing_number = g("routingNumber")
-    o.bank_number_format = g("bankNumberFormat")
-    o.account_country_code = g("accountCountryCode")
-    o.account_currency = g("accountCurrency")
-    o.bank_account_number_tail = g("bankAccountNumberTail")
-    o.bank_account_holder_status = g("bankAccountHolderStatus")
+    o.account_id = d.get("accountId")
+    o.account_holder_name = d.get("accountHolderName")
+    o.bank_account_number_format = d.get("bankAccountNumberFormat")
+    o.bank_name = d.get("bankName")
+    o.bank_account_ownership_type = d.get("bankAccountOwnershipType")
+    o.routing_number = d.get("routingNumber")
+    o.bank_number_format = d.get("bankNumberFormat")
+    o.account_country_code = d.get("accountCountryCode")
+    o.account_currency = d.get("accountCurrency")
+    o.bank_account_number_tail = d.get("bankAccountNumberTail")
+    o.bank_account_holder_status = d.get("bankAccountHolderStatus")
     return o
 
 
 def _read_bank_account_listing(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BankAccountListing)
-    v = g("accounts")
-    o.accounts = None if v is None else [_read_bank_account(i) for i in v] if v.__class__ is list else v
+    v = d.get("accounts")
+    o.accounts = v if v is None or v.__class__ is not list else [_read_bank_account(i) for i in v]
     return o
 
 
 def _read_create_transaction_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateTransactionResponse)
-    v = g("transaction")
-    o.transaction = None if v is None else _read_transaction(v)
-    o.call_back_url = g("callBackURL")
+    v = d.get("transaction")
+    o.transaction = v if v is None else _read_transaction(v)
+    o.call_back_url = d.get("callBackURL")
     return o
 
 
 def _read_currency(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Currency)
-    o.currency_code = g("currencyCode")
-    v = g("currencyAmount")
-    o.currency_amount = None if v is None else v if v.__class__ is float else read_number(v)
+    o.currency_code = d.get("currencyCode")
+    v = d.get("currencyAmount")
+    o.currency_amount = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_delete_transfer_schedule(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DeleteTransferSchedule)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_fee(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Fee)
-    o.fee_id = g("feeId")
-    o.fee_type = g("feeType")
-    o.fee_rate_value = g("feeRateValue")
-    v = g("feeAmount")
-    o.fee_amount = None if v is None else _read_currency(v)
+    o.fee_id = d.get("feeId")
+    o.fee_type = d.get("feeType")
+    o.fee_rate_value = d.get("feeRateValue")
+    v = d.get("feeAmount")
+    if v is None or v.__class__ is not dict:
+        o.fee_amount = v
+    else:
+        o.fee_amount = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_fx_rate_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.FxRateDetails)
-    o.fx_rate_id = g("fxRateId")
-    v = g("baseRate")
-    o.base_rate = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("effectiveFxRate")
-    o.effective_fx_rate = None if v is None else v if v.__class__ is float else read_number(v)
-    o.rate_direction = g("rateDirection")
+    o.fx_rate_id = d.get("fxRateId")
+    v = d.get("baseRate")
+    o.base_rate = read_number(v) if v.__class__ is str else v
+    v = d.get("effectiveFxRate")
+    o.effective_fx_rate = read_number(v) if v.__class__ is str else v
+    o.rate_direction = d.get("rateDirection")
     return o
 
 
 def _read_payee_contact_information(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PayeeContactInformation)
-    o.payee_first_name = g("payeeFirstName")
-    o.payee_middle_name = g("payeeMiddleName")
-    o.payee_last_name = g("payeeLastName")
-    o.address_line1 = g("addressLine1")
-    o.address_line2 = g("addressLine2")
-    o.city = g("city")
-    o.state = g("state")
-    o.postal_code = g("postalCode")
-    o.country = g("country")
-    o.country_code = g("countryCode")
-    o.email_address = g("emailAddress")
-    o.phone_number = g("phoneNumber")
-    o.payee_entity_type = g("payeeEntityType")
+    o.payee_first_name = d.get("payeeFirstName")
+    o.payee_middle_name = d.get("payeeMiddleName")
+    o.payee_last_name = d.get("payeeLastName")
+    o.address_line1 = d.get("addressLine1")
+    o.address_line2 = d.get("addressLine2")
+    o.city = d.get("city")
+    o.state = d.get("state")
+    o.postal_code = d.get("postalCode")
+    o.country = d.get("country")
+    o.country_code = d.get("countryCode")
+    o.email_address = d.get("emailAddress")
+    o.phone_number = d.get("phoneNumber")
+    o.payee_entity_type = d.get("payeeEntityType")
     return o
 
 
 def _read_payment_preference(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PaymentPreference)
-    o.payment_preference_payment_type = g("paymentPreferencePaymentType")
-    v = g("value")
-    o.value = None if v is None else v if v.__class__ is float else read_number(v)
+    o.payment_preference_payment_type = d.get("paymentPreferencePaymentType")
+    v = d.get("value")
+    o.value = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_schedule_expression(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ScheduleExpression)
-    o.schedule_expression_type = g("scheduleExpressionType")
-    o.recurring_frequency = g("recurringFrequency")
+    o.schedule_expression_type = d.get("scheduleExpressionType")
+    o.recurring_frequency = d.get("recurringFrequency")
     return o
 
 
 def _read_transaction(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Transaction)
-    o.account_id = g("accountId")
-    o.transaction_id = g("transactionId")
-    o.transaction_type = g("transactionType")
-    o.transaction_status = g("transactionStatus")
-    v = g("transactionRequestDate")
-    o.transaction_request_date = None if v is None else read_datetime(v)
-    v = g("expectedCompletionDate")
-    o.expected_completion_date = None if v is None else read_datetime(v)
-    v = g("transactionActualCompletionDate")
-    o.transaction_actual_completion_date = None if v is None else read_datetime(v)
-    v = g("lastUpdateDate")
-    o.last_update_date = None if v is None else read_datetime(v)
-    o.requester_name = g("requesterName")
-    o.transaction_requester_source = g("transactionRequesterSource")
-    o.transaction_description = g("transactionDescription")
-    v = g("transactionSourceAccount")
-    o.transaction_source_account = None if v is None else _read_transaction_account(v)
-    v = g("transactionDestinationAccount")
-    o.transaction_destination_account = None if v is None else _read_transaction_account(v)
-    v = g("transactionRequestAmount")
-    o.transaction_request_amount = None if v is None else _read_currency(v)
-    v = g("transferRateDetails")
-    o.transfer_rate_details = None if v is None else _read_transfer_rate_preview(v)
-    v = g("transactionFinalAmount")
-    o.transaction_final_amount = None if v is None else _read_currency(v)
-    o.transaction_failure_reason = g("transactionFailureReason")
+    o.account_id = d.get("accountId")
+    o.transaction_id = d.get("transactionId")
+    o.transaction_type = d.get("transactionType")
+    o.transaction_status = d.get("transactionStatus")
+    v = d.get("transactionRequestDate")
+    o.transaction_request_date = v if v is None else read_datetime(v)
+    v = d.get("expectedCompletionDate")
+    o.expected_completion_date = v if v is None else read_datetime(v)
+    v = d.get("transactionActualCompletionDate")
+    o.transaction_actual_completion_date = v if v is None else read_datetime(v)
+    v = d.get("lastUpdateDate")
+    o.last_update_date = v if v is None else read_datetime(v)
+    o.requester_name = d.get("requesterName")
+    o.transaction_requester_source = d.get("transactionRequesterSource")
+    o.transaction_description = d.get("transactionDescription")
+    v = d.get("transactionSourceAccount")
+    if v is None or v.__class__ is not dict:
+        o.transaction_source_account = v
+    else:
+        o.transaction_source_account = p = _new(m.TransactionAccount)
+        p.account_id = v.get("accountId")
+        p.bank_account_holder_name = v.get("bankAccountHolderName")
+        p.bank_name = v.get("bankName")
+        p.bank_account_number_format = v.get("bankAccountNumberFormat")
+        p.bank_account_number_tail = v.get("bankAccountNumberTail")
+        p.bank_account_country_code = v.get("bankAccountCountryCode")
+        p.bank_account_currency = v.get("bankAccountCurrency")
+    v = d.get("transactionDestinationAccount")
+    if v is None or v.__class__ is not dict:
+        o.transaction_destination_account = v
+    else:
+        o.transaction_destination_account = p = _new(m.TransactionAccount)
+        p.account_id = v.get("accountId")
+        p.bank_account_holder_name = v.get("bankAccountHolderName")
+        p.bank_name = v.get("bankName")
+        p.bank_account_number_format = v.get("bankAccountNumberFormat")
+        p.bank_account_number_tail = v.get("bankAccountNumberTail")
+        p.bank_account_country_code = v.get("bankAccountCountryCode")
+        p.bank_account_currency = v.get("bankAccountCurrency")
+    v = d.get("transactionRequestAmount")
+    if v is None or v.__class__ is not dict:
+        o.transaction_request_amount = v
+    else:
+        o.transaction_request_amount = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("transferRateDetails")
+    o.transfer_rate_details = v if v is None else _read_transfer_rate_preview(v)
+    v = d.get("transactionFinalAmount")
+    if v is None or v.__class__ is not dict:
+        o.transaction_final_amount = v
+    else:
+        o.transaction_final_amount = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    o.transaction_failure_reason = d.get("transactionFailureReason")
     return o
 
 
 def _read_transaction_account(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TransactionAccount)
-    o.account_id = g("accountId")
-    o.bank_account_holder_name = g("bankAccountHolderName")
-    o.bank_name = g("bankName")
-    o.bank_account_number_format = g("bankAccountNumberFormat")
-    o.bank_account_number_tail = g("bankAccountNumberTail")
-    o.bank_account_country_code = g("bankAccountCountryCode")
-    o.bank_account_currency = g("bankAccountCurrency")
+    o.account_id = d.get("accountId")
+    o.bank_account_holder_name = d.get("bankAccountHolderName")
+    o.bank_name = d.get("bankName")
+    o.bank_account_number_format = d.get("bankAccountNumberFormat")
+    o.bank_account_number_tail = d.get("bankAccountNumberTail")
+    o.bank_account_country_code = d.get("bankAccountCountryCode")
+    o.bank_account_currency = d.get("bankAccountCurrency")
     return o
 
 
 def _read_transaction_initiation_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TransactionInitiationRequest)
-    o.source_account_id = g("sourceAccountId")
-    o.destination_account_id = g("destinationAccountId")
-    v = g("destinationTransactionInstrument")
-    o.destination_transaction_instrument = None if v is None else _read_transaction_instrument_details(v)
-    o.transaction_description = g("transactionDescription")
-    o.customer_payment_reference = g("customerPaymentReference")
-    v = g("payeeContactInformation")
-    o.payee_contact_information = None if v is None else _read_payee_contact_information(v)
-    v = g("sourceAmount")
-    o.source_amount = None if v is None else _read_currency(v)
-    v = g("transferRateDetails")
-    o.transfer_rate_details = None if v is None else _read_transfer_rate_preview(v)
-    v = g("requestTime")
-    o.request_time = None if v is None else read_datetime(v)
+    o.source_account_id = d.get("sourceAccountId")
+    o.destination_account_id = d.get("destinationAccountId")
+    v = d.get("destinationTransactionInstrument")
+    o.destination_transaction_instrument = v if v is None else _read_transaction_instrument_details(v)
+    o.transaction_description = d.get("transactionDescription")
+    o.customer_payment_reference = d.get("customerPaymentReference")
+    v = d.get("payeeContactInformation")
+    o.payee_contact_information = v if v is None else _read_payee_contact_information(v)
+    v = d.get("sourceAmount")
+    if v is None or v.__class__ is not dict:
+        o.source_amount = v
+    else:
+        o.source_amount = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("transferRateDetails")
+    o.transfer_rate_details = v if v is None else _read_transfer_rate_preview(v)
+    v = d.get("requestTime")
+    o.request_time = v if v is None else read_datetime(v)
     return o
 
 
 def _read_transaction_instrument_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TransactionInstrumentDetails)
-    v = g("bankAccount")
-    o.bank_account = None if v is None else _read_bank_account(v)
-    o.bank_account_number = g("bankAccountNumber")
-    o.account_holder_name = g("accountHolderName")
+    v = d.get("bankAccount")
+    o.bank_account = v if v is None else _read_bank_account(v)
+    o.bank_account_number = d.get("bankAccountNumber")
+    o.account_holder_name = d.get("accountHolderName")
     return o
 
 
 def _read_transaction_listing(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TransactionListing)
-    o.next_page_token = g("nextPageToken")
-    v = g("transactions")
-    o.transactions = None if v is None else [_read_transaction(i) for i in v] if v.__class__ is list else v
+    o.next_page_token = d.get("nextPageToken")
+    v = d.get("transactions")
+    o.transactions = v if v is None or v.__class__ is not list else [_read_transaction(i) for i in v]
     return o
 
 
 def _read_transfer_rate_preview(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TransferRatePreview)
-    v = g("baseAmount")
-    o.base_amount = None if v is None else _read_currency(v)
-    v = g("fxRateDetails")
-    o.fx_rate_details = None if v is None else _read_fx_rate_details(v)
-    v = g("transferAmount")
-    o.transfer_amount = None if v is None else _read_currency(v)
-    v = g("fees")
-    o.fees = None if v is None else [_read_fee(i) for i in v] if v.__class__ is list else v
+    v = d.get("baseAmount")
+    if v is None or v.__class__ is not dict:
+        o.base_amount = v
+    else:
+        o.base_amount = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("fxRateDetails")
+    if v is None or v.__class__ is not dict:
+        o.fx_rate_details = v
+    else:
+        o.fx_rate_details = p = _new(m.FxRateDetails)
+        p.fx_rate_id = v.get("fxRateId")
+        w = v.get("baseRate")
+        p.base_rate = read_number(w) if w.__class__ is str else w
+        w = v.get("effectiveFxRate")
+        p.effective_fx_rate = read_number(w) if w.__class__ is str else w
+        p.rate_direction = v.get("rateDirection")
+    v = d.get("transferAmount")
+    if v is None or v.__class__ is not dict:
+        o.transfer_amount = v
+    else:
+        o.transfer_amount = p = _new(m.Currency)
+        p.currency_code = v.get("currencyCode")
+        w = v.get("currencyAmount")
+        p.currency_amount = read_number(w) if w.__class__ is str else w
+    v = d.get("fees")
+    o.fees = v if v is None or v.__class__ is not list else [_read_fee(i) for i in v]
     return o
 
 
 def _read_transfer_schedule(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.TransferSchedule)
-    o.transfer_schedule_id = g("transferScheduleId")
-    o.transaction_type = g("transactionType")
-    v = g("transactionSourceAccount")
-    o.transaction_source_account = None if v is None else _read_transaction_account(v)
-    v = g("transactionDestinationAccount")
-    o.transaction_destination_account = None if v is None else _read_transaction_account(v)
-    o.transfer_schedule_status = g("transferScheduleStatus")
-    v = g("transferScheduleInformation")
-    o.transfer_schedule_information = None if v is None else _read_transfer_schedule_information(v)
-    v = g("paymentPreference")
-    o.payment_preference = None if v is None else _read_payment_preference(v)
-    v = g("transferScheduleFailures")
-    o.transfer_schedule_failures = (
-        None if v is None else [_read_transfer_schedule_failures(i) for i in v] if v.__class__ is list else v
-    )
+    o.transfer_schedule_id = d.get("transferScheduleId")
+    o.transaction_type = d.get("transactionType")
+    v = d.get("transactionSourceAccount")
+    if v is None or v.__class__ is not dict:
+        o.transaction_source_account = v
+    else:
+        o.transaction_source_account = p = _new(m.TransactionAccount)
+        p.account_id = v.get("accountId")
+        p.bank_account_holder_name = v.get("bankAccountHolderName")
+        p.bank_name = v.get("bankName")
+        p.bank_account_number_format = v.get("bankAccountNumberFormat")
+        p.bank_account_number_tail = v.get("bankAccountNumberTail")
+        p.bank_account_country_code = v.get("bankAccountCountryCode")
+        p.bank_account_currency = v.get("bankAccountCurrency")
+    v = d.get("transactionDestinationAccount")
+    if v is None or v.__class__ is not dict:
+        o.transaction_destination_account = v
+    else:
+        o.transaction_destination_account = p = _new(m.TransactionAccount)
+        p.account_id = v.get("accountId")
+        p.bank_account_holder_name = v.get("bankAccountHolderName")
+        p.bank_name = v.get("bankName")
+        p.bank_account_number_format = v.get("bankAccountNumberFormat")
+        p.bank_account_number_tail = v.get("bankAccountNumberTail")
+        p.bank_account_country_code = v.get("bankAccountCountryCode")
+        p.bank_account_currency = v.get("bankAccountCurrency")
+    o.transfer_schedule_status = d.get("transferScheduleStatus")
+    v = d.get("transferScheduleInformation")
+    o.transfer_schedule_information = v if v is None else _read_transfer_schedule_information(v)
+    v = d.get("paymentPreference")
+    if v is None or v.__class__ is not dict:
+        o.payment_preference = v
+    else:
+        o.payment_preference = p = _new(m.PaymentPreference)
+        p.payment_preference_payment_type = v.get("paymentPreferencePaymentType")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+    v = d.get("transferScheduleFailures")
+    if v is None or v.__class__ is not list:
+        o.transfer_schedule_failures = v
+    else:
+        o.transfer_schedule_failures = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.TransferScheduleFailures)
+                w = i.get("transferScheduleFailureDate")
+                p.transfer_schedule_failure_date = w if w is None else read_datetime(w)
+                p.transfer_schedule_failure_reason = i.get("transferScheduleFailureReason")
+                items.append(p)
     return o
 
 
 def _read_transfer_schedule_failures(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TransferScheduleFailures)
-    v = g("transferScheduleFailureDate")
-    o.transfer_schedule_failure_date = None if v is None else read_datetime(v)
-    o.transfer_schedule_failure_reason = g("transferScheduleFailureReason")
+    v = d.get("transferScheduleFailureDate")
+    o.transfer_schedule_failure_date = v if v is None else read_datetime(v)
+    o.transfer_schedule_failure_reason = d.get("transferScheduleFailureReason")
     return o
 
 
 def _read_transfer_schedule_information(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TransferScheduleInformation)
-    v = g("scheduleStartDate")
-    o.schedule_start_date = None if v is None else read_datetime(v)
-    v = g("scheduleEndDate")
-    o.schedule_end_date = None if v is None else read_datetime(v)
-    v = g("scheduleExpression")
-    o.schedule_expression = None if v is None else _read_schedule_expression(v)
-    o.schedule_type = g("scheduleType")
+    v = d.get("scheduleStartDate")
+    o.schedule_start_date = v if v is None else read_datetime(v)
+    v = d.get("scheduleEndDate")
+    o.schedule_end_date = v if v is None else read_datetime(v)
+    v = d.get("scheduleExpression")
+    if v is None or v.__class__ is not dict:
+        o.schedule_expression = v
+    else:
+        o.schedule_expression = p = _new(m.ScheduleExpression)
+        p.schedule_expression_type = v.get("scheduleExpressionType")
+        p.recurring_frequency = v.get("recurringFrequency")
+    o.schedule_type = d.get("scheduleType")
     return o
 
 
 def _read_transfer_schedule_listing(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TransferScheduleListing)
-    o.next_page_token = g("nextPageToken")
-    v = g("transferSchedules")
-    o.transfer_schedules = None if v is None else [_read_transfer_schedule(i) for i in v] if v.__class__ is list else v
+    o.next_page_token = d.get("nextPageToken")
+    v = d.get("transferSchedules")
+    o.transfer_schedules = v if v is None or v.__class__ is not list else [_read_transfer_schedule(i) for i in v]
     return o
 
 
 def _read_transfer_schedule_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TransferScheduleRequest)
-    o.source_account_id = g("sourceAccountId")
-    o.source_currency_code = g("sourceCurrencyCode")
-    o.destination_account_id = g("destinationAccountId")
-    v = g("destinationTransactionInstrument")
-    o.destination_transaction_instrument = None if v is None else _read_transaction_instrument_details(v)
-    o.transaction_type = g("transactionType")
-    v = g("transferScheduleInformation")
-    o.transfer_schedule_information = None if v is None else _read_transfer_schedule_information(v)
-    v = g("paymentPreference")
-    o.payment_preference = None if v is None else _read_payment_preference(v)
-    o.transfer_schedule_status = g("transferScheduleStatus")
+    o.source_account_id = d.get("sourceAccountId")
+    o.source_currency_code = d.get("sourceCurrencyCode")
+    o.destination_account_id = d.get("destinationAccountId")
+    v = d.get("destinationTransactionInstrument")
+    o.destination_transaction_instrument = v if v is None else _read_transaction_instrument_details(v)
+    o.transaction_type = d.get("transactionType")
+    v = d.get("transferScheduleInformation")
+    o.transfer_schedule_information = v if v is None else _read_transfer_schedule_information(v)
+    v = d.get("paymentPreference")
+    if v is None or v.__class__ is not dict:
+        o.payment_preference = v
+    else:
+        o.payment_preference = p = _new(m.PaymentPreference)
+        p.payment_preference_payment_type = v.get("paymentPreferencePaymentType")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+    o.transfer_schedule_status = d.get("transferScheduleStatus")
     return o
 
 

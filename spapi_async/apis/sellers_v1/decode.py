@@ -16,130 +16,183 @@ _new = object.__new__
 def _read_account(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Account)
-    v = g("marketplaceParticipationList")
+    v = d.get("marketplaceParticipationList")
     o.marketplace_participation_list = (
-        None if v is None else [_read_marketplace_participation(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_marketplace_participation(i) for i in v]
     )
-    o.business_type = g("businessType")
-    o.selling_plan = g("sellingPlan")
-    v = g("business")
-    o.business = None if v is None else _read_business(v)
-    v = g("primaryContact")
-    o.primary_contact = None if v is None else _read_primary_contact(v)
+    o.business_type = d.get("businessType")
+    o.selling_plan = d.get("sellingPlan")
+    v = d.get("business")
+    o.business = v if v is None else _read_business(v)
+    v = d.get("primaryContact")
+    o.primary_contact = v if v is None else _read_primary_contact(v)
     return o
 
 
 def _read_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Address)
-    o.address_line1 = g("addressLine1")
-    o.address_line2 = g("addressLine2")
-    o.country_code = g("countryCode")
-    o.state_or_province_code = g("stateOrProvinceCode")
-    o.city = g("city")
-    o.postal_code = g("postalCode")
+    o.address_line1 = d.get("addressLine1")
+    o.address_line2 = d.get("addressLine2")
+    o.country_code = d.get("countryCode")
+    o.state_or_province_code = d.get("stateOrProvinceCode")
+    o.city = d.get("city")
+    o.postal_code = d.get("postalCode")
     return o
 
 
 def _read_business(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Business)
-    o.name = g("name")
-    v = g("registeredBusinessAddress")
-    o.registered_business_address = None if v is None else _read_address(v)
-    o.company_registration_number = g("companyRegistrationNumber")
-    o.company_tax_identification_number = g("companyTaxIdentificationNumber")
-    o.non_latin_name = g("nonLatinName")
+    o.name = d.get("name")
+    v = d.get("registeredBusinessAddress")
+    if v is None or v.__class__ is not dict:
+        o.registered_business_address = v
+    else:
+        o.registered_business_address = p = _new(m.Address)
+        p.address_line1 = v.get("addressLine1")
+        p.address_line2 = v.get("addressLine2")
+        p.country_code = v.get("countryCode")
+        p.state_or_province_code = v.get("stateOrProvinceCode")
+        p.city = v.get("city")
+        p.postal_code = v.get("postalCode")
+    o.company_registration_number = d.get("companyRegistrationNumber")
+    o.company_tax_identification_number = d.get("companyTaxIdentificationNumber")
+    o.non_latin_name = d.get("nonLatinName")
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_get_account_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetAccountResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_account(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_account(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_marketplace_participations_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetMarketplaceParticipationsResponse)
-    v = g("payload")
-    o.payload = None if v is None else [_read_marketplace_participation(i) for i in v] if v.__class__ is list else v
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None or v.__class__ is not list else [_read_marketplace_participation(i) for i in v]
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_marketplace(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Marketplace)
-    o.id = g("id")
-    o.name = g("name")
-    o.country_code = g("countryCode")
-    o.default_currency_code = g("defaultCurrencyCode")
-    o.default_language_code = g("defaultLanguageCode")
-    o.domain_name = g("domainName")
+    o.id = d.get("id")
+    o.name = d.get("name")
+    o.country_code = d.get("countryCode")
+    o.default_currency_code = d.get("defaultCurrencyCode")
+    o.default_language_code = d.get("defaultLanguageCode")
+    o.domain_name = d.get("domainName")
     return o
 
 
 def _read_marketplace_participation(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.MarketplaceParticipation)
-    v = g("marketplace")
-    o.marketplace = None if v is None else _read_marketplace(v)
-    v = g("participation")
-    o.participation = None if v is None else _read_participation(v)
-    o.store_name = g("storeName")
+    v = d.get("marketplace")
+    if v is None or v.__class__ is not dict:
+        o.marketplace = v
+    else:
+        o.marketplace = p = _new(m.Marketplace)
+        p.id = v.get("id")
+        p.name = v.get("name")
+        p.country_code = v.get("countryCode")
+        p.default_currency_code = v.get("defaultCurrencyCode")
+        p.default_language_code = v.get("defaultLanguageCode")
+        p.domain_name = v.get("domainName")
+    v = d.get("participation")
+    if v is None or v.__class__ is not dict:
+        o.participation = v
+    else:
+        o.participation = p = _new(m.Participation)
+        p.is_participating = v.get("isParticipating")
+        p.has_suspended_listings = v.get("hasSuspendedListings")
+    o.store_name = d.get("storeName")
     return o
 
 
 def _read_participation(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Participation)
-    o.is_participating = g("isParticipating")
-    o.has_suspended_listings = g("hasSuspendedListings")
+    o.is_participating = d.get("isParticipating")
+    o.has_suspended_listings = d.get("hasSuspendedListings")
     return o
 
 
 def _read_primary_contact(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PrimaryContact)
-    o.name = g("name")
-    v = g("address")
-    o.address = None if v is None else _read_address(v)
-    o.non_latin_name = g("nonLatinName")
+    o.name = d.get("name")
+    v = d.get("address")
+    if v is None or v.__class__ is not dict:
+        o.address = v
+    else:
+        o.address = p = _new(m.Address)
+        p.address_line1 = v.get("addressLine1")
+        p.address_line2 = v.get("addressLine2")
+        p.country_code = v.get("countryCode")
+        p.state_or_province_code = v.get("stateOrProvinceCode")
+        p.city = v.get("city")
+        p.postal_code = v.get("postalCode")
+    o.non_latin_name = d.get("nonLatinName")
     return o
 
 

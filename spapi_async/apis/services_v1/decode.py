@@ -16,787 +16,1221 @@ _new = object.__new__
 def _read_add_appointment_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.AddAppointmentRequest)
-    v = g("appointmentTime")
-    o.appointment_time = None if v is None else _read_appointment_time_input(v)
+    v = d.get("appointmentTime")
+    if v is None or v.__class__ is not dict:
+        o.appointment_time = v
+    else:
+        o.appointment_time = p = _new(m.AppointmentTimeInput)
+        w = v.get("startTime")
+        p.start_time = w if w is None else read_datetime(w)
+        p.duration_in_minutes = v.get("durationInMinutes")
     return o
 
 
 def _read_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Address)
-    o.name = g("name")
-    o.address_line1 = g("addressLine1")
-    o.address_line2 = g("addressLine2")
-    o.address_line3 = g("addressLine3")
-    o.city = g("city")
-    o.county = g("county")
-    o.district = g("district")
-    o.state_or_region = g("stateOrRegion")
-    o.postal_code = g("postalCode")
-    o.country_code = g("countryCode")
-    o.phone = g("phone")
+    o.name = d.get("name")
+    o.address_line1 = d.get("addressLine1")
+    o.address_line2 = d.get("addressLine2")
+    o.address_line3 = d.get("addressLine3")
+    o.city = d.get("city")
+    o.county = d.get("county")
+    o.district = d.get("district")
+    o.state_or_region = d.get("stateOrRegion")
+    o.postal_code = d.get("postalCode")
+    o.country_code = d.get("countryCode")
+    o.phone = d.get("phone")
     return o
 
 
 def _read_appointment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Appointment)
-    o.appointment_id = g("appointmentId")
-    o.appointment_status = g("appointmentStatus")
-    v = g("appointmentTime")
-    o.appointment_time = None if v is None else _read_appointment_time(v)
-    v = g("assignedTechnicians")
-    o.assigned_technicians = None if v is None else [_read_technician(i) for i in v] if v.__class__ is list else v
-    o.rescheduled_appointment_id = g("rescheduledAppointmentId")
-    v = g("poa")
-    o.poa = None if v is None else _read_poa(v)
+    o.appointment_id = d.get("appointmentId")
+    o.appointment_status = d.get("appointmentStatus")
+    v = d.get("appointmentTime")
+    if v is None or v.__class__ is not dict:
+        o.appointment_time = v
+    else:
+        o.appointment_time = p = _new(m.AppointmentTime)
+        w = v.get("startTime")
+        p.start_time = w if w is None else read_datetime(w)
+        p.duration_in_minutes = v.get("durationInMinutes")
+    v = d.get("assignedTechnicians")
+    if v is None or v.__class__ is not list:
+        o.assigned_technicians = v
+    else:
+        o.assigned_technicians = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Technician)
+                p.technician_id = i.get("technicianId")
+                p.name = i.get("name")
+                items.append(p)
+    o.rescheduled_appointment_id = d.get("rescheduledAppointmentId")
+    v = d.get("poa")
+    o.poa = v if v is None else _read_poa(v)
     return o
 
 
 def _read_appointment_resource(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AppointmentResource)
-    o.resource_id = g("resourceId")
+    o.resource_id = d.get("resourceId")
     return o
 
 
 def _read_appointment_slot(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AppointmentSlot)
-    v = g("startTime")
-    o.start_time = None if v is None else read_datetime(v)
-    v = g("endTime")
-    o.end_time = None if v is None else read_datetime(v)
-    o.capacity = g("capacity")
+    v = d.get("startTime")
+    o.start_time = v if v is None else read_datetime(v)
+    v = d.get("endTime")
+    o.end_time = v if v is None else read_datetime(v)
+    o.capacity = d.get("capacity")
     return o
 
 
 def _read_appointment_slot_report(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.AppointmentSlotReport)
-    o.scheduling_type = g("schedulingType")
-    v = g("startTime")
-    o.start_time = None if v is None else read_datetime(v)
-    v = g("endTime")
-    o.end_time = None if v is None else read_datetime(v)
-    v = g("appointmentSlots")
-    o.appointment_slots = None if v is None else [_read_appointment_slot(i) for i in v] if v.__class__ is list else v
+    o.scheduling_type = d.get("schedulingType")
+    v = d.get("startTime")
+    o.start_time = v if v is None else read_datetime(v)
+    v = d.get("endTime")
+    o.end_time = v if v is None else read_datetime(v)
+    v = d.get("appointmentSlots")
+    if v is None or v.__class__ is not list:
+        o.appointment_slots = v
+    else:
+        o.appointment_slots = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.AppointmentSlot)
+                w = i.get("startTime")
+                p.start_time = w if w is None else read_datetime(w)
+                w = i.get("endTime")
+                p.end_time = w if w is None else read_datetime(w)
+                p.capacity = i.get("capacity")
+                items.append(p)
     return o
 
 
 def _read_appointment_time(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AppointmentTime)
-    v = g("startTime")
-    o.start_time = None if v is None else read_datetime(v)
-    o.duration_in_minutes = g("durationInMinutes")
+    v = d.get("startTime")
+    o.start_time = v if v is None else read_datetime(v)
+    o.duration_in_minutes = d.get("durationInMinutes")
     return o
 
 
 def _read_appointment_time_input(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AppointmentTimeInput)
-    v = g("startTime")
-    o.start_time = None if v is None else read_datetime(v)
-    o.duration_in_minutes = g("durationInMinutes")
+    v = d.get("startTime")
+    o.start_time = v if v is None else read_datetime(v)
+    o.duration_in_minutes = d.get("durationInMinutes")
     return o
 
 
 def _read_assign_appointment_resources_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.AssignAppointmentResourcesRequest)
-    v = g("resources")
-    o.resources = None if v is None else [_read_appointment_resource(i) for i in v] if v.__class__ is list else v
+    v = d.get("resources")
+    if v is None or v.__class__ is not list:
+        o.resources = v
+    else:
+        o.resources = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.AppointmentResource)
+                p.resource_id = i.get("resourceId")
+                items.append(p)
     return o
 
 
 def _read_assign_appointment_resources_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.AssignAppointmentResourcesResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_assign_appointment_resources_response_payload(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_assign_appointment_resources_response_payload(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                p.error_level = i.get("errorLevel")
+                items.append(p)
     return o
 
 
 def _read_assign_appointment_resources_response_payload(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.AssignAppointmentResourcesResponsePayload)
-    v = g("warnings")
-    o.warnings = None if v is None else [_read_service_warning(i) for i in v] if v.__class__ is list else v
+    v = d.get("warnings")
+    if v is None or v.__class__ is not list:
+        o.warnings = v
+    else:
+        o.warnings = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ServiceWarning)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_associated_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.AssociatedItem)
-    o.asin = g("asin")
-    o.title = g("title")
-    o.quantity = g("quantity")
-    o.order_id = g("orderId")
-    o.item_status = g("itemStatus")
-    o.brand_name = g("brandName")
-    v = g("itemDelivery")
-    o.item_delivery = None if v is None else _read_item_delivery(v)
-    v = g("linkedAssets")
-    o.linked_assets = None if v is None else [_read_linked_asset(i) for i in v] if v.__class__ is list else v
+    o.asin = d.get("asin")
+    o.title = d.get("title")
+    o.quantity = d.get("quantity")
+    o.order_id = d.get("orderId")
+    o.item_status = d.get("itemStatus")
+    o.brand_name = d.get("brandName")
+    v = d.get("itemDelivery")
+    o.item_delivery = v if v is None else _read_item_delivery(v)
+    v = d.get("linkedAssets")
+    if v is None or v.__class__ is not list:
+        o.linked_assets = v
+    else:
+        o.linked_assets = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.LinkedAsset)
+                p.asset_type = i.get("assetType")
+                p.asset_name = i.get("assetName")
+                p.additional_attributes = i.get("additionalAttributes")
+                items.append(p)
     return o
 
 
 def _read_availability_record(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.AvailabilityRecord)
-    v = g("startTime")
-    o.start_time = None if v is None else read_datetime(v)
-    v = g("endTime")
-    o.end_time = None if v is None else read_datetime(v)
-    v = g("recurrence")
-    o.recurrence = None if v is None else _read_recurrence(v)
-    o.capacity = g("capacity")
+    v = d.get("startTime")
+    o.start_time = v if v is None else read_datetime(v)
+    v = d.get("endTime")
+    o.end_time = v if v is None else read_datetime(v)
+    v = d.get("recurrence")
+    if v is None or v.__class__ is not dict:
+        o.recurrence = v
+    else:
+        o.recurrence = p = _new(m.Recurrence)
+        w = v.get("endTime")
+        p.end_time = w if w is None else read_datetime(w)
+        p.days_of_week = v.get("daysOfWeek")
+        p.days_of_month = v.get("daysOfMonth")
+    o.capacity = d.get("capacity")
     return o
 
 
 def _read_buyer(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Buyer)
-    o.buyer_id = g("buyerId")
-    o.name = g("name")
-    o.phone = g("phone")
-    o.is_prime_member = g("isPrimeMember")
+    o.buyer_id = d.get("buyerId")
+    o.name = d.get("name")
+    o.phone = d.get("phone")
+    o.is_prime_member = d.get("isPrimeMember")
     return o
 
 
 def _read_cancel_service_job_by_service_job_id_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CancelServiceJobByServiceJobIdResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                p.error_level = i.get("errorLevel")
+                items.append(p)
     return o
 
 
 def _read_complete_service_job_by_service_job_id_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CompleteServiceJobByServiceJobIdResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                p.error_level = i.get("errorLevel")
+                items.append(p)
     return o
 
 
 def _read_create_reservation_record(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateReservationRecord)
-    v = g("reservation")
-    o.reservation = None if v is None else _read_reservation(v)
-    v = g("warnings")
-    o.warnings = None if v is None else [_read_service_warning(i) for i in v] if v.__class__ is list else v
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("reservation")
+    o.reservation = v if v is None else _read_reservation(v)
+    v = d.get("warnings")
+    if v is None or v.__class__ is not list:
+        o.warnings = v
+    else:
+        o.warnings = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ServiceWarning)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                p.error_level = i.get("errorLevel")
+                items.append(p)
     return o
 
 
 def _read_create_reservation_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateReservationRequest)
-    o.resource_id = g("resourceId")
-    v = g("reservation")
-    o.reservation = None if v is None else _read_reservation(v)
+    o.resource_id = d.get("resourceId")
+    v = d.get("reservation")
+    o.reservation = v if v is None else _read_reservation(v)
     return o
 
 
 def _read_create_reservation_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateReservationResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_create_reservation_record(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_create_reservation_record(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                p.error_level = i.get("errorLevel")
+                items.append(p)
     return o
 
 
 def _read_create_service_document_upload_destination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateServiceDocumentUploadDestination)
-    v = g("payload")
-    o.payload = None if v is None else _read_service_document_upload_destination(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_service_document_upload_destination(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                p.error_level = i.get("errorLevel")
+                items.append(p)
     return o
 
 
 def _read_date_time_range(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DateTimeRange)
-    v = g("startTime")
-    o.start_time = None if v is None else read_datetime(v)
-    v = g("endTime")
-    o.end_time = None if v is None else read_datetime(v)
+    v = d.get("startTime")
+    o.start_time = v if v is None else read_datetime(v)
+    v = d.get("endTime")
+    o.end_time = v if v is None else read_datetime(v)
     return o
 
 
 def _read_encryption_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.EncryptionDetails)
-    o.standard = g("standard")
-    o.initialization_vector = g("initializationVector")
-    o.key = g("key")
+    o.standard = d.get("standard")
+    o.initialization_vector = d.get("initializationVector")
+    o.key = d.get("key")
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
-    o.error_level = g("errorLevel")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
+    o.error_level = d.get("errorLevel")
     return o
 
 
 def _read_fixed_slot(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.FixedSlot)
-    v = g("startDateTime")
-    o.start_date_time = None if v is None else read_datetime(v)
-    o.scheduled_capacity = g("scheduledCapacity")
-    o.available_capacity = g("availableCapacity")
-    o.encumbered_capacity = g("encumberedCapacity")
-    o.reserved_capacity = g("reservedCapacity")
+    v = d.get("startDateTime")
+    o.start_date_time = v if v is None else read_datetime(v)
+    o.scheduled_capacity = d.get("scheduledCapacity")
+    o.available_capacity = d.get("availableCapacity")
+    o.encumbered_capacity = d.get("encumberedCapacity")
+    o.reserved_capacity = d.get("reservedCapacity")
     return o
 
 
 def _read_fixed_slot_capacity(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.FixedSlotCapacity)
-    o.resource_id = g("resourceId")
-    v = g("slotDuration")
-    o.slot_duration = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("capacities")
-    o.capacities = None if v is None else [_read_fixed_slot(i) for i in v] if v.__class__ is list else v
-    o.next_page_token = g("nextPageToken")
+    o.resource_id = d.get("resourceId")
+    v = d.get("slotDuration")
+    o.slot_duration = read_number(v) if v.__class__ is str else v
+    v = d.get("capacities")
+    if v is None or v.__class__ is not list:
+        o.capacities = v
+    else:
+        o.capacities = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.FixedSlot)
+                w = i.get("startDateTime")
+                p.start_date_time = w if w is None else read_datetime(w)
+                p.scheduled_capacity = i.get("scheduledCapacity")
+                p.available_capacity = i.get("availableCapacity")
+                p.encumbered_capacity = i.get("encumberedCapacity")
+                p.reserved_capacity = i.get("reservedCapacity")
+                items.append(p)
+    o.next_page_token = d.get("nextPageToken")
     return o
 
 
 def _read_fixed_slot_capacity_query(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.FixedSlotCapacityQuery)
-    o.capacity_types = g("capacityTypes")
-    v = g("slotDuration")
-    o.slot_duration = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("startDateTime")
-    o.start_date_time = None if v is None else read_datetime(v)
-    v = g("endDateTime")
-    o.end_date_time = None if v is None else read_datetime(v)
+    o.capacity_types = d.get("capacityTypes")
+    v = d.get("slotDuration")
+    o.slot_duration = read_number(v) if v.__class__ is str else v
+    v = d.get("startDateTime")
+    o.start_date_time = v if v is None else read_datetime(v)
+    v = d.get("endDateTime")
+    o.end_date_time = v if v is None else read_datetime(v)
     return o
 
 
 def _read_fulfillment_document(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.FulfillmentDocument)
-    o.upload_destination_id = g("uploadDestinationId")
-    o.content_sha256 = g("contentSha256")
+    o.upload_destination_id = d.get("uploadDestinationId")
+    o.content_sha256 = d.get("contentSha256")
     return o
 
 
 def _read_fulfillment_time(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.FulfillmentTime)
-    v = g("startTime")
-    o.start_time = None if v is None else read_datetime(v)
-    v = g("endTime")
-    o.end_time = None if v is None else read_datetime(v)
+    v = d.get("startTime")
+    o.start_time = v if v is None else read_datetime(v)
+    v = d.get("endTime")
+    o.end_time = v if v is None else read_datetime(v)
     return o
 
 
 def _read_get_appointment_slots_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetAppointmentSlotsResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_appointment_slot_report(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_appointment_slot_report(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                p.error_level = i.get("errorLevel")
+                items.append(p)
     return o
 
 
 def _read_get_service_job_by_service_job_id_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetServiceJobByServiceJobIdResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_service_job(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_service_job(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                p.error_level = i.get("errorLevel")
+                items.append(p)
     return o
 
 
 def _read_get_service_jobs_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetServiceJobsResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_job_listing(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_job_listing(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                p.error_level = i.get("errorLevel")
+                items.append(p)
     return o
 
 
 def _read_item_delivery(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemDelivery)
-    v = g("estimatedDeliveryDate")
-    o.estimated_delivery_date = None if v is None else read_datetime(v)
-    v = g("itemDeliveryPromise")
-    o.item_delivery_promise = None if v is None else _read_item_delivery_promise(v)
+    v = d.get("estimatedDeliveryDate")
+    o.estimated_delivery_date = v if v is None else read_datetime(v)
+    v = d.get("itemDeliveryPromise")
+    if v is None or v.__class__ is not dict:
+        o.item_delivery_promise = v
+    else:
+        o.item_delivery_promise = p = _new(m.ItemDeliveryPromise)
+        w = v.get("startTime")
+        p.start_time = w if w is None else read_datetime(w)
+        w = v.get("endTime")
+        p.end_time = w if w is None else read_datetime(w)
     return o
 
 
 def _read_item_delivery_promise(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemDeliveryPromise)
-    v = g("startTime")
-    o.start_time = None if v is None else read_datetime(v)
-    v = g("endTime")
-    o.end_time = None if v is None else read_datetime(v)
+    v = d.get("startTime")
+    o.start_time = v if v is None else read_datetime(v)
+    v = d.get("endTime")
+    o.end_time = v if v is None else read_datetime(v)
     return o
 
 
 def _read_job_listing(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.JobListing)
-    o.total_result_size = g("totalResultSize")
-    o.next_page_token = g("nextPageToken")
-    o.previous_page_token = g("previousPageToken")
-    v = g("jobs")
-    o.jobs = None if v is None else [_read_service_job(i) for i in v] if v.__class__ is list else v
+    o.total_result_size = d.get("totalResultSize")
+    o.next_page_token = d.get("nextPageToken")
+    o.previous_page_token = d.get("previousPageToken")
+    v = d.get("jobs")
+    o.jobs = v if v is None or v.__class__ is not list else [_read_service_job(i) for i in v]
     return o
 
 
 def _read_linked_asset(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LinkedAsset)
-    o.asset_type = g("assetType")
-    o.asset_name = g("assetName")
-    o.additional_attributes = g("additionalAttributes")
+    o.asset_type = d.get("assetType")
+    o.asset_name = d.get("assetName")
+    o.additional_attributes = d.get("additionalAttributes")
     return o
 
 
 def _read_money_amount(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.MoneyAmount)
-    v = g("value")
-    o.value = None if v is None else v if v.__class__ is float else read_number(v)
-    o.currency = g("currency")
+    v = d.get("value")
+    o.value = read_number(v) if v.__class__ is str else v
+    o.currency = d.get("currency")
     return o
 
 
 def _read_payment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Payment)
-    v = g("amount")
-    o.amount = None if v is None else _read_money_amount(v)
-    o.instrument = g("instrument")
+    v = d.get("amount")
+    if v is None or v.__class__ is not dict:
+        o.amount = v
+    else:
+        o.amount = p = _new(m.MoneyAmount)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.currency = v.get("currency")
+    o.instrument = d.get("instrument")
     return o
 
 
 def _read_poa(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Poa)
-    v = g("appointmentTime")
-    o.appointment_time = None if v is None else _read_appointment_time(v)
-    v = g("technicians")
-    o.technicians = None if v is None else [_read_technician(i) for i in v] if v.__class__ is list else v
-    o.uploading_technician = g("uploadingTechnician")
-    v = g("uploadTime")
-    o.upload_time = None if v is None else read_datetime(v)
-    o.poa_type = g("poaType")
+    v = d.get("appointmentTime")
+    if v is None or v.__class__ is not dict:
+        o.appointment_time = v
+    else:
+        o.appointment_time = p = _new(m.AppointmentTime)
+        w = v.get("startTime")
+        p.start_time = w if w is None else read_datetime(w)
+        p.duration_in_minutes = v.get("durationInMinutes")
+    v = d.get("technicians")
+    if v is None or v.__class__ is not list:
+        o.technicians = v
+    else:
+        o.technicians = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Technician)
+                p.technician_id = i.get("technicianId")
+                p.name = i.get("name")
+                items.append(p)
+    o.uploading_technician = d.get("uploadingTechnician")
+    v = d.get("uploadTime")
+    o.upload_time = v if v is None else read_datetime(v)
+    o.poa_type = d.get("poaType")
     return o
 
 
 def _read_range_capacity(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.RangeCapacity)
-    o.capacity_type = g("capacityType")
-    v = g("slots")
-    o.slots = None if v is None else [_read_range_slot(i) for i in v] if v.__class__ is list else v
+    o.capacity_type = d.get("capacityType")
+    v = d.get("slots")
+    if v is None or v.__class__ is not list:
+        o.slots = v
+    else:
+        o.slots = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.RangeSlot)
+                w = i.get("startDateTime")
+                p.start_date_time = w if w is None else read_datetime(w)
+                w = i.get("endDateTime")
+                p.end_date_time = w if w is None else read_datetime(w)
+                p.capacity = i.get("capacity")
+                items.append(p)
     return o
 
 
 def _read_range_slot(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.RangeSlot)
-    v = g("startDateTime")
-    o.start_date_time = None if v is None else read_datetime(v)
-    v = g("endDateTime")
-    o.end_date_time = None if v is None else read_datetime(v)
-    o.capacity = g("capacity")
+    v = d.get("startDateTime")
+    o.start_date_time = v if v is None else read_datetime(v)
+    v = d.get("endDateTime")
+    o.end_date_time = v if v is None else read_datetime(v)
+    o.capacity = d.get("capacity")
     return o
 
 
 def _read_range_slot_capacity(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.RangeSlotCapacity)
-    o.resource_id = g("resourceId")
-    v = g("capacities")
-    o.capacities = None if v is None else [_read_range_capacity(i) for i in v] if v.__class__ is list else v
-    o.next_page_token = g("nextPageToken")
+    o.resource_id = d.get("resourceId")
+    v = d.get("capacities")
+    o.capacities = v if v is None or v.__class__ is not list else [_read_range_capacity(i) for i in v]
+    o.next_page_token = d.get("nextPageToken")
     return o
 
 
 def _read_range_slot_capacity_query(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.RangeSlotCapacityQuery)
-    o.capacity_types = g("capacityTypes")
-    v = g("startDateTime")
-    o.start_date_time = None if v is None else read_datetime(v)
-    v = g("endDateTime")
-    o.end_date_time = None if v is None else read_datetime(v)
+    o.capacity_types = d.get("capacityTypes")
+    v = d.get("startDateTime")
+    o.start_date_time = v if v is None else read_datetime(v)
+    v = d.get("endDateTime")
+    o.end_date_time = v if v is None else read_datetime(v)
     return o
 
 
 def _read_recurrence(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Recurrence)
-    v = g("endTime")
-    o.end_time = None if v is None else read_datetime(v)
-    o.days_of_week = g("daysOfWeek")
-    o.days_of_month = g("daysOfMonth")
+    v = d.get("endTime")
+    o.end_time = v if v is None else read_datetime(v)
+    o.days_of_week = d.get("daysOfWeek")
+    o.days_of_month = d.get("daysOfMonth")
     return o
 
 
 def _read_reschedule_appointment_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.RescheduleAppointmentRequest)
-    v = g("appointmentTime")
-    o.appointment_time = None if v is None else _read_appointment_time_input(v)
-    o.reschedule_reason_code = g("rescheduleReasonCode")
+    v = d.get("appointmentTime")
+    if v is None or v.__class__ is not dict:
+        o.appointment_time = v
+    else:
+        o.appointment_time = p = _new(m.AppointmentTimeInput)
+        w = v.get("startTime")
+        p.start_time = w if w is None else read_datetime(w)
+        p.duration_in_minutes = v.get("durationInMinutes")
+    o.reschedule_reason_code = d.get("rescheduleReasonCode")
     return o
 
 
 def _read_reservation(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Reservation)
-    o.reservation_id = g("reservationId")
-    o.type = g("type")
-    v = g("availability")
-    o.availability = None if v is None else _read_availability_record(v)
+    o.reservation_id = d.get("reservationId")
+    o.type = d.get("type")
+    v = d.get("availability")
+    o.availability = v if v is None else _read_availability_record(v)
     return o
 
 
 def _read_scope_of_work(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ScopeOfWork)
-    o.asin = g("asin")
-    o.title = g("title")
-    o.quantity = g("quantity")
-    o.required_skills = g("requiredSkills")
+    o.asin = d.get("asin")
+    o.title = d.get("title")
+    o.quantity = d.get("quantity")
+    o.required_skills = d.get("requiredSkills")
     return o
 
 
 def _read_seller(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Seller)
-    o.seller_id = g("sellerId")
+    o.seller_id = d.get("sellerId")
     return o
 
 
 def _read_service_document_upload_destination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ServiceDocumentUploadDestination)
-    o.upload_destination_id = g("uploadDestinationId")
-    o.url = g("url")
-    v = g("encryptionDetails")
-    o.encryption_details = None if v is None else _read_encryption_details(v)
-    o.headers = g("headers")
+    o.upload_destination_id = d.get("uploadDestinationId")
+    o.url = d.get("url")
+    v = d.get("encryptionDetails")
+    if v is None or v.__class__ is not dict:
+        o.encryption_details = v
+    else:
+        o.encryption_details = p = _new(m.EncryptionDetails)
+        p.standard = v.get("standard")
+        p.initialization_vector = v.get("initializationVector")
+        p.key = v.get("key")
+    o.headers = d.get("headers")
     return o
 
 
 def _read_service_job(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ServiceJob)
-    v = g("createTime")
-    o.create_time = None if v is None else read_datetime(v)
-    o.service_job_id = g("serviceJobId")
-    o.service_job_status = g("serviceJobStatus")
-    v = g("scopeOfWork")
-    o.scope_of_work = None if v is None else _read_scope_of_work(v)
-    v = g("seller")
-    o.seller = None if v is None else _read_seller(v)
-    v = g("serviceJobProvider")
-    o.service_job_provider = None if v is None else _read_service_job_provider(v)
-    v = g("preferredAppointmentTimes")
-    o.preferred_appointment_times = (
-        None if v is None else [_read_appointment_time(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("appointments")
-    o.appointments = None if v is None else [_read_appointment(i) for i in v] if v.__class__ is list else v
-    o.service_order_id = g("serviceOrderId")
-    o.product_order_ids = g("productOrderIds")
-    o.tracking_ids = g("trackingIds")
-    o.marketplace_id = g("marketplaceId")
-    o.store_id = g("storeId")
-    v = g("buyer")
-    o.buyer = None if v is None else _read_buyer(v)
-    v = g("associatedItems")
-    o.associated_items = None if v is None else [_read_associated_item(i) for i in v] if v.__class__ is list else v
-    v = g("serviceLocation")
-    o.service_location = None if v is None else _read_service_location(v)
-    v = g("payments")
-    o.payments = None if v is None else [_read_payment(i) for i in v] if v.__class__ is list else v
+    v = d.get("createTime")
+    o.create_time = v if v is None else read_datetime(v)
+    o.service_job_id = d.get("serviceJobId")
+    o.service_job_status = d.get("serviceJobStatus")
+    v = d.get("scopeOfWork")
+    if v is None or v.__class__ is not dict:
+        o.scope_of_work = v
+    else:
+        o.scope_of_work = p = _new(m.ScopeOfWork)
+        p.asin = v.get("asin")
+        p.title = v.get("title")
+        p.quantity = v.get("quantity")
+        p.required_skills = v.get("requiredSkills")
+    v = d.get("seller")
+    if v is None or v.__class__ is not dict:
+        o.seller = v
+    else:
+        o.seller = p = _new(m.Seller)
+        p.seller_id = v.get("sellerId")
+    v = d.get("serviceJobProvider")
+    if v is None or v.__class__ is not dict:
+        o.service_job_provider = v
+    else:
+        o.service_job_provider = p = _new(m.ServiceJobProvider)
+        p.service_job_provider_id = v.get("serviceJobProviderId")
+    v = d.get("preferredAppointmentTimes")
+    if v is None or v.__class__ is not list:
+        o.preferred_appointment_times = v
+    else:
+        o.preferred_appointment_times = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.AppointmentTime)
+                w = i.get("startTime")
+                p.start_time = w if w is None else read_datetime(w)
+                p.duration_in_minutes = i.get("durationInMinutes")
+                items.append(p)
+    v = d.get("appointments")
+    o.appointments = v if v is None or v.__class__ is not list else [_read_appointment(i) for i in v]
+    o.service_order_id = d.get("serviceOrderId")
+    o.product_order_ids = d.get("productOrderIds")
+    o.tracking_ids = d.get("trackingIds")
+    o.marketplace_id = d.get("marketplaceId")
+    o.store_id = d.get("storeId")
+    v = d.get("buyer")
+    if v is None or v.__class__ is not dict:
+        o.buyer = v
+    else:
+        o.buyer = p = _new(m.Buyer)
+        p.buyer_id = v.get("buyerId")
+        p.name = v.get("name")
+        p.phone = v.get("phone")
+        p.is_prime_member = v.get("isPrimeMember")
+    v = d.get("associatedItems")
+    o.associated_items = v if v is None or v.__class__ is not list else [_read_associated_item(i) for i in v]
+    v = d.get("serviceLocation")
+    o.service_location = v if v is None else _read_service_location(v)
+    v = d.get("payments")
+    o.payments = v if v is None or v.__class__ is not list else [_read_payment(i) for i in v]
     return o
 
 
 def _read_service_job_provider(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ServiceJobProvider)
-    o.service_job_provider_id = g("serviceJobProviderId")
+    o.service_job_provider_id = d.get("serviceJobProviderId")
     return o
 
 
 def _read_service_location(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ServiceLocation)
-    o.service_location_type = g("serviceLocationType")
-    v = g("address")
-    o.address = None if v is None else _read_address(v)
+    o.service_location_type = d.get("serviceLocationType")
+    v = d.get("address")
+    o.address = v if v is None else _read_address(v)
     return o
 
 
 def _read_service_upload_document(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ServiceUploadDocument)
-    o.content_type = g("contentType")
-    v = g("contentLength")
-    o.content_length = None if v is None else v if v.__class__ is float else read_number(v)
-    o.content_md5 = g("contentMD5")
+    o.content_type = d.get("contentType")
+    v = d.get("contentLength")
+    o.content_length = read_number(v) if v.__class__ is str else v
+    o.content_md5 = d.get("contentMD5")
     return o
 
 
 def _read_service_warning(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ServiceWarning)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_set_appointment_fulfillment_data_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.SetAppointmentFulfillmentDataRequest)
-    v = g("estimatedArrivalTime")
-    o.estimated_arrival_time = None if v is None else _read_date_time_range(v)
-    v = g("fulfillmentTime")
-    o.fulfillment_time = None if v is None else _read_fulfillment_time(v)
-    v = g("appointmentResources")
-    o.appointment_resources = (
-        None if v is None else [_read_appointment_resource(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("fulfillmentDocuments")
-    o.fulfillment_documents = (
-        None if v is None else [_read_fulfillment_document(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("estimatedArrivalTime")
+    if v is None or v.__class__ is not dict:
+        o.estimated_arrival_time = v
+    else:
+        o.estimated_arrival_time = p = _new(m.DateTimeRange)
+        w = v.get("startTime")
+        p.start_time = w if w is None else read_datetime(w)
+        w = v.get("endTime")
+        p.end_time = w if w is None else read_datetime(w)
+    v = d.get("fulfillmentTime")
+    if v is None or v.__class__ is not dict:
+        o.fulfillment_time = v
+    else:
+        o.fulfillment_time = p = _new(m.FulfillmentTime)
+        w = v.get("startTime")
+        p.start_time = w if w is None else read_datetime(w)
+        w = v.get("endTime")
+        p.end_time = w if w is None else read_datetime(w)
+    v = d.get("appointmentResources")
+    if v is None or v.__class__ is not list:
+        o.appointment_resources = v
+    else:
+        o.appointment_resources = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.AppointmentResource)
+                p.resource_id = i.get("resourceId")
+                items.append(p)
+    v = d.get("fulfillmentDocuments")
+    if v is None or v.__class__ is not list:
+        o.fulfillment_documents = v
+    else:
+        o.fulfillment_documents = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.FulfillmentDocument)
+                p.upload_destination_id = i.get("uploadDestinationId")
+                p.content_sha256 = i.get("contentSha256")
+                items.append(p)
     return o
 
 
 def _read_set_appointment_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.SetAppointmentResponse)
-    o.appointment_id = g("appointmentId")
-    v = g("warnings")
-    o.warnings = None if v is None else [_read_service_warning(i) for i in v] if v.__class__ is list else v
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    o.appointment_id = d.get("appointmentId")
+    v = d.get("warnings")
+    if v is None or v.__class__ is not list:
+        o.warnings = v
+    else:
+        o.warnings = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ServiceWarning)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                p.error_level = i.get("errorLevel")
+                items.append(p)
     return o
 
 
 def _read_technician(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Technician)
-    o.technician_id = g("technicianId")
-    o.name = g("name")
+    o.technician_id = d.get("technicianId")
+    o.name = d.get("name")
     return o
 
 
 def _read_update_reservation_record(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.UpdateReservationRecord)
-    v = g("reservation")
-    o.reservation = None if v is None else _read_reservation(v)
-    v = g("warnings")
-    o.warnings = None if v is None else [_read_service_warning(i) for i in v] if v.__class__ is list else v
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("reservation")
+    o.reservation = v if v is None else _read_reservation(v)
+    v = d.get("warnings")
+    if v is None or v.__class__ is not list:
+        o.warnings = v
+    else:
+        o.warnings = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ServiceWarning)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                p.error_level = i.get("errorLevel")
+                items.append(p)
     return o
 
 
 def _read_update_reservation_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.UpdateReservationRequest)
-    o.resource_id = g("resourceId")
-    v = g("reservation")
-    o.reservation = None if v is None else _read_reservation(v)
+    o.resource_id = d.get("resourceId")
+    v = d.get("reservation")
+    o.reservation = v if v is None else _read_reservation(v)
     return o
 
 
 def _read_update_reservation_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.UpdateReservationResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_update_reservation_record(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_update_reservation_record(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                p.error_level = i.get("errorLevel")
+                items.append(p)
     return o
 
 
 def _read_update_schedule_record(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.UpdateScheduleRecord)
-    v = g("availability")
-    o.availability = None if v is None else _read_availability_record(v)
-    v = g("warnings")
-    o.warnings = None if v is None else [_read_service_warning(i) for i in v] if v.__class__ is list else v
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("availability")
+    o.availability = v if v is None else _read_availability_record(v)
+    v = d.get("warnings")
+    if v is None or v.__class__ is not list:
+        o.warnings = v
+    else:
+        o.warnings = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ServiceWarning)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                p.error_level = i.get("errorLevel")
+                items.append(p)
     return o
 
 
 def _read_update_schedule_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.UpdateScheduleRequest)
-    v = g("schedules")
-    o.schedules = None if v is None else [_read_availability_record(i) for i in v] if v.__class__ is list else v
+    v = d.get("schedules")
+    o.schedules = v if v is None or v.__class__ is not list else [_read_availability_record(i) for i in v]
     return o
 
 
 def _read_update_schedule_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.UpdateScheduleResponse)
-    v = g("payload")
-    o.payload = None if v is None else [_read_update_schedule_record(i) for i in v] if v.__class__ is list else v
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None or v.__class__ is not list else [_read_update_schedule_record(i) for i in v]
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                p.error_level = i.get("errorLevel")
+                items.append(p)
     return o
 
 

@@ -16,212 +16,299 @@ _new = object.__new__
 def _read_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Address)
-    o.name = g("Name")
-    o.address_line1 = g("AddressLine1")
-    o.address_line2 = g("AddressLine2")
-    o.address_line3 = g("AddressLine3")
-    o.city = g("City")
-    o.county = g("County")
-    o.district = g("District")
-    o.state_or_region = g("StateOrRegion")
-    o.postal_code = g("PostalCode")
-    o.country_code = g("CountryCode")
-    o.phone = g("Phone")
-    o.address_type = g("AddressType")
+    o.name = d.get("Name")
+    o.address_line1 = d.get("AddressLine1")
+    o.address_line2 = d.get("AddressLine2")
+    o.address_line3 = d.get("AddressLine3")
+    o.city = d.get("City")
+    o.county = d.get("County")
+    o.district = d.get("District")
+    o.state_or_region = d.get("StateOrRegion")
+    o.postal_code = d.get("PostalCode")
+    o.country_code = d.get("CountryCode")
+    o.phone = d.get("Phone")
+    o.address_type = d.get("AddressType")
     return o
 
 
 def _read_buyer_tax_info(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.BuyerTaxInfo)
-    o.company_legal_name = g("CompanyLegalName")
-    o.taxing_region = g("TaxingRegion")
-    v = g("TaxClassifications")
-    o.tax_classifications = (
-        None if v is None else [_read_tax_classification(i) for i in v] if v.__class__ is list else v
-    )
+    o.company_legal_name = d.get("CompanyLegalName")
+    o.taxing_region = d.get("TaxingRegion")
+    v = d.get("TaxClassifications")
+    if v is None or v.__class__ is not list:
+        o.tax_classifications = v
+    else:
+        o.tax_classifications = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.TaxClassification)
+                p.name = i.get("Name")
+                p.value = i.get("Value")
+                items.append(p)
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_get_invoice_status_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetInvoiceStatusResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_shipment_invoice_status_response(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_shipment_invoice_status_response(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_shipment_details_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetShipmentDetailsResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_shipment_detail(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_shipment_detail(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_marketplace_tax_info(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.MarketplaceTaxInfo)
-    o.company_legal_name = g("CompanyLegalName")
-    o.taxing_region = g("TaxingRegion")
-    v = g("TaxClassifications")
-    o.tax_classifications = (
-        None if v is None else [_read_tax_classification(i) for i in v] if v.__class__ is list else v
-    )
+    o.company_legal_name = d.get("CompanyLegalName")
+    o.taxing_region = d.get("TaxingRegion")
+    v = d.get("TaxClassifications")
+    if v is None or v.__class__ is not list:
+        o.tax_classifications = v
+    else:
+        o.tax_classifications = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.TaxClassification)
+                p.name = i.get("Name")
+                p.value = i.get("Value")
+                items.append(p)
     return o
 
 
 def _read_money(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Money)
-    o.currency_code = g("CurrencyCode")
-    o.amount = g("Amount")
+    o.currency_code = d.get("CurrencyCode")
+    o.amount = d.get("Amount")
     return o
 
 
 def _read_payment_information(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PaymentInformation)
-    o.payment_method = g("PaymentMethod")
-    o.acquirer_id = g("AcquirerId")
-    o.card_brand = g("CardBrand")
-    v = g("PaymentValue")
-    o.payment_value = None if v is None else _read_money(v)
-    o.authorization_code = g("AuthorizationCode")
+    o.payment_method = d.get("PaymentMethod")
+    o.acquirer_id = d.get("AcquirerId")
+    o.card_brand = d.get("CardBrand")
+    v = d.get("PaymentValue")
+    if v is None or v.__class__ is not dict:
+        o.payment_value = v
+    else:
+        o.payment_value = p = _new(m.Money)
+        p.currency_code = v.get("CurrencyCode")
+        p.amount = v.get("Amount")
+    o.authorization_code = d.get("AuthorizationCode")
     return o
 
 
 def _read_shipment_detail(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShipmentDetail)
-    o.warehouse_id = g("WarehouseId")
-    o.amazon_order_id = g("AmazonOrderId")
-    o.amazon_shipment_id = g("AmazonShipmentId")
-    v = g("PurchaseDate")
-    o.purchase_date = None if v is None else read_datetime(v)
-    v = g("ShippingAddress")
-    o.shipping_address = None if v is None else _read_address(v)
-    o.payment_method_details = g("PaymentMethodDetails")
-    v = g("Payments")
-    o.payments = None if v is None else [_read_payment_information(i) for i in v] if v.__class__ is list else v
-    o.marketplace_id = g("MarketplaceId")
-    o.seller_id = g("SellerId")
-    o.buyer_name = g("BuyerName")
-    o.buyer_county = g("BuyerCounty")
-    v = g("BuyerTaxInfo")
-    o.buyer_tax_info = None if v is None else _read_buyer_tax_info(v)
-    v = g("MarketplaceTaxInfo")
-    o.marketplace_tax_info = None if v is None else _read_marketplace_tax_info(v)
-    o.seller_display_name = g("SellerDisplayName")
-    v = g("ShipmentItems")
-    o.shipment_items = None if v is None else [_read_shipment_item(i) for i in v] if v.__class__ is list else v
+    o.warehouse_id = d.get("WarehouseId")
+    o.amazon_order_id = d.get("AmazonOrderId")
+    o.amazon_shipment_id = d.get("AmazonShipmentId")
+    v = d.get("PurchaseDate")
+    o.purchase_date = v if v is None else read_datetime(v)
+    v = d.get("ShippingAddress")
+    o.shipping_address = v if v is None else _read_address(v)
+    o.payment_method_details = d.get("PaymentMethodDetails")
+    v = d.get("Payments")
+    o.payments = v if v is None or v.__class__ is not list else [_read_payment_information(i) for i in v]
+    o.marketplace_id = d.get("MarketplaceId")
+    o.seller_id = d.get("SellerId")
+    o.buyer_name = d.get("BuyerName")
+    o.buyer_county = d.get("BuyerCounty")
+    v = d.get("BuyerTaxInfo")
+    o.buyer_tax_info = v if v is None else _read_buyer_tax_info(v)
+    v = d.get("MarketplaceTaxInfo")
+    o.marketplace_tax_info = v if v is None else _read_marketplace_tax_info(v)
+    o.seller_display_name = d.get("SellerDisplayName")
+    v = d.get("ShipmentItems")
+    o.shipment_items = v if v is None or v.__class__ is not list else [_read_shipment_item(i) for i in v]
     return o
 
 
 def _read_shipment_invoice_status_info(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShipmentInvoiceStatusInfo)
-    o.amazon_shipment_id = g("AmazonShipmentId")
-    o.invoice_status = g("InvoiceStatus")
+    o.amazon_shipment_id = d.get("AmazonShipmentId")
+    o.invoice_status = d.get("InvoiceStatus")
     return o
 
 
 def _read_shipment_invoice_status_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ShipmentInvoiceStatusResponse)
-    v = g("Shipments")
-    o.shipments = None if v is None else _read_shipment_invoice_status_info(v)
+    v = d.get("Shipments")
+    if v is None or v.__class__ is not dict:
+        o.shipments = v
+    else:
+        o.shipments = p = _new(m.ShipmentInvoiceStatusInfo)
+        p.amazon_shipment_id = v.get("AmazonShipmentId")
+        p.invoice_status = v.get("InvoiceStatus")
     return o
 
 
 def _read_shipment_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ShipmentItem)
-    o.asin = g("ASIN")
-    o.seller_sku = g("SellerSKU")
-    o.order_item_id = g("OrderItemId")
-    o.title = g("Title")
-    v = g("QuantityOrdered")
-    o.quantity_ordered = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("ItemPrice")
-    o.item_price = None if v is None else _read_money(v)
-    v = g("ShippingPrice")
-    o.shipping_price = None if v is None else _read_money(v)
-    v = g("GiftWrapPrice")
-    o.gift_wrap_price = None if v is None else _read_money(v)
-    v = g("ShippingDiscount")
-    o.shipping_discount = None if v is None else _read_money(v)
-    v = g("PromotionDiscount")
-    o.promotion_discount = None if v is None else _read_money(v)
-    o.serial_numbers = g("SerialNumbers")
+    o.asin = d.get("ASIN")
+    o.seller_sku = d.get("SellerSKU")
+    o.order_item_id = d.get("OrderItemId")
+    o.title = d.get("Title")
+    v = d.get("QuantityOrdered")
+    o.quantity_ordered = read_number(v) if v.__class__ is str else v
+    v = d.get("ItemPrice")
+    if v is None or v.__class__ is not dict:
+        o.item_price = v
+    else:
+        o.item_price = p = _new(m.Money)
+        p.currency_code = v.get("CurrencyCode")
+        p.amount = v.get("Amount")
+    v = d.get("ShippingPrice")
+    if v is None or v.__class__ is not dict:
+        o.shipping_price = v
+    else:
+        o.shipping_price = p = _new(m.Money)
+        p.currency_code = v.get("CurrencyCode")
+        p.amount = v.get("Amount")
+    v = d.get("GiftWrapPrice")
+    if v is None or v.__class__ is not dict:
+        o.gift_wrap_price = v
+    else:
+        o.gift_wrap_price = p = _new(m.Money)
+        p.currency_code = v.get("CurrencyCode")
+        p.amount = v.get("Amount")
+    v = d.get("ShippingDiscount")
+    if v is None or v.__class__ is not dict:
+        o.shipping_discount = v
+    else:
+        o.shipping_discount = p = _new(m.Money)
+        p.currency_code = v.get("CurrencyCode")
+        p.amount = v.get("Amount")
+    v = d.get("PromotionDiscount")
+    if v is None or v.__class__ is not dict:
+        o.promotion_discount = v
+    else:
+        o.promotion_discount = p = _new(m.Money)
+        p.currency_code = v.get("CurrencyCode")
+        p.amount = v.get("Amount")
+    o.serial_numbers = d.get("SerialNumbers")
     return o
 
 
 def _read_submit_invoice_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SubmitInvoiceRequest)
-    o.invoice_content = g("InvoiceContent")
-    o.marketplace_id = g("MarketplaceId")
-    o.content_md5_value = g("ContentMD5Value")
+    o.invoice_content = d.get("InvoiceContent")
+    o.marketplace_id = d.get("MarketplaceId")
+    o.content_md5_value = d.get("ContentMD5Value")
     return o
 
 
 def _read_submit_invoice_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.SubmitInvoiceResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_tax_classification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TaxClassification)
-    o.name = g("Name")
-    o.value = g("Value")
+    o.name = d.get("Name")
+    o.value = d.get("Value")
     return o
 
 

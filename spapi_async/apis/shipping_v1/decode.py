@@ -16,216 +16,320 @@ _new = object.__new__
 def _read_accepted_rate(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.AcceptedRate)
-    v = g("totalCharge")
-    o.total_charge = None if v is None else _read_currency(v)
-    v = g("billedWeight")
-    o.billed_weight = None if v is None else _read_weight(v)
-    o.service_type = g("serviceType")
-    v = g("promise")
-    o.promise = None if v is None else _read_shipping_promise_set(v)
+    v = d.get("totalCharge")
+    if v is None or v.__class__ is not dict:
+        o.total_charge = v
+    else:
+        o.total_charge = p = _new(m.Currency)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
+    v = d.get("billedWeight")
+    if v is None or v.__class__ is not dict:
+        o.billed_weight = v
+    else:
+        o.billed_weight = p = _new(m.Weight)
+        p.unit = v.get("unit")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+    o.service_type = d.get("serviceType")
+    v = d.get("promise")
+    o.promise = v if v is None else _read_shipping_promise_set(v)
     return o
 
 
 def _read_account(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Account)
-    o.account_id = g("accountId")
+    o.account_id = d.get("accountId")
     return o
 
 
 def _read_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Address)
-    o.name = g("name")
-    o.address_line1 = g("addressLine1")
-    o.address_line2 = g("addressLine2")
-    o.address_line3 = g("addressLine3")
-    o.state_or_region = g("stateOrRegion")
-    o.city = g("city")
-    o.country_code = g("countryCode")
-    o.postal_code = g("postalCode")
-    o.email = g("email")
-    o.copy_emails = g("copyEmails")
-    o.phone_number = g("phoneNumber")
+    o.name = d.get("name")
+    o.address_line1 = d.get("addressLine1")
+    o.address_line2 = d.get("addressLine2")
+    o.address_line3 = d.get("addressLine3")
+    o.state_or_region = d.get("stateOrRegion")
+    o.city = d.get("city")
+    o.country_code = d.get("countryCode")
+    o.postal_code = d.get("postalCode")
+    o.email = d.get("email")
+    o.copy_emails = d.get("copyEmails")
+    o.phone_number = d.get("phoneNumber")
     return o
 
 
 def _read_cancel_shipment_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CancelShipmentResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_container(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Container)
-    o.container_type = g("containerType")
-    o.container_reference_id = g("containerReferenceId")
-    v = g("value")
-    o.value = None if v is None else _read_currency(v)
-    v = g("dimensions")
-    o.dimensions = None if v is None else _read_dimensions(v)
-    v = g("items")
-    o.items = None if v is None else [_read_container_item(i) for i in v] if v.__class__ is list else v
-    v = g("weight")
-    o.weight = None if v is None else _read_weight(v)
+    o.container_type = d.get("containerType")
+    o.container_reference_id = d.get("containerReferenceId")
+    v = d.get("value")
+    if v is None or v.__class__ is not dict:
+        o.value = v
+    else:
+        o.value = p = _new(m.Currency)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
+    v = d.get("dimensions")
+    if v is None or v.__class__ is not dict:
+        o.dimensions = v
+    else:
+        o.dimensions = p = _new(m.Dimensions)
+        w = v.get("length")
+        p.length = read_number(w) if w.__class__ is str else w
+        w = v.get("width")
+        p.width = read_number(w) if w.__class__ is str else w
+        w = v.get("height")
+        p.height = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_container_item(i) for i in v]
+    v = d.get("weight")
+    if v is None or v.__class__ is not dict:
+        o.weight = v
+    else:
+        o.weight = p = _new(m.Weight)
+        p.unit = v.get("unit")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_container_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ContainerItem)
-    v = g("quantity")
-    o.quantity = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("unitPrice")
-    o.unit_price = None if v is None else _read_currency(v)
-    v = g("unitWeight")
-    o.unit_weight = None if v is None else _read_weight(v)
-    o.title = g("title")
+    v = d.get("quantity")
+    o.quantity = read_number(v) if v.__class__ is str else v
+    v = d.get("unitPrice")
+    if v is None or v.__class__ is not dict:
+        o.unit_price = v
+    else:
+        o.unit_price = p = _new(m.Currency)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
+    v = d.get("unitWeight")
+    if v is None or v.__class__ is not dict:
+        o.unit_weight = v
+    else:
+        o.unit_weight = p = _new(m.Weight)
+        p.unit = v.get("unit")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+    o.title = d.get("title")
     return o
 
 
 def _read_container_specification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ContainerSpecification)
-    v = g("dimensions")
-    o.dimensions = None if v is None else _read_dimensions(v)
-    v = g("weight")
-    o.weight = None if v is None else _read_weight(v)
+    v = d.get("dimensions")
+    if v is None or v.__class__ is not dict:
+        o.dimensions = v
+    else:
+        o.dimensions = p = _new(m.Dimensions)
+        w = v.get("length")
+        p.length = read_number(w) if w.__class__ is str else w
+        w = v.get("width")
+        p.width = read_number(w) if w.__class__ is str else w
+        w = v.get("height")
+        p.height = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
+    v = d.get("weight")
+    if v is None or v.__class__ is not dict:
+        o.weight = v
+    else:
+        o.weight = p = _new(m.Weight)
+        p.unit = v.get("unit")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
     return o
 
 
 def _read_create_shipment_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateShipmentRequest)
-    o.client_reference_id = g("clientReferenceId")
-    v = g("shipTo")
-    o.ship_to = None if v is None else _read_address(v)
-    v = g("shipFrom")
-    o.ship_from = None if v is None else _read_address(v)
-    v = g("containers")
-    o.containers = None if v is None else [_read_container(i) for i in v] if v.__class__ is list else v
+    o.client_reference_id = d.get("clientReferenceId")
+    v = d.get("shipTo")
+    o.ship_to = v if v is None else _read_address(v)
+    v = d.get("shipFrom")
+    o.ship_from = v if v is None else _read_address(v)
+    v = d.get("containers")
+    o.containers = v if v is None or v.__class__ is not list else [_read_container(i) for i in v]
     return o
 
 
 def _read_create_shipment_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateShipmentResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_create_shipment_result(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_create_shipment_result(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_create_shipment_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateShipmentResult)
-    o.shipment_id = g("shipmentId")
-    v = g("eligibleRates")
-    o.eligible_rates = None if v is None else [_read_rate(i) for i in v] if v.__class__ is list else v
+    o.shipment_id = d.get("shipmentId")
+    v = d.get("eligibleRates")
+    o.eligible_rates = v if v is None or v.__class__ is not list else [_read_rate(i) for i in v]
     return o
 
 
 def _read_currency(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Currency)
-    v = g("value")
-    o.value = None if v is None else v if v.__class__ is float else read_number(v)
-    o.unit = g("unit")
+    v = d.get("value")
+    o.value = read_number(v) if v.__class__ is str else v
+    o.unit = d.get("unit")
     return o
 
 
 def _read_dimensions(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Dimensions)
-    v = g("length")
-    o.length = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("width")
-    o.width = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("height")
-    o.height = None if v is None else v if v.__class__ is float else read_number(v)
-    o.unit = g("unit")
+    v = d.get("length")
+    o.length = read_number(v) if v.__class__ is str else v
+    v = d.get("width")
+    o.width = read_number(v) if v.__class__ is str else v
+    v = d.get("height")
+    o.height = read_number(v) if v.__class__ is str else v
+    o.unit = d.get("unit")
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Event)
-    o.event_code = g("eventCode")
-    v = g("eventTime")
-    o.event_time = None if v is None else read_datetime(v)
-    v = g("location")
-    o.location = None if v is None else _read_location(v)
+    o.event_code = d.get("eventCode")
+    v = d.get("eventTime")
+    o.event_time = v if v is None else read_datetime(v)
+    v = d.get("location")
+    if v is None or v.__class__ is not dict:
+        o.location = v
+    else:
+        o.location = p = _new(m.Location)
+        p.state_or_region = v.get("stateOrRegion")
+        p.city = v.get("city")
+        p.country_code = v.get("countryCode")
+        p.postal_code = v.get("postalCode")
     return o
 
 
 def _read_get_account_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetAccountResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_account(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    if v is None or v.__class__ is not dict:
+        o.payload = v
+    else:
+        o.payload = p = _new(m.Account)
+        p.account_id = v.get("accountId")
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_rates_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetRatesRequest)
-    v = g("shipTo")
-    o.ship_to = None if v is None else _read_address(v)
-    v = g("shipFrom")
-    o.ship_from = None if v is None else _read_address(v)
-    o.service_types = g("serviceTypes")
-    v = g("shipDate")
-    o.ship_date = None if v is None else read_datetime(v)
-    v = g("containerSpecifications")
+    v = d.get("shipTo")
+    o.ship_to = v if v is None else _read_address(v)
+    v = d.get("shipFrom")
+    o.ship_from = v if v is None else _read_address(v)
+    o.service_types = d.get("serviceTypes")
+    v = d.get("shipDate")
+    o.ship_date = v if v is None else read_datetime(v)
+    v = d.get("containerSpecifications")
     o.container_specifications = (
-        None if v is None else [_read_container_specification(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_container_specification(i) for i in v]
     )
     return o
 
@@ -233,327 +337,466 @@ def _read_get_rates_request(d: Any) -> Any:
 def _read_get_rates_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetRatesResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_get_rates_result(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_get_rates_result(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_rates_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetRatesResult)
-    v = g("serviceRates")
-    o.service_rates = None if v is None else [_read_service_rate(i) for i in v] if v.__class__ is list else v
+    v = d.get("serviceRates")
+    o.service_rates = v if v is None or v.__class__ is not list else [_read_service_rate(i) for i in v]
     return o
 
 
 def _read_get_shipment_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetShipmentResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_shipment(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_shipment(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_tracking_information_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetTrackingInformationResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_tracking_information(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_tracking_information(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_label(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Label)
-    o.label_stream = g("labelStream")
-    v = g("labelSpecification")
-    o.label_specification = None if v is None else _read_label_specification(v)
+    o.label_stream = d.get("labelStream")
+    v = d.get("labelSpecification")
+    if v is None or v.__class__ is not dict:
+        o.label_specification = v
+    else:
+        o.label_specification = p = _new(m.LabelSpecification)
+        p.label_format = v.get("labelFormat")
+        p.label_stock_size = v.get("labelStockSize")
     return o
 
 
 def _read_label_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LabelResult)
-    o.container_reference_id = g("containerReferenceId")
-    o.tracking_id = g("trackingId")
-    v = g("label")
-    o.label = None if v is None else _read_label(v)
+    o.container_reference_id = d.get("containerReferenceId")
+    o.tracking_id = d.get("trackingId")
+    v = d.get("label")
+    o.label = v if v is None else _read_label(v)
     return o
 
 
 def _read_label_specification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LabelSpecification)
-    o.label_format = g("labelFormat")
-    o.label_stock_size = g("labelStockSize")
+    o.label_format = d.get("labelFormat")
+    o.label_stock_size = d.get("labelStockSize")
     return o
 
 
 def _read_location(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Location)
-    o.state_or_region = g("stateOrRegion")
-    o.city = g("city")
-    o.country_code = g("countryCode")
-    o.postal_code = g("postalCode")
+    o.state_or_region = d.get("stateOrRegion")
+    o.city = d.get("city")
+    o.country_code = d.get("countryCode")
+    o.postal_code = d.get("postalCode")
     return o
 
 
 def _read_party(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Party)
-    o.account_id = g("accountId")
+    o.account_id = d.get("accountId")
     return o
 
 
 def _read_purchase_labels_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PurchaseLabelsRequest)
-    o.rate_id = g("rateId")
-    v = g("labelSpecification")
-    o.label_specification = None if v is None else _read_label_specification(v)
+    o.rate_id = d.get("rateId")
+    v = d.get("labelSpecification")
+    if v is None or v.__class__ is not dict:
+        o.label_specification = v
+    else:
+        o.label_specification = p = _new(m.LabelSpecification)
+        p.label_format = v.get("labelFormat")
+        p.label_stock_size = v.get("labelStockSize")
     return o
 
 
 def _read_purchase_labels_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.PurchaseLabelsResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_purchase_labels_result(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_purchase_labels_result(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_purchase_labels_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PurchaseLabelsResult)
-    o.shipment_id = g("shipmentId")
-    o.client_reference_id = g("clientReferenceId")
-    v = g("acceptedRate")
-    o.accepted_rate = None if v is None else _read_accepted_rate(v)
-    v = g("labelResults")
-    o.label_results = None if v is None else [_read_label_result(i) for i in v] if v.__class__ is list else v
+    o.shipment_id = d.get("shipmentId")
+    o.client_reference_id = d.get("clientReferenceId")
+    v = d.get("acceptedRate")
+    o.accepted_rate = v if v is None else _read_accepted_rate(v)
+    v = d.get("labelResults")
+    o.label_results = v if v is None or v.__class__ is not list else [_read_label_result(i) for i in v]
     return o
 
 
 def _read_purchase_shipment_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PurchaseShipmentRequest)
-    o.client_reference_id = g("clientReferenceId")
-    v = g("shipTo")
-    o.ship_to = None if v is None else _read_address(v)
-    v = g("shipFrom")
-    o.ship_from = None if v is None else _read_address(v)
-    v = g("shipDate")
-    o.ship_date = None if v is None else read_datetime(v)
-    o.service_type = g("serviceType")
-    v = g("containers")
-    o.containers = None if v is None else [_read_container(i) for i in v] if v.__class__ is list else v
-    v = g("labelSpecification")
-    o.label_specification = None if v is None else _read_label_specification(v)
+    o.client_reference_id = d.get("clientReferenceId")
+    v = d.get("shipTo")
+    o.ship_to = v if v is None else _read_address(v)
+    v = d.get("shipFrom")
+    o.ship_from = v if v is None else _read_address(v)
+    v = d.get("shipDate")
+    o.ship_date = v if v is None else read_datetime(v)
+    o.service_type = d.get("serviceType")
+    v = d.get("containers")
+    o.containers = v if v is None or v.__class__ is not list else [_read_container(i) for i in v]
+    v = d.get("labelSpecification")
+    if v is None or v.__class__ is not dict:
+        o.label_specification = v
+    else:
+        o.label_specification = p = _new(m.LabelSpecification)
+        p.label_format = v.get("labelFormat")
+        p.label_stock_size = v.get("labelStockSize")
     return o
 
 
 def _read_purchase_shipment_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.PurchaseShipmentResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_purchase_shipment_result(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_purchase_shipment_result(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_purchase_shipment_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PurchaseShipmentResult)
-    o.shipment_id = g("shipmentId")
-    v = g("serviceRate")
-    o.service_rate = None if v is None else _read_service_rate(v)
-    v = g("labelResults")
-    o.label_results = None if v is None else [_read_label_result(i) for i in v] if v.__class__ is list else v
+    o.shipment_id = d.get("shipmentId")
+    v = d.get("serviceRate")
+    o.service_rate = v if v is None else _read_service_rate(v)
+    v = d.get("labelResults")
+    o.label_results = v if v is None or v.__class__ is not list else [_read_label_result(i) for i in v]
     return o
 
 
 def _read_rate(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Rate)
-    o.rate_id = g("rateId")
-    v = g("totalCharge")
-    o.total_charge = None if v is None else _read_currency(v)
-    v = g("billedWeight")
-    o.billed_weight = None if v is None else _read_weight(v)
-    v = g("expirationTime")
-    o.expiration_time = None if v is None else read_datetime(v)
-    o.service_type = g("serviceType")
-    v = g("promise")
-    o.promise = None if v is None else _read_shipping_promise_set(v)
+    o.rate_id = d.get("rateId")
+    v = d.get("totalCharge")
+    if v is None or v.__class__ is not dict:
+        o.total_charge = v
+    else:
+        o.total_charge = p = _new(m.Currency)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
+    v = d.get("billedWeight")
+    if v is None or v.__class__ is not dict:
+        o.billed_weight = v
+    else:
+        o.billed_weight = p = _new(m.Weight)
+        p.unit = v.get("unit")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+    v = d.get("expirationTime")
+    o.expiration_time = v if v is None else read_datetime(v)
+    o.service_type = d.get("serviceType")
+    v = d.get("promise")
+    o.promise = v if v is None else _read_shipping_promise_set(v)
     return o
 
 
 def _read_retrieve_shipping_label_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.RetrieveShippingLabelRequest)
-    v = g("labelSpecification")
-    o.label_specification = None if v is None else _read_label_specification(v)
+    v = d.get("labelSpecification")
+    if v is None or v.__class__ is not dict:
+        o.label_specification = v
+    else:
+        o.label_specification = p = _new(m.LabelSpecification)
+        p.label_format = v.get("labelFormat")
+        p.label_stock_size = v.get("labelStockSize")
     return o
 
 
 def _read_retrieve_shipping_label_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.RetrieveShippingLabelResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_retrieve_shipping_label_result(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_retrieve_shipping_label_result(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_retrieve_shipping_label_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.RetrieveShippingLabelResult)
-    o.label_stream = g("labelStream")
-    v = g("labelSpecification")
-    o.label_specification = None if v is None else _read_label_specification(v)
+    o.label_stream = d.get("labelStream")
+    v = d.get("labelSpecification")
+    if v is None or v.__class__ is not dict:
+        o.label_specification = v
+    else:
+        o.label_specification = p = _new(m.LabelSpecification)
+        p.label_format = v.get("labelFormat")
+        p.label_stock_size = v.get("labelStockSize")
     return o
 
 
 def _read_service_rate(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ServiceRate)
-    v = g("totalCharge")
-    o.total_charge = None if v is None else _read_currency(v)
-    v = g("billableWeight")
-    o.billable_weight = None if v is None else _read_weight(v)
-    o.service_type = g("serviceType")
-    v = g("promise")
-    o.promise = None if v is None else _read_shipping_promise_set(v)
+    v = d.get("totalCharge")
+    if v is None or v.__class__ is not dict:
+        o.total_charge = v
+    else:
+        o.total_charge = p = _new(m.Currency)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
+    v = d.get("billableWeight")
+    if v is None or v.__class__ is not dict:
+        o.billable_weight = v
+    else:
+        o.billable_weight = p = _new(m.Weight)
+        p.unit = v.get("unit")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+    o.service_type = d.get("serviceType")
+    v = d.get("promise")
+    o.promise = v if v is None else _read_shipping_promise_set(v)
     return o
 
 
 def _read_shipment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Shipment)
-    o.shipment_id = g("shipmentId")
-    o.client_reference_id = g("clientReferenceId")
-    v = g("shipFrom")
-    o.ship_from = None if v is None else _read_address(v)
-    v = g("shipTo")
-    o.ship_to = None if v is None else _read_address(v)
-    v = g("acceptedRate")
-    o.accepted_rate = None if v is None else _read_accepted_rate(v)
-    v = g("shipper")
-    o.shipper = None if v is None else _read_party(v)
-    v = g("containers")
-    o.containers = None if v is None else [_read_container(i) for i in v] if v.__class__ is list else v
+    o.shipment_id = d.get("shipmentId")
+    o.client_reference_id = d.get("clientReferenceId")
+    v = d.get("shipFrom")
+    o.ship_from = v if v is None else _read_address(v)
+    v = d.get("shipTo")
+    o.ship_to = v if v is None else _read_address(v)
+    v = d.get("acceptedRate")
+    o.accepted_rate = v if v is None else _read_accepted_rate(v)
+    v = d.get("shipper")
+    if v is None or v.__class__ is not dict:
+        o.shipper = v
+    else:
+        o.shipper = p = _new(m.Party)
+        p.account_id = v.get("accountId")
+    v = d.get("containers")
+    o.containers = v if v is None or v.__class__ is not list else [_read_container(i) for i in v]
     return o
 
 
 def _read_shipping_promise_set(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ShippingPromiseSet)
-    v = g("deliveryWindow")
-    o.delivery_window = None if v is None else _read_time_range(v)
-    v = g("receiveWindow")
-    o.receive_window = None if v is None else _read_time_range(v)
+    v = d.get("deliveryWindow")
+    if v is None or v.__class__ is not dict:
+        o.delivery_window = v
+    else:
+        o.delivery_window = p = _new(m.TimeRange)
+        w = v.get("start")
+        p.start = w if w is None else read_datetime(w)
+        w = v.get("end")
+        p.end = w if w is None else read_datetime(w)
+    v = d.get("receiveWindow")
+    if v is None or v.__class__ is not dict:
+        o.receive_window = v
+    else:
+        o.receive_window = p = _new(m.TimeRange)
+        w = v.get("start")
+        p.start = w if w is None else read_datetime(w)
+        w = v.get("end")
+        p.end = w if w is None else read_datetime(w)
     return o
 
 
 def _read_time_range(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TimeRange)
-    v = g("start")
-    o.start = None if v is None else read_datetime(v)
-    v = g("end")
-    o.end = None if v is None else read_datetime(v)
+    v = d.get("start")
+    o.start = v if v is None else read_datetime(v)
+    v = d.get("end")
+    o.end = v if v is None else read_datetime(v)
     return o
 
 
 def _read_tracking_information(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TrackingInformation)
-    o.tracking_id = g("trackingId")
-    v = g("summary")
-    o.summary = None if v is None else _read_tracking_summary(v)
-    v = g("promisedDeliveryDate")
-    o.promised_delivery_date = None if v is None else read_datetime(v)
-    v = g("eventHistory")
-    o.event_history = None if v is None else [_read_event(i) for i in v] if v.__class__ is list else v
+    o.tracking_id = d.get("trackingId")
+    v = d.get("summary")
+    if v is None or v.__class__ is not dict:
+        o.summary = v
+    else:
+        o.summary = p = _new(m.TrackingSummary)
+        p.status = v.get("status")
+    v = d.get("promisedDeliveryDate")
+    o.promised_delivery_date = v if v is None else read_datetime(v)
+    v = d.get("eventHistory")
+    o.event_history = v if v is None or v.__class__ is not list else [_read_event(i) for i in v]
     return o
 
 
 def _read_tracking_summary(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TrackingSummary)
-    o.status = g("status")
+    o.status = d.get("status")
     return o
 
 
 def _read_weight(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Weight)
-    o.unit = g("unit")
-    v = g("value")
-    o.value = None if v is None else v if v.__class__ is float else read_number(v)
+    o.unit = d.get("unit")
+    v = d.get("value")
+    o.value = read_number(v) if v.__class__ is str else v
     return o
 
 

@@ -16,25 +16,30 @@ _new = object.__new__
 def _read_access_point(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.AccessPoint)
-    o.access_point_id = g("accessPointId")
-    o.name = g("name")
-    o.timezone = g("timezone")
-    o.type = g("type")
-    v = g("accessibilityAttributes")
-    o.accessibility_attributes = None if v is None else _read_accessibility_attributes(v)
-    v = g("address")
-    o.address = None if v is None else _read_address(v)
-    v = g("exceptionOperatingHours")
+    o.access_point_id = d.get("accessPointId")
+    o.name = d.get("name")
+    o.timezone = d.get("timezone")
+    o.type = d.get("type")
+    v = d.get("accessibilityAttributes")
+    if v is None or v.__class__ is not dict:
+        o.accessibility_attributes = v
+    else:
+        o.accessibility_attributes = p = _new(m.AccessibilityAttributes)
+        p.distance = v.get("distance")
+        p.drive_time = v.get("driveTime")
+    v = d.get("address")
+    o.address = v if v is None else _read_address(v)
+    v = d.get("exceptionOperatingHours")
     o.exception_operating_hours = (
-        None if v is None else [_read_exception_operating_hours(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_exception_operating_hours(i) for i in v]
     )
-    o.assistance_type = g("assistanceType")
-    o.score = g("score")
-    v = g("standardOperatingHours")
+    o.assistance_type = d.get("assistanceType")
+    o.score = d.get("score")
+    v = d.get("standardOperatingHours")
     o.standard_operating_hours = (
-        None if v is None else {k: _read_operating_hours(i) for k, i in v.items()} if v.__class__ is dict else v
+        v if v is None or v.__class__ is not dict else {k: _read_operating_hours(i) for k, i in v.items()}
     )
     return o
 
@@ -42,348 +47,378 @@ def _read_access_point(d: Any) -> Any:
 def _read_access_point_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AccessPointDetails)
-    o.access_point_id = g("accessPointId")
+    o.access_point_id = d.get("accessPointId")
     return o
 
 
 def _read_accessibility_attributes(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AccessibilityAttributes)
-    o.distance = g("distance")
-    o.drive_time = g("driveTime")
+    o.distance = d.get("distance")
+    o.drive_time = d.get("driveTime")
     return o
 
 
 def _read_active_account(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ActiveAccount)
-    o.account_id = g("accountId")
-    o.carrier_id = g("carrierId")
+    o.account_id = d.get("accountId")
+    o.carrier_id = d.get("carrierId")
     return o
 
 
 def _read_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Address)
-    o.name = g("name")
-    o.address_line1 = g("addressLine1")
-    o.address_line2 = g("addressLine2")
-    o.address_line3 = g("addressLine3")
-    o.company_name = g("companyName")
-    o.state_or_region = g("stateOrRegion")
-    o.city = g("city")
-    o.country_code = g("countryCode")
-    o.postal_code = g("postalCode")
-    o.email = g("email")
-    o.phone_number = g("phoneNumber")
-    v = g("geocode")
-    o.geocode = None if v is None else _read_geocode(v)
+    o.name = d.get("name")
+    o.address_line1 = d.get("addressLine1")
+    o.address_line2 = d.get("addressLine2")
+    o.address_line3 = d.get("addressLine3")
+    o.company_name = d.get("companyName")
+    o.state_or_region = d.get("stateOrRegion")
+    o.city = d.get("city")
+    o.country_code = d.get("countryCode")
+    o.postal_code = d.get("postalCode")
+    o.email = d.get("email")
+    o.phone_number = d.get("phoneNumber")
+    v = d.get("geocode")
+    if v is None or v.__class__ is not dict:
+        o.geocode = v
+    else:
+        o.geocode = p = _new(m.Geocode)
+        p.latitude = v.get("latitude")
+        p.longitude = v.get("longitude")
     return o
 
 
 def _read_amazon_order_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AmazonOrderDetails)
-    o.order_id = g("orderId")
+    o.order_id = d.get("orderId")
     return o
 
 
 def _read_amazon_shipment_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AmazonShipmentDetails)
-    o.shipment_id = g("shipmentId")
+    o.shipment_id = d.get("shipmentId")
     return o
 
 
 def _read_available_value_added_service_group(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AvailableValueAddedServiceGroup)
-    o.group_id = g("groupId")
-    o.group_description = g("groupDescription")
-    o.is_required = g("isRequired")
-    v = g("valueAddedServices")
-    o.value_added_services = (
-        None if v is None else [_read_value_added_service(i) for i in v] if v.__class__ is list else v
-    )
+    o.group_id = d.get("groupId")
+    o.group_description = d.get("groupDescription")
+    o.is_required = d.get("isRequired")
+    v = d.get("valueAddedServices")
+    o.value_added_services = v if v is None or v.__class__ is not list else [_read_value_added_service(i) for i in v]
     return o
 
 
 def _read_benefits(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Benefits)
-    o.included_benefits = g("includedBenefits")
-    v = g("excludedBenefits")
-    o.excluded_benefits = None if v is None else [_read_excluded_benefit(i) for i in v] if v.__class__ is list else v
+    o.included_benefits = d.get("includedBenefits")
+    v = d.get("excludedBenefits")
+    if v is None or v.__class__ is not list:
+        o.excluded_benefits = v
+    else:
+        o.excluded_benefits = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ExcludedBenefit)
+                p.benefit = i.get("benefit")
+                p.reason_codes = i.get("reasonCodes")
+                items.append(p)
     return o
 
 
 def _read_cancel_shipment_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CancelShipmentResponse)
-    o.payload = g("payload")
+    o.payload = d.get("payload")
     return o
 
 
 def _read_carrier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Carrier)
-    o.id = g("id")
-    o.name = g("name")
+    o.id = d.get("id")
+    o.name = d.get("name")
     return o
 
 
 def _read_carrier_account(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CarrierAccount)
-    o.carrier_account_id = g("carrierAccountId")
-    o.carrier_id = g("carrierId")
+    o.carrier_account_id = d.get("carrierAccountId")
+    o.carrier_id = d.get("carrierId")
     return o
 
 
 def _read_carrier_account_attribute(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CarrierAccountAttribute)
-    o.attribute_name = g("attributeName")
-    o.property_group = g("propertyGroup")
-    o.value = g("value")
+    o.attribute_name = d.get("attributeName")
+    o.property_group = d.get("propertyGroup")
+    o.value = d.get("value")
     return o
 
 
 def _read_carrier_account_input(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CarrierAccountInput)
-    o.description_localization_key = g("descriptionLocalizationKey")
-    o.name = g("name")
-    o.group_name = g("groupName")
-    o.input_type = g("inputType")
-    o.is_mandatory = g("isMandatory")
-    o.is_confidential = g("isConfidential")
-    o.is_hidden = g("isHidden")
-    v = g("validationMetadata")
-    o.validation_metadata = (
-        None if v is None else [_read_validation_metadata(i) for i in v] if v.__class__ is list else v
-    )
+    o.description_localization_key = d.get("descriptionLocalizationKey")
+    o.name = d.get("name")
+    o.group_name = d.get("groupName")
+    o.input_type = d.get("inputType")
+    o.is_mandatory = d.get("isMandatory")
+    o.is_confidential = d.get("isConfidential")
+    o.is_hidden = d.get("isHidden")
+    v = d.get("validationMetadata")
+    if v is None or v.__class__ is not list:
+        o.validation_metadata = v
+    else:
+        o.validation_metadata = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ValidationMetadata)
+                p.error_message = i.get("errorMessage")
+                p.validation_strategy = i.get("validationStrategy")
+                p.value = i.get("value")
+                items.append(p)
     return o
 
 
 def _read_channel_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ChannelDetails)
-    o.channel_type = g("channelType")
-    v = g("amazonOrderDetails")
-    o.amazon_order_details = None if v is None else _read_amazon_order_details(v)
-    v = g("amazonShipmentDetails")
-    o.amazon_shipment_details = None if v is None else _read_amazon_shipment_details(v)
+    o.channel_type = d.get("channelType")
+    v = d.get("amazonOrderDetails")
+    if v is None or v.__class__ is not dict:
+        o.amazon_order_details = v
+    else:
+        o.amazon_order_details = p = _new(m.AmazonOrderDetails)
+        p.order_id = v.get("orderId")
+    v = d.get("amazonShipmentDetails")
+    if v is None or v.__class__ is not dict:
+        o.amazon_shipment_details = v
+    else:
+        o.amazon_shipment_details = p = _new(m.AmazonShipmentDetails)
+        p.shipment_id = v.get("shipmentId")
     return o
 
 
 def _read_charge_component(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ChargeComponent)
-    v = g("amount")
-    o.amount = None if v is None else _read_currency(v)
-    o.charge_type = g("chargeType")
+    v = d.get("amount")
+    if v is None or v.__class__ is not dict:
+        o.amount = v
+    else:
+        o.amount = p = _new(m.Currency)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
+    o.charge_type = d.get("chargeType")
     return o
 
 
 def _read_client_reference_detail(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ClientReferenceDetail)
-    o.client_reference_type = g("clientReferenceType")
-    o.client_reference_id = g("clientReferenceId")
+    o.client_reference_type = d.get("clientReferenceType")
+    o.client_reference_id = d.get("clientReferenceId")
     return o
 
 
 def _read_collect_on_delivery(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.CollectOnDelivery)
-    v = g("amount")
-    o.amount = None if v is None else _read_currency(v)
+    v = d.get("amount")
+    if v is None or v.__class__ is not dict:
+        o.amount = v
+    else:
+        o.amount = p = _new(m.Currency)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
     return o
 
 
 def _read_collection_forms_history_record(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CollectionFormsHistoryRecord)
-    o.carrier_name = g("carrierName")
-    v = g("creationDate")
-    o.creation_date = None if v is None else read_datetime(v)
-    o.generation_status = g("generationStatus")
-    o.collection_form_id = g("collectionFormId")
-    v = g("shipFromAddress")
-    o.ship_from_address = None if v is None else _read_address(v)
+    o.carrier_name = d.get("carrierName")
+    v = d.get("creationDate")
+    o.creation_date = v if v is None else read_datetime(v)
+    o.generation_status = d.get("generationStatus")
+    o.collection_form_id = d.get("collectionFormId")
+    v = d.get("shipFromAddress")
+    o.ship_from_address = v if v is None else _read_address(v)
     return o
 
 
 def _read_collections_form_document(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CollectionsFormDocument)
-    o.base64_encoded_content = g("base64EncodedContent")
-    o.document_format = g("documentFormat")
+    o.base64_encoded_content = d.get("base64EncodedContent")
+    o.document_format = d.get("documentFormat")
     return o
 
 
 def _read_create_claim_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.CreateClaimRequest)
-    o.tracking_id = g("trackingId")
-    v = g("declaredValue")
-    o.declared_value = None if v is None else _read_currency(v)
-    o.claim_reason = g("claimReason")
-    o.is_replacement_package_sent = g("isReplacementPackageSent")
-    o.proofs = g("proofs")
-    o.settlement_type = g("settlementType")
+    o.tracking_id = d.get("trackingId")
+    v = d.get("declaredValue")
+    if v is None or v.__class__ is not dict:
+        o.declared_value = v
+    else:
+        o.declared_value = p = _new(m.Currency)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
+    o.claim_reason = d.get("claimReason")
+    o.is_replacement_package_sent = d.get("isReplacementPackageSent")
+    o.proofs = d.get("proofs")
+    o.settlement_type = d.get("settlementType")
     return o
 
 
 def _read_create_claim_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateClaimResponse)
-    o.claim_id = g("claimId")
+    o.claim_id = d.get("claimId")
     return o
 
 
 def _read_currency(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Currency)
-    v = g("value")
-    o.value = None if v is None else v if v.__class__ is float else read_number(v)
-    o.unit = g("unit")
+    v = d.get("value")
+    o.value = read_number(v) if v.__class__ is str else v
+    o.unit = d.get("unit")
     return o
 
 
 def _read_dangerous_goods_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DangerousGoodsDetails)
-    o.united_nations_regulatory_id = g("unitedNationsRegulatoryId")
-    o.transportation_regulatory_class = g("transportationRegulatoryClass")
-    o.packing_group = g("packingGroup")
-    o.packing_instruction = g("packingInstruction")
+    o.united_nations_regulatory_id = d.get("unitedNationsRegulatoryId")
+    o.transportation_regulatory_class = d.get("transportationRegulatoryClass")
+    o.packing_group = d.get("packingGroup")
+    o.packing_instruction = d.get("packingInstruction")
     return o
 
 
 def _read_date_range(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DateRange)
-    v = g("startDate")
-    o.start_date = None if v is None else read_datetime(v)
-    v = g("endDate")
-    o.end_date = None if v is None else read_datetime(v)
+    v = d.get("startDate")
+    o.start_date = v if v is None else read_datetime(v)
+    v = d.get("endDate")
+    o.end_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_dimensions(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Dimensions)
-    v = g("length")
-    o.length = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("width")
-    o.width = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("height")
-    o.height = None if v is None else v if v.__class__ is float else read_number(v)
-    o.unit = g("unit")
+    v = d.get("length")
+    o.length = read_number(v) if v.__class__ is str else v
+    v = d.get("width")
+    o.width = read_number(v) if v.__class__ is str else v
+    v = d.get("height")
+    o.height = read_number(v) if v.__class__ is str else v
+    o.unit = d.get("unit")
     return o
 
 
 def _read_direct_fulfillment_item_identifiers(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DirectFulfillmentItemIdentifiers)
-    o.line_item_id = g("lineItemID")
-    o.piece_number = g("pieceNumber")
+    o.line_item_id = d.get("lineItemID")
+    o.piece_number = d.get("pieceNumber")
     return o
 
 
 def _read_direct_purchase_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DirectPurchaseRequest)
-    v = g("shipTo")
-    o.ship_to = None if v is None else _read_address(v)
-    v = g("shipFrom")
-    o.ship_from = None if v is None else _read_address(v)
-    v = g("returnTo")
-    o.return_to = None if v is None else _read_address(v)
-    v = g("packages")
-    o.packages = None if v is None else [_read_package(i) for i in v] if v.__class__ is list else v
-    v = g("channelDetails")
-    o.channel_details = None if v is None else _read_channel_details(v)
-    v = g("labelSpecifications")
-    o.label_specifications = None if v is None else _read_requested_document_specification(v)
+    v = d.get("shipTo")
+    o.ship_to = v if v is None else _read_address(v)
+    v = d.get("shipFrom")
+    o.ship_from = v if v is None else _read_address(v)
+    v = d.get("returnTo")
+    o.return_to = v if v is None else _read_address(v)
+    v = d.get("packages")
+    o.packages = v if v is None or v.__class__ is not list else [_read_package(i) for i in v]
+    v = d.get("channelDetails")
+    o.channel_details = v if v is None else _read_channel_details(v)
+    v = d.get("labelSpecifications")
+    o.label_specifications = v if v is None else _read_requested_document_specification(v)
     return o
 
 
 def _read_direct_purchase_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DirectPurchaseResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_direct_purchase_result(v)
+    v = d.get("payload")
+    o.payload = v if v is None else _read_direct_purchase_result(v)
     return o
 
 
 def _read_direct_purchase_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DirectPurchaseResult)
-    o.shipment_id = g("shipmentId")
-    v = g("packageDocumentDetailList")
+    o.shipment_id = d.get("shipmentId")
+    v = d.get("packageDocumentDetailList")
     o.package_document_detail_list = (
-        None if v is None else [_read_package_document_detail(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_package_document_detail(i) for i in v]
     )
     return o
 
@@ -391,109 +426,133 @@ def _read_direct_purchase_result(d: Any) -> Any:
 def _read_document_size(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DocumentSize)
-    v = g("width")
-    o.width = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("length")
-    o.length = None if v is None else v if v.__class__ is float else read_number(v)
-    o.unit = g("unit")
+    v = d.get("width")
+    o.width = read_number(v) if v.__class__ is str else v
+    v = d.get("length")
+    o.length = read_number(v) if v.__class__ is str else v
+    o.unit = d.get("unit")
     return o
 
 
 def _read_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Event)
-    o.event_code = g("eventCode")
-    v = g("location")
-    o.location = None if v is None else _read_location(v)
-    v = g("eventTime")
-    o.event_time = None if v is None else read_datetime(v)
-    o.shipment_type = g("shipmentType")
+    o.event_code = d.get("eventCode")
+    v = d.get("location")
+    if v is None or v.__class__ is not dict:
+        o.location = v
+    else:
+        o.location = p = _new(m.Location)
+        p.state_or_region = v.get("stateOrRegion")
+        p.city = v.get("city")
+        p.country_code = v.get("countryCode")
+        p.postal_code = v.get("postalCode")
+    v = d.get("eventTime")
+    o.event_time = v if v is None else read_datetime(v)
+    o.shipment_type = d.get("shipmentType")
     return o
 
 
 def _read_exception_operating_hours(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ExceptionOperatingHours)
-    v = g("dateRange")
-    o.date_range = None if v is None else _read_date_range(v)
-    v = g("operatingHours")
-    o.operating_hours = None if v is None else _read_operating_hours(v)
+    v = d.get("dateRange")
+    if v is None or v.__class__ is not dict:
+        o.date_range = v
+    else:
+        o.date_range = p = _new(m.DateRange)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
+    v = d.get("operatingHours")
+    o.operating_hours = v if v is None else _read_operating_hours(v)
     return o
 
 
 def _read_excluded_benefit(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ExcludedBenefit)
-    o.benefit = g("benefit")
-    o.reason_codes = g("reasonCodes")
+    o.benefit = d.get("benefit")
+    o.reason_codes = d.get("reasonCodes")
     return o
 
 
 def _read_generate_collection_form_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GenerateCollectionFormRequest)
-    v = g("clientReferenceDetails")
-    o.client_reference_details = (
-        None if v is None else [_read_client_reference_detail(i) for i in v] if v.__class__ is list else v
-    )
-    o.carrier_id = g("carrierId")
-    v = g("shipFromAddress")
-    o.ship_from_address = None if v is None else _read_address(v)
+    v = d.get("clientReferenceDetails")
+    if v is None or v.__class__ is not list:
+        o.client_reference_details = v
+    else:
+        o.client_reference_details = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ClientReferenceDetail)
+                p.client_reference_type = i.get("clientReferenceType")
+                p.client_reference_id = i.get("clientReferenceId")
+                items.append(p)
+    o.carrier_id = d.get("carrierId")
+    v = d.get("shipFromAddress")
+    o.ship_from_address = v if v is None else _read_address(v)
     return o
 
 
 def _read_generate_collection_form_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.GenerateCollectionFormResponse)
-    v = g("collectionsFormDocument")
-    o.collections_form_document = None if v is None else _read_collections_form_document(v)
+    v = d.get("collectionsFormDocument")
+    if v is None or v.__class__ is not dict:
+        o.collections_form_document = v
+    else:
+        o.collections_form_document = p = _new(m.CollectionsFormDocument)
+        p.base64_encoded_content = v.get("base64EncodedContent")
+        p.document_format = v.get("documentFormat")
     return o
 
 
 def _read_geocode(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Geocode)
-    o.latitude = g("latitude")
-    o.longitude = g("longitude")
+    o.latitude = d.get("latitude")
+    o.longitude = d.get("longitude")
     return o
 
 
 def _read_get_access_points_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetAccessPointsResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_get_access_points_result(v)
+    v = d.get("payload")
+    o.payload = v if v is None else _read_get_access_points_result(v)
     return o
 
 
 def _read_get_access_points_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetAccessPointsResult)
-    v = g("accessPointsMap")
+    v = d.get("accessPointsMap")
     o.access_points_map = (
-        None
-        if v is None
-        else {k: [_read_access_point(ii) for ii in i] if i.__class__ is list else i for k, i in v.items()}
-        if v.__class__ is dict
-        else v
+        v
+        if v is None or v.__class__ is not dict
+        else {
+            k: i if i is None or i.__class__ is not list else [_read_access_point(ii) for ii in i] for k, i in v.items()
+        }
     )
     return o
 
@@ -501,214 +560,296 @@ def _read_get_access_points_result(d: Any) -> Any:
 def _read_get_additional_inputs_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetAdditionalInputsResponse)
-    o.payload = g("payload")
+    o.payload = d.get("payload")
     return o
 
 
 def _read_get_carrier_account_form_inputs_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetCarrierAccountFormInputsResponse)
-    v = g("linkableCarriersList")
-    o.linkable_carriers_list = (
-        None if v is None else [_read_linkable_carrier(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("linkableCarriersList")
+    o.linkable_carriers_list = v if v is None or v.__class__ is not list else [_read_linkable_carrier(i) for i in v]
     return o
 
 
 def _read_get_carrier_accounts_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetCarrierAccountsRequest)
-    v = g("clientReferenceDetails")
-    o.client_reference_details = (
-        None if v is None else [_read_client_reference_detail(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("clientReferenceDetails")
+    if v is None or v.__class__ is not list:
+        o.client_reference_details = v
+    else:
+        o.client_reference_details = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ClientReferenceDetail)
+                p.client_reference_type = i.get("clientReferenceType")
+                p.client_reference_id = i.get("clientReferenceId")
+                items.append(p)
     return o
 
 
 def _read_get_carrier_accounts_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetCarrierAccountsResponse)
-    v = g("activeAccounts")
-    o.active_accounts = None if v is None else [_read_active_account(i) for i in v] if v.__class__ is list else v
+    v = d.get("activeAccounts")
+    if v is None or v.__class__ is not list:
+        o.active_accounts = v
+    else:
+        o.active_accounts = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ActiveAccount)
+                p.account_id = i.get("accountId")
+                p.carrier_id = i.get("carrierId")
+                items.append(p)
     return o
 
 
 def _read_get_collection_form_history_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetCollectionFormHistoryRequest)
-    v = g("clientReferenceDetails")
-    o.client_reference_details = (
-        None if v is None else [_read_client_reference_detail(i) for i in v] if v.__class__ is list else v
-    )
-    o.max_results = g("maxResults")
-    o.carrier_id = g("carrierId")
-    v = g("shipFromAddress")
-    o.ship_from_address = None if v is None else _read_address(v)
-    v = g("dateRange")
-    o.date_range = None if v is None else _read_date_range(v)
+    v = d.get("clientReferenceDetails")
+    if v is None or v.__class__ is not list:
+        o.client_reference_details = v
+    else:
+        o.client_reference_details = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ClientReferenceDetail)
+                p.client_reference_type = i.get("clientReferenceType")
+                p.client_reference_id = i.get("clientReferenceId")
+                items.append(p)
+    o.max_results = d.get("maxResults")
+    o.carrier_id = d.get("carrierId")
+    v = d.get("shipFromAddress")
+    o.ship_from_address = v if v is None else _read_address(v)
+    v = d.get("dateRange")
+    if v is None or v.__class__ is not dict:
+        o.date_range = v
+    else:
+        o.date_range = p = _new(m.DateRange)
+        w = v.get("startDate")
+        p.start_date = w if w is None else read_datetime(w)
+        w = v.get("endDate")
+        p.end_date = w if w is None else read_datetime(w)
     return o
 
 
 def _read_get_collection_form_history_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetCollectionFormHistoryResponse)
-    v = g("collectionFormsHistoryRecordList")
+    v = d.get("collectionFormsHistoryRecordList")
     o.collection_forms_history_record_list = (
-        None if v is None else [_read_collection_forms_history_record(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_collection_forms_history_record(i) for i in v]
     )
-    o.last_refreshed_date = g("lastRefreshedDate")
+    o.last_refreshed_date = d.get("lastRefreshedDate")
     return o
 
 
 def _read_get_collection_form_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.GetCollectionFormResponse)
-    v = g("collectionsFormDocument")
-    o.collections_form_document = None if v is None else _read_collections_form_document(v)
+    v = d.get("collectionsFormDocument")
+    if v is None or v.__class__ is not dict:
+        o.collections_form_document = v
+    else:
+        o.collections_form_document = p = _new(m.CollectionsFormDocument)
+        p.base64_encoded_content = v.get("base64EncodedContent")
+        p.document_format = v.get("documentFormat")
     return o
 
 
 def _read_get_rates_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetRatesRequest)
-    v = g("shipTo")
-    o.ship_to = None if v is None else _read_address(v)
-    v = g("shipFrom")
-    o.ship_from = None if v is None else _read_address(v)
-    v = g("returnTo")
-    o.return_to = None if v is None else _read_address(v)
-    v = g("shipDate")
-    o.ship_date = None if v is None else read_datetime(v)
-    v = g("shipperInstruction")
-    o.shipper_instruction = None if v is None else _read_shipper_instruction(v)
-    v = g("packages")
-    o.packages = None if v is None else [_read_package(i) for i in v] if v.__class__ is list else v
-    v = g("valueAddedServices")
-    o.value_added_services = None if v is None else _read_value_added_service_details(v)
-    v = g("taxDetails")
-    o.tax_details = None if v is None else [_read_tax_detail(i) for i in v] if v.__class__ is list else v
-    v = g("channelDetails")
-    o.channel_details = None if v is None else _read_channel_details(v)
-    v = g("clientReferenceDetails")
-    o.client_reference_details = (
-        None if v is None else [_read_client_reference_detail(i) for i in v] if v.__class__ is list else v
-    )
-    o.shipment_type = g("shipmentType")
-    v = g("destinationAccessPointDetails")
-    o.destination_access_point_details = None if v is None else _read_access_point_details(v)
-    v = g("carrierAccounts")
-    o.carrier_accounts = None if v is None else [_read_carrier_account(i) for i in v] if v.__class__ is list else v
+    v = d.get("shipTo")
+    o.ship_to = v if v is None else _read_address(v)
+    v = d.get("shipFrom")
+    o.ship_from = v if v is None else _read_address(v)
+    v = d.get("returnTo")
+    o.return_to = v if v is None else _read_address(v)
+    v = d.get("shipDate")
+    o.ship_date = v if v is None else read_datetime(v)
+    v = d.get("shipperInstruction")
+    if v is None or v.__class__ is not dict:
+        o.shipper_instruction = v
+    else:
+        o.shipper_instruction = p = _new(m.ShipperInstruction)
+        p.delivery_notes = v.get("deliveryNotes")
+    v = d.get("packages")
+    o.packages = v if v is None or v.__class__ is not list else [_read_package(i) for i in v]
+    v = d.get("valueAddedServices")
+    o.value_added_services = v if v is None else _read_value_added_service_details(v)
+    v = d.get("taxDetails")
+    if v is None or v.__class__ is not list:
+        o.tax_details = v
+    else:
+        o.tax_details = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.TaxDetail)
+                p.tax_type = i.get("taxType")
+                p.tax_registration_number = i.get("taxRegistrationNumber")
+                items.append(p)
+    v = d.get("channelDetails")
+    o.channel_details = v if v is None else _read_channel_details(v)
+    v = d.get("clientReferenceDetails")
+    if v is None or v.__class__ is not list:
+        o.client_reference_details = v
+    else:
+        o.client_reference_details = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ClientReferenceDetail)
+                p.client_reference_type = i.get("clientReferenceType")
+                p.client_reference_id = i.get("clientReferenceId")
+                items.append(p)
+    o.shipment_type = d.get("shipmentType")
+    v = d.get("destinationAccessPointDetails")
+    if v is None or v.__class__ is not dict:
+        o.destination_access_point_details = v
+    else:
+        o.destination_access_point_details = p = _new(m.AccessPointDetails)
+        p.access_point_id = v.get("accessPointId")
+    v = d.get("carrierAccounts")
+    if v is None or v.__class__ is not list:
+        o.carrier_accounts = v
+    else:
+        o.carrier_accounts = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.CarrierAccount)
+                p.carrier_account_id = i.get("carrierAccountId")
+                p.carrier_id = i.get("carrierId")
+                items.append(p)
     return o
 
 
 def _read_get_rates_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetRatesResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_get_rates_result(v)
+    v = d.get("payload")
+    o.payload = v if v is None else _read_get_rates_result(v)
     return o
 
 
 def _read_get_rates_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetRatesResult)
-    o.request_token = g("requestToken")
-    v = g("rates")
-    o.rates = None if v is None else [_read_rate(i) for i in v] if v.__class__ is list else v
-    v = g("ineligibleRates")
-    o.ineligible_rates = None if v is None else [_read_ineligible_rate(i) for i in v] if v.__class__ is list else v
+    o.request_token = d.get("requestToken")
+    v = d.get("rates")
+    o.rates = v if v is None or v.__class__ is not list else [_read_rate(i) for i in v]
+    v = d.get("ineligibleRates")
+    o.ineligible_rates = v if v is None or v.__class__ is not list else [_read_ineligible_rate(i) for i in v]
     return o
 
 
 def _read_get_shipment_documents_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetShipmentDocumentsResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_get_shipment_documents_result(v)
+    v = d.get("payload")
+    o.payload = v if v is None else _read_get_shipment_documents_result(v)
     return o
 
 
 def _read_get_shipment_documents_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetShipmentDocumentsResult)
-    o.shipment_id = g("shipmentId")
-    v = g("packageDocumentDetail")
-    o.package_document_detail = None if v is None else _read_package_document_detail(v)
-    v = g("benefits")
-    o.benefits = None if v is None else _read_benefits(v)
+    o.shipment_id = d.get("shipmentId")
+    v = d.get("packageDocumentDetail")
+    o.package_document_detail = v if v is None else _read_package_document_detail(v)
+    v = d.get("benefits")
+    o.benefits = v if v is None else _read_benefits(v)
     return o
 
 
 def _read_get_tracking_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetTrackingResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_get_tracking_result(v)
+    v = d.get("payload")
+    o.payload = v if v is None else _read_get_tracking_result(v)
     return o
 
 
 def _read_get_tracking_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetTrackingResult)
-    o.tracking_id = g("trackingId")
-    o.alternate_leg_tracking_id = g("alternateLegTrackingId")
-    v = g("eventHistory")
-    o.event_history = None if v is None else [_read_event(i) for i in v] if v.__class__ is list else v
-    v = g("promisedDeliveryDate")
-    o.promised_delivery_date = None if v is None else read_datetime(v)
-    v = g("summary")
-    o.summary = None if v is None else _read_tracking_summary(v)
+    o.tracking_id = d.get("trackingId")
+    o.alternate_leg_tracking_id = d.get("alternateLegTrackingId")
+    v = d.get("eventHistory")
+    o.event_history = v if v is None or v.__class__ is not list else [_read_event(i) for i in v]
+    v = d.get("promisedDeliveryDate")
+    o.promised_delivery_date = v if v is None else read_datetime(v)
+    v = d.get("summary")
+    o.summary = v if v is None else _read_tracking_summary(v)
     return o
 
 
 def _read_get_unmanifested_shipments_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetUnmanifestedShipmentsRequest)
-    v = g("clientReferenceDetails")
-    o.client_reference_details = (
-        None if v is None else [_read_client_reference_detail(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("clientReferenceDetails")
+    if v is None or v.__class__ is not list:
+        o.client_reference_details = v
+    else:
+        o.client_reference_details = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ClientReferenceDetail)
+                p.client_reference_type = i.get("clientReferenceType")
+                p.client_reference_id = i.get("clientReferenceId")
+                items.append(p)
     return o
 
 
 def _read_get_unmanifested_shipments_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetUnmanifestedShipmentsResponse)
-    v = g("unmanifestedCarrierInformationList")
+    v = d.get("unmanifestedCarrierInformationList")
     o.unmanifested_carrier_information_list = (
-        None if v is None else [_read_unmanifested_carrier_information(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_unmanifested_carrier_information(i) for i in v]
     )
     return o
 
@@ -716,115 +857,186 @@ def _read_get_unmanifested_shipments_response(d: Any) -> Any:
 def _read_goods_owner(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GoodsOwner)
-    o.merchant_id = g("merchantId")
+    o.merchant_id = d.get("merchantId")
     return o
 
 
 def _read_ineligibility_reason(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.IneligibilityReason)
-    o.code = g("code")
-    o.message = g("message")
+    o.code = d.get("code")
+    o.message = d.get("message")
     return o
 
 
 def _read_ineligible_rate(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.IneligibleRate)
-    o.service_id = g("serviceId")
-    o.service_name = g("serviceName")
-    o.carrier_name = g("carrierName")
-    o.carrier_id = g("carrierId")
-    v = g("ineligibilityReasons")
-    o.ineligibility_reasons = (
-        None if v is None else [_read_ineligibility_reason(i) for i in v] if v.__class__ is list else v
-    )
+    o.service_id = d.get("serviceId")
+    o.service_name = d.get("serviceName")
+    o.carrier_name = d.get("carrierName")
+    o.carrier_id = d.get("carrierId")
+    v = d.get("ineligibilityReasons")
+    if v is None or v.__class__ is not list:
+        o.ineligibility_reasons = v
+    else:
+        o.ineligibility_reasons = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.IneligibilityReason)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                items.append(p)
     return o
 
 
 def _read_invoice_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InvoiceDetails)
-    o.invoice_number = g("invoiceNumber")
-    v = g("invoiceDate")
-    o.invoice_date = None if v is None else read_datetime(v)
+    o.invoice_number = d.get("invoiceNumber")
+    v = d.get("invoiceDate")
+    o.invoice_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Item)
-    v = g("itemValue")
-    o.item_value = None if v is None else _read_currency(v)
-    o.description = g("description")
-    o.item_identifier = g("itemIdentifier")
-    o.quantity = g("quantity")
-    v = g("weight")
-    o.weight = None if v is None else _read_weight(v)
-    v = g("liquidVolume")
-    o.liquid_volume = None if v is None else _read_liquid_volume(v)
-    o.is_hazmat = g("isHazmat")
-    v = g("dangerousGoodsDetails")
-    o.dangerous_goods_details = None if v is None else _read_dangerous_goods_details(v)
-    o.product_type = g("productType")
-    v = g("invoiceDetails")
-    o.invoice_details = None if v is None else _read_invoice_details(v)
-    o.serial_numbers = g("serialNumbers")
-    v = g("directFulfillmentItemIdentifiers")
-    o.direct_fulfillment_item_identifiers = None if v is None else _read_direct_fulfillment_item_identifiers(v)
+    v = d.get("itemValue")
+    if v is None or v.__class__ is not dict:
+        o.item_value = v
+    else:
+        o.item_value = p = _new(m.Currency)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
+    o.description = d.get("description")
+    o.item_identifier = d.get("itemIdentifier")
+    o.quantity = d.get("quantity")
+    v = d.get("weight")
+    if v is None or v.__class__ is not dict:
+        o.weight = v
+    else:
+        o.weight = p = _new(m.Weight)
+        p.unit = v.get("unit")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+    v = d.get("liquidVolume")
+    if v is None or v.__class__ is not dict:
+        o.liquid_volume = v
+    else:
+        o.liquid_volume = p = _new(m.LiquidVolume)
+        p.unit = v.get("unit")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+    o.is_hazmat = d.get("isHazmat")
+    v = d.get("dangerousGoodsDetails")
+    if v is None or v.__class__ is not dict:
+        o.dangerous_goods_details = v
+    else:
+        o.dangerous_goods_details = p = _new(m.DangerousGoodsDetails)
+        p.united_nations_regulatory_id = v.get("unitedNationsRegulatoryId")
+        p.transportation_regulatory_class = v.get("transportationRegulatoryClass")
+        p.packing_group = v.get("packingGroup")
+        p.packing_instruction = v.get("packingInstruction")
+    o.product_type = d.get("productType")
+    v = d.get("invoiceDetails")
+    if v is None or v.__class__ is not dict:
+        o.invoice_details = v
+    else:
+        o.invoice_details = p = _new(m.InvoiceDetails)
+        p.invoice_number = v.get("invoiceNumber")
+        w = v.get("invoiceDate")
+        p.invoice_date = w if w is None else read_datetime(w)
+    o.serial_numbers = d.get("serialNumbers")
+    v = d.get("directFulfillmentItemIdentifiers")
+    if v is None or v.__class__ is not dict:
+        o.direct_fulfillment_item_identifiers = v
+    else:
+        o.direct_fulfillment_item_identifiers = p = _new(m.DirectFulfillmentItemIdentifiers)
+        p.line_item_id = v.get("lineItemID")
+        p.piece_number = v.get("pieceNumber")
     return o
 
 
 def _read_link_carrier_account_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.LinkCarrierAccountRequest)
-    v = g("clientReferenceDetails")
-    o.client_reference_details = (
-        None if v is None else [_read_client_reference_detail(i) for i in v] if v.__class__ is list else v
-    )
-    o.carrier_account_type = g("carrierAccountType")
-    v = g("carrierAccountAttributes")
-    o.carrier_account_attributes = (
-        None if v is None else [_read_carrier_account_attribute(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("encryptedCarrierAccountAttributes")
-    o.encrypted_carrier_account_attributes = (
-        None if v is None else [_read_carrier_account_attribute(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("clientReferenceDetails")
+    if v is None or v.__class__ is not list:
+        o.client_reference_details = v
+    else:
+        o.client_reference_details = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ClientReferenceDetail)
+                p.client_reference_type = i.get("clientReferenceType")
+                p.client_reference_id = i.get("clientReferenceId")
+                items.append(p)
+    o.carrier_account_type = d.get("carrierAccountType")
+    v = d.get("carrierAccountAttributes")
+    if v is None or v.__class__ is not list:
+        o.carrier_account_attributes = v
+    else:
+        o.carrier_account_attributes = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.CarrierAccountAttribute)
+                p.attribute_name = i.get("attributeName")
+                p.property_group = i.get("propertyGroup")
+                p.value = i.get("value")
+                items.append(p)
+    v = d.get("encryptedCarrierAccountAttributes")
+    if v is None or v.__class__ is not list:
+        o.encrypted_carrier_account_attributes = v
+    else:
+        o.encrypted_carrier_account_attributes = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.CarrierAccountAttribute)
+                p.attribute_name = i.get("attributeName")
+                p.property_group = i.get("propertyGroup")
+                p.value = i.get("value")
+                items.append(p)
     return o
 
 
 def _read_link_carrier_account_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LinkCarrierAccountResponse)
-    o.registration_status = g("registrationStatus")
-    o.account_id = g("accountId")
+    o.registration_status = d.get("registrationStatus")
+    o.account_id = d.get("accountId")
     return o
 
 
 def _read_linkable_account_type(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LinkableAccountType)
-    o.account_type = g("accountType")
-    v = g("carrierAccountInputs")
+    o.account_type = d.get("accountType")
+    v = d.get("carrierAccountInputs")
     o.carrier_account_inputs = (
-        None if v is None else [_read_carrier_account_input(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_carrier_account_input(i) for i in v]
     )
     return o
 
@@ -832,12 +1044,11 @@ def _read_linkable_account_type(d: Any) -> Any:
 def _read_linkable_carrier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LinkableCarrier)
-    o.carrier_id = g("carrierId")
-    v = g("linkableAccountTypes")
+    o.carrier_id = d.get("carrierId")
+    v = d.get("linkableAccountTypes")
     o.linkable_account_types = (
-        None if v is None else [_read_linkable_account_type(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_linkable_account_type(i) for i in v]
     )
     return o
 
@@ -845,478 +1056,657 @@ def _read_linkable_carrier(d: Any) -> Any:
 def _read_liquid_volume(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LiquidVolume)
-    o.unit = g("unit")
-    v = g("value")
-    o.value = None if v is None else v if v.__class__ is float else read_number(v)
+    o.unit = d.get("unit")
+    v = d.get("value")
+    o.value = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_location(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Location)
-    o.state_or_region = g("stateOrRegion")
-    o.city = g("city")
-    o.country_code = g("countryCode")
-    o.postal_code = g("postalCode")
+    o.state_or_region = d.get("stateOrRegion")
+    o.city = d.get("city")
+    o.country_code = d.get("countryCode")
+    o.postal_code = d.get("postalCode")
     return o
 
 
 def _read_ndr_request_data(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.NdrRequestData)
-    v = g("rescheduleDate")
-    o.reschedule_date = None if v is None else read_datetime(v)
-    o.additional_address_notes = g("additionalAddressNotes")
+    v = d.get("rescheduleDate")
+    o.reschedule_date = v if v is None else read_datetime(v)
+    o.additional_address_notes = d.get("additionalAddressNotes")
     return o
 
 
 def _read_one_click_shipment_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.OneClickShipmentRequest)
-    v = g("shipTo")
-    o.ship_to = None if v is None else _read_address(v)
-    v = g("shipFrom")
-    o.ship_from = None if v is None else _read_address(v)
-    v = g("returnTo")
-    o.return_to = None if v is None else _read_address(v)
-    v = g("shipDate")
-    o.ship_date = None if v is None else read_datetime(v)
-    v = g("goodsOwner")
-    o.goods_owner = None if v is None else _read_goods_owner(v)
-    v = g("packages")
-    o.packages = None if v is None else [_read_package(i) for i in v] if v.__class__ is list else v
-    v = g("valueAddedServicesDetails")
+    v = d.get("shipTo")
+    o.ship_to = v if v is None else _read_address(v)
+    v = d.get("shipFrom")
+    o.ship_from = v if v is None else _read_address(v)
+    v = d.get("returnTo")
+    o.return_to = v if v is None else _read_address(v)
+    v = d.get("shipDate")
+    o.ship_date = v if v is None else read_datetime(v)
+    v = d.get("goodsOwner")
+    if v is None or v.__class__ is not dict:
+        o.goods_owner = v
+    else:
+        o.goods_owner = p = _new(m.GoodsOwner)
+        p.merchant_id = v.get("merchantId")
+    v = d.get("packages")
+    o.packages = v if v is None or v.__class__ is not list else [_read_package(i) for i in v]
+    v = d.get("valueAddedServicesDetails")
     o.value_added_services_details = (
-        None
-        if v is None
-        else [_read_one_click_shipment_value_added_service(i) for i in v]
-        if v.__class__ is list
-        else v
+        v if v is None or v.__class__ is not list else [_read_one_click_shipment_value_added_service(i) for i in v]
     )
-    v = g("taxDetails")
-    o.tax_details = None if v is None else [_read_tax_detail(i) for i in v] if v.__class__ is list else v
-    v = g("channelDetails")
-    o.channel_details = None if v is None else _read_channel_details(v)
-    v = g("labelSpecifications")
-    o.label_specifications = None if v is None else _read_requested_document_specification(v)
-    v = g("serviceSelection")
-    o.service_selection = None if v is None else _read_service_selection(v)
-    v = g("shipperInstruction")
-    o.shipper_instruction = None if v is None else _read_shipper_instruction(v)
-    v = g("destinationAccessPointDetails")
-    o.destination_access_point_details = None if v is None else _read_access_point_details(v)
+    v = d.get("taxDetails")
+    if v is None or v.__class__ is not list:
+        o.tax_details = v
+    else:
+        o.tax_details = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.TaxDetail)
+                p.tax_type = i.get("taxType")
+                p.tax_registration_number = i.get("taxRegistrationNumber")
+                items.append(p)
+    v = d.get("channelDetails")
+    o.channel_details = v if v is None else _read_channel_details(v)
+    v = d.get("labelSpecifications")
+    o.label_specifications = v if v is None else _read_requested_document_specification(v)
+    v = d.get("serviceSelection")
+    if v is None or v.__class__ is not dict:
+        o.service_selection = v
+    else:
+        o.service_selection = p = _new(m.ServiceSelection)
+        p.service_id = v.get("serviceId")
+    v = d.get("shipperInstruction")
+    if v is None or v.__class__ is not dict:
+        o.shipper_instruction = v
+    else:
+        o.shipper_instruction = p = _new(m.ShipperInstruction)
+        p.delivery_notes = v.get("deliveryNotes")
+    v = d.get("destinationAccessPointDetails")
+    if v is None or v.__class__ is not dict:
+        o.destination_access_point_details = v
+    else:
+        o.destination_access_point_details = p = _new(m.AccessPointDetails)
+        p.access_point_id = v.get("accessPointId")
     return o
 
 
 def _read_one_click_shipment_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OneClickShipmentResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_one_click_shipment_result(v)
+    v = d.get("payload")
+    o.payload = v if v is None else _read_one_click_shipment_result(v)
     return o
 
 
 def _read_one_click_shipment_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OneClickShipmentResult)
-    o.shipment_id = g("shipmentId")
-    v = g("packageDocumentDetails")
+    o.shipment_id = d.get("shipmentId")
+    v = d.get("packageDocumentDetails")
     o.package_document_details = (
-        None if v is None else [_read_package_document_detail(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_package_document_detail(i) for i in v]
     )
-    v = g("promise")
-    o.promise = None if v is None else _read_promise(v)
-    v = g("carrier")
-    o.carrier = None if v is None else _read_carrier(v)
-    v = g("service")
-    o.service = None if v is None else _read_service(v)
-    v = g("totalCharge")
-    o.total_charge = None if v is None else _read_currency(v)
+    v = d.get("promise")
+    o.promise = v if v is None else _read_promise(v)
+    v = d.get("carrier")
+    if v is None or v.__class__ is not dict:
+        o.carrier = v
+    else:
+        o.carrier = p = _new(m.Carrier)
+        p.id = v.get("id")
+        p.name = v.get("name")
+    v = d.get("service")
+    if v is None or v.__class__ is not dict:
+        o.service = v
+    else:
+        o.service = p = _new(m.Service)
+        p.id = v.get("id")
+        p.name = v.get("name")
+    v = d.get("totalCharge")
+    if v is None or v.__class__ is not dict:
+        o.total_charge = v
+    else:
+        o.total_charge = p = _new(m.Currency)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
     return o
 
 
 def _read_one_click_shipment_value_added_service(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OneClickShipmentValueAddedService)
-    o.id = g("id")
-    v = g("amount")
-    o.amount = None if v is None else _read_currency(v)
+    o.id = d.get("id")
+    v = d.get("amount")
+    if v is None or v.__class__ is not dict:
+        o.amount = v
+    else:
+        o.amount = p = _new(m.Currency)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
     return o
 
 
 def _read_operating_hours(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.OperatingHours)
-    v = g("closingTime")
-    o.closing_time = None if v is None else _read_time_of_day(v)
-    v = g("openingTime")
-    o.opening_time = None if v is None else _read_time_of_day(v)
-    v = g("midDayClosures")
-    o.mid_day_closures = None if v is None else [_read_time_of_day(i) for i in v] if v.__class__ is list else v
+    v = d.get("closingTime")
+    if v is None or v.__class__ is not dict:
+        o.closing_time = v
+    else:
+        o.closing_time = p = _new(m.TimeOfDay)
+        p.hour_of_day = v.get("hourOfDay")
+        p.minute_of_hour = v.get("minuteOfHour")
+        p.second_of_minute = v.get("secondOfMinute")
+    v = d.get("openingTime")
+    if v is None or v.__class__ is not dict:
+        o.opening_time = v
+    else:
+        o.opening_time = p = _new(m.TimeOfDay)
+        p.hour_of_day = v.get("hourOfDay")
+        p.minute_of_hour = v.get("minuteOfHour")
+        p.second_of_minute = v.get("secondOfMinute")
+    v = d.get("midDayClosures")
+    if v is None or v.__class__ is not list:
+        o.mid_day_closures = v
+    else:
+        o.mid_day_closures = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.TimeOfDay)
+                p.hour_of_day = i.get("hourOfDay")
+                p.minute_of_hour = i.get("minuteOfHour")
+                p.second_of_minute = i.get("secondOfMinute")
+                items.append(p)
     return o
 
 
 def _read_package(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Package)
-    v = g("dimensions")
-    o.dimensions = None if v is None else _read_dimensions(v)
-    v = g("weight")
-    o.weight = None if v is None else _read_weight(v)
-    v = g("insuredValue")
-    o.insured_value = None if v is None else _read_currency(v)
-    o.is_hazmat = g("isHazmat")
-    o.seller_display_name = g("sellerDisplayName")
-    v = g("charges")
-    o.charges = None if v is None else [_read_charge_component(i) for i in v] if v.__class__ is list else v
-    o.package_client_reference_id = g("packageClientReferenceId")
-    v = g("items")
-    o.items = None if v is None else [_read_item(i) for i in v] if v.__class__ is list else v
+    v = d.get("dimensions")
+    if v is None or v.__class__ is not dict:
+        o.dimensions = v
+    else:
+        o.dimensions = p = _new(m.Dimensions)
+        w = v.get("length")
+        p.length = read_number(w) if w.__class__ is str else w
+        w = v.get("width")
+        p.width = read_number(w) if w.__class__ is str else w
+        w = v.get("height")
+        p.height = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
+    v = d.get("weight")
+    if v is None or v.__class__ is not dict:
+        o.weight = v
+    else:
+        o.weight = p = _new(m.Weight)
+        p.unit = v.get("unit")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+    v = d.get("insuredValue")
+    if v is None or v.__class__ is not dict:
+        o.insured_value = v
+    else:
+        o.insured_value = p = _new(m.Currency)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
+    o.is_hazmat = d.get("isHazmat")
+    o.seller_display_name = d.get("sellerDisplayName")
+    v = d.get("charges")
+    o.charges = v if v is None or v.__class__ is not list else [_read_charge_component(i) for i in v]
+    o.package_client_reference_id = d.get("packageClientReferenceId")
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_item(i) for i in v]
     return o
 
 
 def _read_package_document(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PackageDocument)
-    o.type = g("type")
-    o.format = g("format")
-    o.contents = g("contents")
+    o.type = d.get("type")
+    o.format = d.get("format")
+    o.contents = d.get("contents")
     return o
 
 
 def _read_package_document_detail(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.PackageDocumentDetail)
-    o.package_client_reference_id = g("packageClientReferenceId")
-    v = g("packageDocuments")
-    o.package_documents = None if v is None else [_read_package_document(i) for i in v] if v.__class__ is list else v
-    o.tracking_id = g("trackingId")
+    o.package_client_reference_id = d.get("packageClientReferenceId")
+    v = d.get("packageDocuments")
+    if v is None or v.__class__ is not list:
+        o.package_documents = v
+    else:
+        o.package_documents = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.PackageDocument)
+                p.type = i.get("type")
+                p.format = i.get("format")
+                p.contents = i.get("contents")
+                items.append(p)
+    o.tracking_id = d.get("trackingId")
     return o
 
 
 def _read_print_option(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.PrintOption)
-    o.supported_dpis = g("supportedDPIs")
-    o.supported_page_layouts = g("supportedPageLayouts")
-    o.supported_file_joining_options = g("supportedFileJoiningOptions")
-    v = g("supportedDocumentDetails")
-    o.supported_document_details = (
-        None if v is None else [_read_supported_document_detail(i) for i in v] if v.__class__ is list else v
-    )
+    o.supported_dpis = d.get("supportedDPIs")
+    o.supported_page_layouts = d.get("supportedPageLayouts")
+    o.supported_file_joining_options = d.get("supportedFileJoiningOptions")
+    v = d.get("supportedDocumentDetails")
+    if v is None or v.__class__ is not list:
+        o.supported_document_details = v
+    else:
+        o.supported_document_details = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.SupportedDocumentDetail)
+                p.name = i.get("name")
+                p.is_mandatory = i.get("isMandatory")
+                items.append(p)
     return o
 
 
 def _read_promise(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Promise)
-    v = g("deliveryWindow")
-    o.delivery_window = None if v is None else _read_time_window(v)
-    v = g("pickupWindow")
-    o.pickup_window = None if v is None else _read_time_window(v)
+    v = d.get("deliveryWindow")
+    if v is None or v.__class__ is not dict:
+        o.delivery_window = v
+    else:
+        o.delivery_window = p = _new(m.TimeWindow)
+        w = v.get("start")
+        p.start = w if w is None else read_datetime(w)
+        w = v.get("end")
+        p.end = w if w is None else read_datetime(w)
+    v = d.get("pickupWindow")
+    if v is None or v.__class__ is not dict:
+        o.pickup_window = v
+    else:
+        o.pickup_window = p = _new(m.TimeWindow)
+        w = v.get("start")
+        p.start = w if w is None else read_datetime(w)
+        w = v.get("end")
+        p.end = w if w is None else read_datetime(w)
     return o
 
 
 def _read_purchase_shipment_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.PurchaseShipmentRequest)
-    o.request_token = g("requestToken")
-    o.rate_id = g("rateId")
-    v = g("requestedDocumentSpecification")
-    o.requested_document_specification = None if v is None else _read_requested_document_specification(v)
-    v = g("requestedValueAddedServices")
-    o.requested_value_added_services = (
-        None if v is None else [_read_requested_value_added_service(i) for i in v] if v.__class__ is list else v
-    )
-    o.additional_inputs = g("additionalInputs")
+    o.request_token = d.get("requestToken")
+    o.rate_id = d.get("rateId")
+    v = d.get("requestedDocumentSpecification")
+    o.requested_document_specification = v if v is None else _read_requested_document_specification(v)
+    v = d.get("requestedValueAddedServices")
+    if v is None or v.__class__ is not list:
+        o.requested_value_added_services = v
+    else:
+        o.requested_value_added_services = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.RequestedValueAddedService)
+                p.id = i.get("id")
+                items.append(p)
+    o.additional_inputs = d.get("additionalInputs")
     return o
 
 
 def _read_purchase_shipment_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PurchaseShipmentResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_purchase_shipment_result(v)
+    v = d.get("payload")
+    o.payload = v if v is None else _read_purchase_shipment_result(v)
     return o
 
 
 def _read_purchase_shipment_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PurchaseShipmentResult)
-    o.shipment_id = g("shipmentId")
-    v = g("packageDocumentDetails")
+    o.shipment_id = d.get("shipmentId")
+    v = d.get("packageDocumentDetails")
     o.package_document_details = (
-        None if v is None else [_read_package_document_detail(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_package_document_detail(i) for i in v]
     )
-    v = g("promise")
-    o.promise = None if v is None else _read_promise(v)
-    v = g("benefits")
-    o.benefits = None if v is None else _read_benefits(v)
+    v = d.get("promise")
+    o.promise = v if v is None else _read_promise(v)
+    v = d.get("benefits")
+    o.benefits = v if v is None else _read_benefits(v)
     return o
 
 
 def _read_rate(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Rate)
-    o.rate_id = g("rateId")
-    o.carrier_id = g("carrierId")
-    o.carrier_name = g("carrierName")
-    o.service_id = g("serviceId")
-    o.service_name = g("serviceName")
-    v = g("billedWeight")
-    o.billed_weight = None if v is None else _read_weight(v)
-    v = g("totalCharge")
-    o.total_charge = None if v is None else _read_currency(v)
-    v = g("promise")
-    o.promise = None if v is None else _read_promise(v)
-    v = g("supportedDocumentSpecifications")
+    o.rate_id = d.get("rateId")
+    o.carrier_id = d.get("carrierId")
+    o.carrier_name = d.get("carrierName")
+    o.service_id = d.get("serviceId")
+    o.service_name = d.get("serviceName")
+    v = d.get("billedWeight")
+    if v is None or v.__class__ is not dict:
+        o.billed_weight = v
+    else:
+        o.billed_weight = p = _new(m.Weight)
+        p.unit = v.get("unit")
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+    v = d.get("totalCharge")
+    if v is None or v.__class__ is not dict:
+        o.total_charge = v
+    else:
+        o.total_charge = p = _new(m.Currency)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
+    v = d.get("promise")
+    o.promise = v if v is None else _read_promise(v)
+    v = d.get("supportedDocumentSpecifications")
     o.supported_document_specifications = (
-        None if v is None else [_read_supported_document_specification(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_supported_document_specification(i) for i in v]
     )
-    v = g("availableValueAddedServiceGroups")
+    v = d.get("availableValueAddedServiceGroups")
     o.available_value_added_service_groups = (
-        None if v is None else [_read_available_value_added_service_group(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_available_value_added_service_group(i) for i in v]
     )
-    o.requires_additional_inputs = g("requiresAdditionalInputs")
-    v = g("rateItemList")
-    o.rate_item_list = None if v is None else [_read_rate_item(i) for i in v] if v.__class__ is list else v
-    o.payment_type = g("paymentType")
-    v = g("benefits")
-    o.benefits = None if v is None else _read_benefits(v)
+    o.requires_additional_inputs = d.get("requiresAdditionalInputs")
+    v = d.get("rateItemList")
+    o.rate_item_list = v if v is None or v.__class__ is not list else [_read_rate_item(i) for i in v]
+    o.payment_type = d.get("paymentType")
+    v = d.get("benefits")
+    o.benefits = v if v is None else _read_benefits(v)
     return o
 
 
 def _read_rate_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.RateItem)
-    o.rate_item_id = g("rateItemID")
-    o.rate_item_type = g("rateItemType")
-    v = g("rateItemCharge")
-    o.rate_item_charge = None if v is None else _read_currency(v)
-    o.rate_item_name_localization = g("rateItemNameLocalization")
+    o.rate_item_id = d.get("rateItemID")
+    o.rate_item_type = d.get("rateItemType")
+    v = d.get("rateItemCharge")
+    if v is None or v.__class__ is not dict:
+        o.rate_item_charge = v
+    else:
+        o.rate_item_charge = p = _new(m.Currency)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
+    o.rate_item_name_localization = d.get("rateItemNameLocalization")
     return o
 
 
 def _read_requested_document_specification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.RequestedDocumentSpecification)
-    o.format = g("format")
-    v = g("size")
-    o.size = None if v is None else _read_document_size(v)
-    o.dpi = g("dpi")
-    o.page_layout = g("pageLayout")
-    o.need_file_joining = g("needFileJoining")
-    o.requested_document_types = g("requestedDocumentTypes")
-    v = g("requestedLabelCustomization")
-    o.requested_label_customization = None if v is None else _read_requested_label_customization(v)
+    o.format = d.get("format")
+    v = d.get("size")
+    if v is None or v.__class__ is not dict:
+        o.size = v
+    else:
+        o.size = p = _new(m.DocumentSize)
+        w = v.get("width")
+        p.width = read_number(w) if w.__class__ is str else w
+        w = v.get("length")
+        p.length = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
+    o.dpi = d.get("dpi")
+    o.page_layout = d.get("pageLayout")
+    o.need_file_joining = d.get("needFileJoining")
+    o.requested_document_types = d.get("requestedDocumentTypes")
+    v = d.get("requestedLabelCustomization")
+    if v is None or v.__class__ is not dict:
+        o.requested_label_customization = v
+    else:
+        o.requested_label_customization = p = _new(m.RequestedLabelCustomization)
+        p.request_attributes = v.get("requestAttributes")
     return o
 
 
 def _read_requested_label_customization(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.RequestedLabelCustomization)
-    o.request_attributes = g("requestAttributes")
+    o.request_attributes = d.get("requestAttributes")
     return o
 
 
 def _read_requested_value_added_service(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.RequestedValueAddedService)
-    o.id = g("id")
+    o.id = d.get("id")
     return o
 
 
 def _read_service(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Service)
-    o.id = g("id")
-    o.name = g("name")
+    o.id = d.get("id")
+    o.name = d.get("name")
     return o
 
 
 def _read_service_selection(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ServiceSelection)
-    o.service_id = g("serviceId")
+    o.service_id = d.get("serviceId")
     return o
 
 
 def _read_shipper_instruction(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShipperInstruction)
-    o.delivery_notes = g("deliveryNotes")
+    o.delivery_notes = d.get("deliveryNotes")
     return o
 
 
 def _read_submit_ndr_feedback_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.SubmitNdrFeedbackRequest)
-    o.tracking_id = g("trackingId")
-    o.ndr_action = g("ndrAction")
-    v = g("ndrRequestData")
-    o.ndr_request_data = None if v is None else _read_ndr_request_data(v)
+    o.tracking_id = d.get("trackingId")
+    o.ndr_action = d.get("ndrAction")
+    v = d.get("ndrRequestData")
+    if v is None or v.__class__ is not dict:
+        o.ndr_request_data = v
+    else:
+        o.ndr_request_data = p = _new(m.NdrRequestData)
+        w = v.get("rescheduleDate")
+        p.reschedule_date = w if w is None else read_datetime(w)
+        p.additional_address_notes = v.get("additionalAddressNotes")
     return o
 
 
 def _read_supported_document_detail(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SupportedDocumentDetail)
-    o.name = g("name")
-    o.is_mandatory = g("isMandatory")
+    o.name = d.get("name")
+    o.is_mandatory = d.get("isMandatory")
     return o
 
 
 def _read_supported_document_specification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.SupportedDocumentSpecification)
-    o.format = g("format")
-    v = g("size")
-    o.size = None if v is None else _read_document_size(v)
-    v = g("printOptions")
-    o.print_options = None if v is None else [_read_print_option(i) for i in v] if v.__class__ is list else v
+    o.format = d.get("format")
+    v = d.get("size")
+    if v is None or v.__class__ is not dict:
+        o.size = v
+    else:
+        o.size = p = _new(m.DocumentSize)
+        w = v.get("width")
+        p.width = read_number(w) if w.__class__ is str else w
+        w = v.get("length")
+        p.length = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
+    v = d.get("printOptions")
+    o.print_options = v if v is None or v.__class__ is not list else [_read_print_option(i) for i in v]
     return o
 
 
 def _read_tax_detail(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TaxDetail)
-    o.tax_type = g("taxType")
-    o.tax_registration_number = g("taxRegistrationNumber")
+    o.tax_type = d.get("taxType")
+    o.tax_registration_number = d.get("taxRegistrationNumber")
     return o
 
 
 def _read_time_of_day(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TimeOfDay)
-    o.hour_of_day = g("hourOfDay")
-    o.minute_of_hour = g("minuteOfHour")
-    o.second_of_minute = g("secondOfMinute")
+    o.hour_of_day = d.get("hourOfDay")
+    o.minute_of_hour = d.get("minuteOfHour")
+    o.second_of_minute = d.get("secondOfMinute")
     return o
 
 
 def _read_time_window(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TimeWindow)
-    v = g("start")
-    o.start = None if v is None else read_datetime(v)
-    v = g("end")
-    o.end = None if v is None else read_datetime(v)
+    v = d.get("start")
+    o.start = v if v is None else read_datetime(v)
+    v = d.get("end")
+    o.end = v if v is None else read_datetime(v)
     return o
 
 
 def _read_tracking_detail_codes(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TrackingDetailCodes)
-    o.forward = g("forward")
-    o.returns = g("returns")
+    o.forward = d.get("forward")
+    o.returns = d.get("returns")
     return o
 
 
 def _read_tracking_summary(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TrackingSummary)
-    o.status = g("status")
-    v = g("trackingDetailCodes")
-    o.tracking_detail_codes = None if v is None else _read_tracking_detail_codes(v)
+    o.status = d.get("status")
+    v = d.get("trackingDetailCodes")
+    if v is None or v.__class__ is not dict:
+        o.tracking_detail_codes = v
+    else:
+        o.tracking_detail_codes = p = _new(m.TrackingDetailCodes)
+        p.forward = v.get("forward")
+        p.returns = v.get("returns")
     return o
 
 
 def _read_unlink_carrier_account_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.UnlinkCarrierAccountRequest)
-    v = g("clientReferenceDetails")
-    o.client_reference_details = (
-        None if v is None else [_read_client_reference_detail(i) for i in v] if v.__class__ is list else v
-    )
-    o.account_id = g("accountId")
+    v = d.get("clientReferenceDetails")
+    if v is None or v.__class__ is not list:
+        o.client_reference_details = v
+    else:
+        o.client_reference_details = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ClientReferenceDetail)
+                p.client_reference_type = i.get("clientReferenceType")
+                p.client_reference_id = i.get("clientReferenceId")
+                items.append(p)
+    o.account_id = d.get("accountId")
     return o
 
 
 def _read_unlink_carrier_account_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.UnlinkCarrierAccountResponse)
-    o.is_unlinked = g("isUnlinked")
+    o.is_unlinked = d.get("isUnlinked")
     return o
 
 
 def _read_unmanifested_carrier_information(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.UnmanifestedCarrierInformation)
-    o.carrier_id = g("carrierId")
-    o.carrier_name = g("carrierName")
-    v = g("unmanifestedShipmentLocationList")
+    o.carrier_id = d.get("carrierId")
+    o.carrier_name = d.get("carrierName")
+    v = d.get("unmanifestedShipmentLocationList")
     o.unmanifested_shipment_location_list = (
-        None if v is None else [_read_unmanifested_shipment_location(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_unmanifested_shipment_location(i) for i in v]
     )
     return o
 
@@ -1324,56 +1714,58 @@ def _read_unmanifested_carrier_information(d: Any) -> Any:
 def _read_unmanifested_shipment_location(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.UnmanifestedShipmentLocation)
-    v = g("address")
-    o.address = None if v is None else _read_address(v)
-    v = g("lastManifestDate")
-    o.last_manifest_date = None if v is None else read_datetime(v)
+    v = d.get("address")
+    o.address = v if v is None else _read_address(v)
+    v = d.get("lastManifestDate")
+    o.last_manifest_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_validation_metadata(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ValidationMetadata)
-    o.error_message = g("errorMessage")
-    o.validation_strategy = g("validationStrategy")
-    o.value = g("value")
+    o.error_message = d.get("errorMessage")
+    o.validation_strategy = d.get("validationStrategy")
+    o.value = d.get("value")
     return o
 
 
 def _read_value_added_service(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ValueAddedService)
-    o.id = g("id")
-    o.name = g("name")
-    v = g("cost")
-    o.cost = None if v is None else _read_currency(v)
+    o.id = d.get("id")
+    o.name = d.get("name")
+    v = d.get("cost")
+    if v is None or v.__class__ is not dict:
+        o.cost = v
+    else:
+        o.cost = p = _new(m.Currency)
+        w = v.get("value")
+        p.value = read_number(w) if w.__class__ is str else w
+        p.unit = v.get("unit")
     return o
 
 
 def _read_value_added_service_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ValueAddedServiceDetails)
-    v = g("collectOnDelivery")
-    o.collect_on_delivery = None if v is None else _read_collect_on_delivery(v)
+    v = d.get("collectOnDelivery")
+    o.collect_on_delivery = v if v is None else _read_collect_on_delivery(v)
     return o
 
 
 def _read_weight(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Weight)
-    o.unit = g("unit")
-    v = g("value")
-    o.value = None if v is None else v if v.__class__ is float else read_number(v)
+    o.unit = d.get("unit")
+    v = d.get("value")
+    o.value = read_number(v) if v.__class__ is str else v
     return o
 
 

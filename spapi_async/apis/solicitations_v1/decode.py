@@ -16,139 +16,220 @@ _new = object.__new__
 def _read_create_product_review_and_seller_feedback_solicitation_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateProductReviewAndSellerFeedbackSolicitationResponse)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_get_schema_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetSchemaResponse)
-    v = g("_links")
-    o.links = None if v is None else _read_get_schema_response_links(v)
-    o.payload = g("payload")
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("_links")
+    o.links = v if v is None else _read_get_schema_response_links(v)
+    o.payload = d.get("payload")
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_schema_response_links(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.GetSchemaResponseLinks)
-    v = g("self")
-    o.self_ = None if v is None else _read_link_object(v)
+    v = d.get("self")
+    if v is None or v.__class__ is not dict:
+        o.self_ = v
+    else:
+        o.self_ = p = _new(m.LinkObject)
+        p.href = v.get("href")
+        p.name = v.get("name")
     return o
 
 
 def _read_get_solicitation_action_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetSolicitationActionResponse)
-    v = g("_links")
-    o.links = None if v is None else _read_get_solicitation_action_response_links(v)
-    v = g("_embedded")
-    o.embedded = None if v is None else _read_get_solicitation_action_response_embedded(v)
-    v = g("payload")
-    o.payload = None if v is None else _read_solicitations_action(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("_links")
+    o.links = v if v is None else _read_get_solicitation_action_response_links(v)
+    v = d.get("_embedded")
+    o.embedded = v if v is None else _read_get_solicitation_action_response_embedded(v)
+    v = d.get("payload")
+    if v is None or v.__class__ is not dict:
+        o.payload = v
+    else:
+        o.payload = p = _new(m.SolicitationsAction)
+        p.name = v.get("name")
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_solicitation_action_response_embedded(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetSolicitationActionResponseEmbedded)
-    v = g("schema")
-    o.schema = None if v is None else _read_get_schema_response(v)
+    v = d.get("schema")
+    o.schema = v if v is None else _read_get_schema_response(v)
     return o
 
 
 def _read_get_solicitation_action_response_links(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.GetSolicitationActionResponseLinks)
-    v = g("self")
-    o.self_ = None if v is None else _read_link_object(v)
-    v = g("schema")
-    o.schema = None if v is None else _read_link_object(v)
+    v = d.get("self")
+    if v is None or v.__class__ is not dict:
+        o.self_ = v
+    else:
+        o.self_ = p = _new(m.LinkObject)
+        p.href = v.get("href")
+        p.name = v.get("name")
+    v = d.get("schema")
+    if v is None or v.__class__ is not dict:
+        o.schema = v
+    else:
+        o.schema = p = _new(m.LinkObject)
+        p.href = v.get("href")
+        p.name = v.get("name")
     return o
 
 
 def _read_get_solicitation_actions_for_order_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetSolicitationActionsForOrderResponse)
-    v = g("_links")
-    o.links = None if v is None else _read_get_solicitation_actions_for_order_response_links(v)
-    v = g("_embedded")
-    o.embedded = None if v is None else _read_get_solicitation_actions_for_order_response_embedded(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("_links")
+    o.links = v if v is None else _read_get_solicitation_actions_for_order_response_links(v)
+    v = d.get("_embedded")
+    o.embedded = v if v is None else _read_get_solicitation_actions_for_order_response_embedded(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_solicitation_actions_for_order_response_embedded(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetSolicitationActionsForOrderResponseEmbedded)
-    v = g("actions")
-    o.actions = (
-        None if v is None else [_read_get_solicitation_action_response(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("actions")
+    o.actions = v if v is None or v.__class__ is not list else [_read_get_solicitation_action_response(i) for i in v]
     return o
 
 
 def _read_get_solicitation_actions_for_order_response_links(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetSolicitationActionsForOrderResponseLinks)
-    v = g("self")
-    o.self_ = None if v is None else _read_link_object(v)
-    v = g("actions")
-    o.actions = None if v is None else [_read_link_object(i) for i in v] if v.__class__ is list else v
+    v = d.get("self")
+    if v is None or v.__class__ is not dict:
+        o.self_ = v
+    else:
+        o.self_ = p = _new(m.LinkObject)
+        p.href = v.get("href")
+        p.name = v.get("name")
+    v = d.get("actions")
+    if v is None or v.__class__ is not list:
+        o.actions = v
+    else:
+        o.actions = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.LinkObject)
+                p.href = i.get("href")
+                p.name = i.get("name")
+                items.append(p)
     return o
 
 
 def _read_link_object(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LinkObject)
-    o.href = g("href")
-    o.name = g("name")
+    o.href = d.get("href")
+    o.name = d.get("name")
     return o
 
 
 def _read_solicitations_action(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SolicitationsAction)
-    o.name = g("name")
+    o.name = d.get("name")
     return o
 
 

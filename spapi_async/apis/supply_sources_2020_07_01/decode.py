@@ -16,360 +16,440 @@ _new = object.__new__
 def _read_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Address)
-    o.name = g("name")
-    o.address_line1 = g("addressLine1")
-    o.address_line2 = g("addressLine2")
-    o.address_line3 = g("addressLine3")
-    o.city = g("city")
-    o.county = g("county")
-    o.district = g("district")
-    o.state_or_region = g("stateOrRegion")
-    o.postal_code = g("postalCode")
-    o.country_code = g("countryCode")
-    o.phone = g("phone")
+    o.name = d.get("name")
+    o.address_line1 = d.get("addressLine1")
+    o.address_line2 = d.get("addressLine2")
+    o.address_line3 = d.get("addressLine3")
+    o.city = d.get("city")
+    o.county = d.get("county")
+    o.district = d.get("district")
+    o.state_or_region = d.get("stateOrRegion")
+    o.postal_code = d.get("postalCode")
+    o.country_code = d.get("countryCode")
+    o.phone = d.get("phone")
     return o
 
 
 def _read_address_with_contact(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AddressWithContact)
-    v = g("contactDetails")
-    o.contact_details = None if v is None else _read_contact_details(v)
-    v = g("address")
-    o.address = None if v is None else _read_address(v)
+    v = d.get("contactDetails")
+    o.contact_details = v if v is None else _read_contact_details(v)
+    v = d.get("address")
+    o.address = v if v is None else _read_address(v)
     return o
 
 
 def _read_contact_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ContactDetails)
-    v = g("primary")
-    o.primary = None if v is None else _read_contact_details_primary(v)
+    v = d.get("primary")
+    if v is None or v.__class__ is not dict:
+        o.primary = v
+    else:
+        o.primary = p = _new(m.ContactDetailsPrimary)
+        p.email = v.get("email")
+        p.phone = v.get("phone")
     return o
 
 
 def _read_contact_details_primary(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ContactDetailsPrimary)
-    o.email = g("email")
-    o.phone = g("phone")
+    o.email = d.get("email")
+    o.phone = d.get("phone")
     return o
 
 
 def _read_create_supply_source_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateSupplySourceRequest)
-    o.supply_source_code = g("supplySourceCode")
-    o.alias = g("alias")
-    v = g("address")
-    o.address = None if v is None else _read_address(v)
+    o.supply_source_code = d.get("supplySourceCode")
+    o.alias = d.get("alias")
+    v = d.get("address")
+    o.address = v if v is None else _read_address(v)
     return o
 
 
 def _read_create_supply_source_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateSupplySourceResponse)
-    o.supply_source_id = g("supplySourceId")
-    o.supply_source_code = g("supplySourceCode")
+    o.supply_source_id = d.get("supplySourceId")
+    o.supply_source_code = d.get("supplySourceCode")
     return o
 
 
 def _read_curbside_pickup_configuration(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CurbsidePickupConfiguration)
-    o.is_supported = g("isSupported")
-    v = g("operationalConfiguration")
-    o.operational_configuration = None if v is None else _read_operational_configuration(v)
-    v = g("parkingWithAddressConfiguration")
-    o.parking_with_address_configuration = None if v is None else _read_parking_with_address_configuration(v)
+    o.is_supported = d.get("isSupported")
+    v = d.get("operationalConfiguration")
+    o.operational_configuration = v if v is None else _read_operational_configuration(v)
+    v = d.get("parkingWithAddressConfiguration")
+    o.parking_with_address_configuration = v if v is None else _read_parking_with_address_configuration(v)
     return o
 
 
 def _read_delivery_channel(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DeliveryChannel)
-    o.is_supported = g("isSupported")
-    v = g("operationalConfiguration")
-    o.operational_configuration = None if v is None else _read_operational_configuration(v)
+    o.is_supported = d.get("isSupported")
+    v = d.get("operationalConfiguration")
+    o.operational_configuration = v if v is None else _read_operational_configuration(v)
     return o
 
 
 def _read_duration(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Duration)
-    o.value = g("value")
-    o.time_unit = g("timeUnit")
+    o.value = d.get("value")
+    o.time_unit = d.get("timeUnit")
     return o
 
 
 def _read_get_supply_sources_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetSupplySourcesResponse)
-    v = g("supplySources")
-    o.supply_sources = (
-        None if v is None else [_read_supply_source_list_item(i) for i in v] if v.__class__ is list else v
-    )
-    o.next_page_token = g("nextPageToken")
+    v = d.get("supplySources")
+    o.supply_sources = v if v is None or v.__class__ is not list else [_read_supply_source_list_item(i) for i in v]
+    o.next_page_token = d.get("nextPageToken")
     return o
 
 
 def _read_in_store_pickup_configuration(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.InStorePickupConfiguration)
-    o.is_supported = g("isSupported")
-    v = g("parkingConfiguration")
-    o.parking_configuration = None if v is None else _read_parking_configuration(v)
+    o.is_supported = d.get("isSupported")
+    v = d.get("parkingConfiguration")
+    if v is None or v.__class__ is not dict:
+        o.parking_configuration = v
+    else:
+        o.parking_configuration = p = _new(m.ParkingConfiguration)
+        p.parking_cost_type = v.get("parkingCostType")
+        p.parking_spot_identification_type = v.get("parkingSpotIdentificationType")
+        p.number_of_parking_spots = v.get("numberOfParkingSpots")
     return o
 
 
 def _read_operating_hour(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OperatingHour)
-    o.start_time = g("startTime")
-    o.end_time = g("endTime")
+    o.start_time = d.get("startTime")
+    o.end_time = d.get("endTime")
     return o
 
 
 def _read_operating_hours_by_day(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.OperatingHoursByDay)
-    v = g("monday")
-    o.monday = None if v is None else [_read_operating_hour(i) for i in v] if v.__class__ is list else v
-    v = g("tuesday")
-    o.tuesday = None if v is None else [_read_operating_hour(i) for i in v] if v.__class__ is list else v
-    v = g("wednesday")
-    o.wednesday = None if v is None else [_read_operating_hour(i) for i in v] if v.__class__ is list else v
-    v = g("thursday")
-    o.thursday = None if v is None else [_read_operating_hour(i) for i in v] if v.__class__ is list else v
-    v = g("friday")
-    o.friday = None if v is None else [_read_operating_hour(i) for i in v] if v.__class__ is list else v
-    v = g("saturday")
-    o.saturday = None if v is None else [_read_operating_hour(i) for i in v] if v.__class__ is list else v
-    v = g("sunday")
-    o.sunday = None if v is None else [_read_operating_hour(i) for i in v] if v.__class__ is list else v
+    v = d.get("monday")
+    if v is None or v.__class__ is not list:
+        o.monday = v
+    else:
+        o.monday = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.OperatingHour)
+                p.start_time = i.get("startTime")
+                p.end_time = i.get("endTime")
+                items.append(p)
+    v = d.get("tuesday")
+    if v is None or v.__class__ is not list:
+        o.tuesday = v
+    else:
+        o.tuesday = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.OperatingHour)
+                p.start_time = i.get("startTime")
+                p.end_time = i.get("endTime")
+                items.append(p)
+    v = d.get("wednesday")
+    if v is None or v.__class__ is not list:
+        o.wednesday = v
+    else:
+        o.wednesday = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.OperatingHour)
+                p.start_time = i.get("startTime")
+                p.end_time = i.get("endTime")
+                items.append(p)
+    v = d.get("thursday")
+    if v is None or v.__class__ is not list:
+        o.thursday = v
+    else:
+        o.thursday = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.OperatingHour)
+                p.start_time = i.get("startTime")
+                p.end_time = i.get("endTime")
+                items.append(p)
+    v = d.get("friday")
+    if v is None or v.__class__ is not list:
+        o.friday = v
+    else:
+        o.friday = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.OperatingHour)
+                p.start_time = i.get("startTime")
+                p.end_time = i.get("endTime")
+                items.append(p)
+    v = d.get("saturday")
+    if v is None or v.__class__ is not list:
+        o.saturday = v
+    else:
+        o.saturday = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.OperatingHour)
+                p.start_time = i.get("startTime")
+                p.end_time = i.get("endTime")
+                items.append(p)
+    v = d.get("sunday")
+    if v is None or v.__class__ is not list:
+        o.sunday = v
+    else:
+        o.sunday = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.OperatingHour)
+                p.start_time = i.get("startTime")
+                p.end_time = i.get("endTime")
+                items.append(p)
     return o
 
 
 def _read_operational_configuration(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OperationalConfiguration)
-    v = g("contactDetails")
-    o.contact_details = None if v is None else _read_contact_details(v)
-    v = g("throughputConfig")
-    o.throughput_config = None if v is None else _read_throughput_config(v)
-    v = g("operatingHoursByDay")
-    o.operating_hours_by_day = None if v is None else _read_operating_hours_by_day(v)
-    v = g("handlingTime")
-    o.handling_time = None if v is None else _read_duration(v)
+    v = d.get("contactDetails")
+    o.contact_details = v if v is None else _read_contact_details(v)
+    v = d.get("throughputConfig")
+    o.throughput_config = v if v is None else _read_throughput_config(v)
+    v = d.get("operatingHoursByDay")
+    o.operating_hours_by_day = v if v is None else _read_operating_hours_by_day(v)
+    v = d.get("handlingTime")
+    if v is None or v.__class__ is not dict:
+        o.handling_time = v
+    else:
+        o.handling_time = p = _new(m.Duration)
+        p.value = v.get("value")
+        p.time_unit = v.get("timeUnit")
     return o
 
 
 def _read_outbound_capability(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OutboundCapability)
-    o.is_supported = g("isSupported")
-    v = g("operationalConfiguration")
-    o.operational_configuration = None if v is None else _read_operational_configuration(v)
-    v = g("returnLocation")
-    o.return_location = None if v is None else _read_return_location(v)
-    v = g("deliveryChannel")
-    o.delivery_channel = None if v is None else _read_delivery_channel(v)
-    v = g("pickupChannel")
-    o.pickup_channel = None if v is None else _read_pickup_channel(v)
+    o.is_supported = d.get("isSupported")
+    v = d.get("operationalConfiguration")
+    o.operational_configuration = v if v is None else _read_operational_configuration(v)
+    v = d.get("returnLocation")
+    o.return_location = v if v is None else _read_return_location(v)
+    v = d.get("deliveryChannel")
+    o.delivery_channel = v if v is None else _read_delivery_channel(v)
+    v = d.get("pickupChannel")
+    o.pickup_channel = v if v is None else _read_pickup_channel(v)
     return o
 
 
 def _read_parking_configuration(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ParkingConfiguration)
-    o.parking_cost_type = g("parkingCostType")
-    o.parking_spot_identification_type = g("parkingSpotIdentificationType")
-    o.number_of_parking_spots = g("numberOfParkingSpots")
+    o.parking_cost_type = d.get("parkingCostType")
+    o.parking_spot_identification_type = d.get("parkingSpotIdentificationType")
+    o.number_of_parking_spots = d.get("numberOfParkingSpots")
     return o
 
 
 def _read_parking_with_address_configuration(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ParkingWithAddressConfiguration)
-    o.parking_cost_type = g("parkingCostType")
-    o.parking_spot_identification_type = g("parkingSpotIdentificationType")
-    o.number_of_parking_spots = g("numberOfParkingSpots")
-    v = g("address")
-    o.address = None if v is None else _read_address(v)
+    o.parking_cost_type = d.get("parkingCostType")
+    o.parking_spot_identification_type = d.get("parkingSpotIdentificationType")
+    o.number_of_parking_spots = d.get("numberOfParkingSpots")
+    v = d.get("address")
+    o.address = v if v is None else _read_address(v)
     return o
 
 
 def _read_pickup_channel(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PickupChannel)
-    v = g("inventoryHoldPeriod")
-    o.inventory_hold_period = None if v is None else _read_duration(v)
-    o.is_supported = g("isSupported")
-    v = g("operationalConfiguration")
-    o.operational_configuration = None if v is None else _read_operational_configuration(v)
-    v = g("inStorePickupConfiguration")
-    o.in_store_pickup_configuration = None if v is None else _read_in_store_pickup_configuration(v)
-    v = g("curbsidePickupConfiguration")
-    o.curbside_pickup_configuration = None if v is None else _read_curbside_pickup_configuration(v)
+    v = d.get("inventoryHoldPeriod")
+    if v is None or v.__class__ is not dict:
+        o.inventory_hold_period = v
+    else:
+        o.inventory_hold_period = p = _new(m.Duration)
+        p.value = v.get("value")
+        p.time_unit = v.get("timeUnit")
+    o.is_supported = d.get("isSupported")
+    v = d.get("operationalConfiguration")
+    o.operational_configuration = v if v is None else _read_operational_configuration(v)
+    v = d.get("inStorePickupConfiguration")
+    o.in_store_pickup_configuration = v if v is None else _read_in_store_pickup_configuration(v)
+    v = d.get("curbsidePickupConfiguration")
+    o.curbside_pickup_configuration = v if v is None else _read_curbside_pickup_configuration(v)
     return o
 
 
 def _read_return_location(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ReturnLocation)
-    o.supply_source_id = g("supplySourceId")
-    v = g("addressWithContact")
-    o.address_with_contact = None if v is None else _read_address_with_contact(v)
+    o.supply_source_id = d.get("supplySourceId")
+    v = d.get("addressWithContact")
+    o.address_with_contact = v if v is None else _read_address_with_contact(v)
     return o
 
 
 def _read_services_capability(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ServicesCapability)
-    o.is_supported = g("isSupported")
-    v = g("operationalConfiguration")
-    o.operational_configuration = None if v is None else _read_operational_configuration(v)
+    o.is_supported = d.get("isSupported")
+    v = d.get("operationalConfiguration")
+    o.operational_configuration = v if v is None else _read_operational_configuration(v)
     return o
 
 
 def _read_supply_source(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SupplySource)
-    o.supply_source_id = g("supplySourceId")
-    o.supply_source_code = g("supplySourceCode")
-    o.alias = g("alias")
-    o.status = g("status")
-    v = g("address")
-    o.address = None if v is None else _read_address(v)
-    v = g("configuration")
-    o.configuration = None if v is None else _read_supply_source_configuration(v)
-    v = g("capabilities")
-    o.capabilities = None if v is None else _read_supply_source_capabilities(v)
-    v = g("createdAt")
-    o.created_at = None if v is None else read_datetime(v)
-    v = g("updatedAt")
-    o.updated_at = None if v is None else read_datetime(v)
+    o.supply_source_id = d.get("supplySourceId")
+    o.supply_source_code = d.get("supplySourceCode")
+    o.alias = d.get("alias")
+    o.status = d.get("status")
+    v = d.get("address")
+    o.address = v if v is None else _read_address(v)
+    v = d.get("configuration")
+    o.configuration = v if v is None else _read_supply_source_configuration(v)
+    v = d.get("capabilities")
+    o.capabilities = v if v is None else _read_supply_source_capabilities(v)
+    v = d.get("createdAt")
+    o.created_at = v if v is None else read_datetime(v)
+    v = d.get("updatedAt")
+    o.updated_at = v if v is None else read_datetime(v)
     return o
 
 
 def _read_supply_source_capabilities(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SupplySourceCapabilities)
-    v = g("outbound")
-    o.outbound = None if v is None else _read_outbound_capability(v)
-    v = g("services")
-    o.services = None if v is None else _read_services_capability(v)
+    v = d.get("outbound")
+    o.outbound = v if v is None else _read_outbound_capability(v)
+    v = d.get("services")
+    o.services = v if v is None else _read_services_capability(v)
     return o
 
 
 def _read_supply_source_configuration(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SupplySourceConfiguration)
-    v = g("operationalConfiguration")
-    o.operational_configuration = None if v is None else _read_operational_configuration(v)
-    o.timezone = g("timezone")
+    v = d.get("operationalConfiguration")
+    o.operational_configuration = v if v is None else _read_operational_configuration(v)
+    o.timezone = d.get("timezone")
     return o
 
 
 def _read_supply_source_list_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SupplySourceListItem)
-    o.alias = g("alias")
-    o.supply_source_id = g("supplySourceId")
-    o.supply_source_code = g("supplySourceCode")
-    v = g("address")
-    o.address = None if v is None else _read_address(v)
+    o.alias = d.get("alias")
+    o.supply_source_id = d.get("supplySourceId")
+    o.supply_source_code = d.get("supplySourceCode")
+    v = d.get("address")
+    o.address = v if v is None else _read_address(v)
     return o
 
 
 def _read_throughput_cap(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ThroughputCap)
-    o.value = g("value")
-    o.time_unit = g("timeUnit")
+    o.value = d.get("value")
+    o.time_unit = d.get("timeUnit")
     return o
 
 
 def _read_throughput_config(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ThroughputConfig)
-    v = g("throughputCap")
-    o.throughput_cap = None if v is None else _read_throughput_cap(v)
-    o.throughput_unit = g("throughputUnit")
+    v = d.get("throughputCap")
+    if v is None or v.__class__ is not dict:
+        o.throughput_cap = v
+    else:
+        o.throughput_cap = p = _new(m.ThroughputCap)
+        p.value = v.get("value")
+        p.time_unit = v.get("timeUnit")
+    o.throughput_unit = d.get("throughputUnit")
     return o
 
 
 def _read_update_supply_source_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.UpdateSupplySourceRequest)
-    o.alias = g("alias")
-    v = g("configuration")
-    o.configuration = None if v is None else _read_supply_source_configuration(v)
-    v = g("capabilities")
-    o.capabilities = None if v is None else _read_supply_source_capabilities(v)
+    o.alias = d.get("alias")
+    v = d.get("configuration")
+    o.configuration = v if v is None else _read_supply_source_configuration(v)
+    v = d.get("capabilities")
+    o.capabilities = v if v is None else _read_supply_source_capabilities(v)
     return o
 
 
 def _read_update_supply_source_status_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.UpdateSupplySourceStatusRequest)
-    o.status = g("status")
+    o.status = d.get("status")
     return o
 
 

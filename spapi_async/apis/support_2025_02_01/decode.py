@@ -16,215 +16,276 @@ _new = object.__new__
 def _read_appointment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Appointment)
-    o.appointment_id = g("appointmentId")
-    v = g("phoneNumber")
-    o.phone_number = None if v is None else _read_phone_number(v)
-    o.answering_party = g("answeringParty")
-    v = g("callbackTiming")
-    o.callback_timing = None if v is None else _read_callback_timing(v)
-    o.status = g("status")
+    o.appointment_id = d.get("appointmentId")
+    v = d.get("phoneNumber")
+    if v is None or v.__class__ is not dict:
+        o.phone_number = v
+    else:
+        o.phone_number = p = _new(m.PhoneNumber)
+        p.country_code = v.get("countryCode")
+        p.number = v.get("number")
+        p.extension = v.get("extension")
+    o.answering_party = d.get("answeringParty")
+    v = d.get("callbackTiming")
+    if v is None or v.__class__ is not dict:
+        o.callback_timing = v
+    else:
+        o.callback_timing = p = _new(m.CallbackTiming)
+        w = v.get("earliestCallbackTime")
+        p.earliest_callback_time = w if w is None else read_datetime(w)
+        w = v.get("latestCallbackTime")
+        p.latest_callback_time = w if w is None else read_datetime(w)
+    o.status = d.get("status")
     return o
 
 
 def _read_attachment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Attachment)
-    o.name = g("name")
-    o.download_url = g("downloadUrl")
+    o.name = d.get("name")
+    o.download_url = d.get("downloadUrl")
     return o
 
 
 def _read_callback_timing(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CallbackTiming)
-    v = g("earliestCallbackTime")
-    o.earliest_callback_time = None if v is None else read_datetime(v)
-    v = g("latestCallbackTime")
-    o.latest_callback_time = None if v is None else read_datetime(v)
+    v = d.get("earliestCallbackTime")
+    o.earliest_callback_time = v if v is None else read_datetime(v)
+    v = d.get("latestCallbackTime")
+    o.latest_callback_time = v if v is None else read_datetime(v)
     return o
 
 
 def _read_case(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Case)
-    o.case_id = g("caseId")
-    o.status = g("status")
-    o.subject = g("subject")
-    o.primary_email = g("primaryEmail")
-    o.cc_emails = g("ccEmails")
-    v = g("appointments")
-    o.appointments = None if v is None else [_read_appointment(i) for i in v] if v.__class__ is list else v
-    v = g("createdDate")
-    o.created_date = None if v is None else read_datetime(v)
-    v = g("lastUpdatedDate")
-    o.last_updated_date = None if v is None else read_datetime(v)
-    v = g("resolvedDate")
-    o.resolved_date = None if v is None else read_datetime(v)
-    v = g("lastOutboundDate")
-    o.last_outbound_date = None if v is None else read_datetime(v)
+    o.case_id = d.get("caseId")
+    o.status = d.get("status")
+    o.subject = d.get("subject")
+    o.primary_email = d.get("primaryEmail")
+    o.cc_emails = d.get("ccEmails")
+    v = d.get("appointments")
+    o.appointments = v if v is None or v.__class__ is not list else [_read_appointment(i) for i in v]
+    v = d.get("createdDate")
+    o.created_date = v if v is None else read_datetime(v)
+    v = d.get("lastUpdatedDate")
+    o.last_updated_date = v if v is None else read_datetime(v)
+    v = d.get("resolvedDate")
+    o.resolved_date = v if v is None else read_datetime(v)
+    v = d.get("lastOutboundDate")
+    o.last_outbound_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_case_filters(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.CaseFilters)
-    o.case_statuses = g("caseStatuses")
-    v = g("createdDate")
-    o.created_date = None if v is None else _read_date_filter(v)
-    v = g("lastOutboundDate")
-    o.last_outbound_date = None if v is None else _read_date_filter(v)
-    v = g("resolvedDate")
-    o.resolved_date = None if v is None else _read_date_filter(v)
-    o.primary_emails = g("primaryEmails")
-    o.cc_emails = g("ccEmails")
-    o.subject_keywords = g("subjectKeywords")
+    o.case_statuses = d.get("caseStatuses")
+    v = d.get("createdDate")
+    if v is None or v.__class__ is not dict:
+        o.created_date = v
+    else:
+        o.created_date = p = _new(m.DateFilter)
+        w = v.get("after")
+        p.after = w if w is None else read_datetime(w)
+        w = v.get("before")
+        p.before = w if w is None else read_datetime(w)
+    v = d.get("lastOutboundDate")
+    if v is None or v.__class__ is not dict:
+        o.last_outbound_date = v
+    else:
+        o.last_outbound_date = p = _new(m.DateFilter)
+        w = v.get("after")
+        p.after = w if w is None else read_datetime(w)
+        w = v.get("before")
+        p.before = w if w is None else read_datetime(w)
+    v = d.get("resolvedDate")
+    if v is None or v.__class__ is not dict:
+        o.resolved_date = v
+    else:
+        o.resolved_date = p = _new(m.DateFilter)
+        w = v.get("after")
+        p.after = w if w is None else read_datetime(w)
+        w = v.get("before")
+        p.before = w if w is None else read_datetime(w)
+    o.primary_emails = d.get("primaryEmails")
+    o.cc_emails = d.get("ccEmails")
+    o.subject_keywords = d.get("subjectKeywords")
     return o
 
 
 def _read_chat_content(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ChatContent)
-    v = g("events")
-    o.events = None if v is None else [_read_chat_event(i) for i in v] if v.__class__ is list else v
-    o.transcript = g("transcript")
+    v = d.get("events")
+    o.events = v if v is None or v.__class__ is not list else [_read_chat_event(i) for i in v]
+    o.transcript = d.get("transcript")
     return o
 
 
 def _read_chat_event(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ChatEvent)
-    v = g("timestamp")
-    o.timestamp = None if v is None else read_datetime(v)
-    o.type = g("type")
-    o.message = g("message")
-    v = g("participant")
-    o.participant = None if v is None else _read_participant(v)
-    v = g("attachments")
-    o.attachments = None if v is None else [_read_attachment(i) for i in v] if v.__class__ is list else v
+    v = d.get("timestamp")
+    o.timestamp = v if v is None else read_datetime(v)
+    o.type = d.get("type")
+    o.message = d.get("message")
+    v = d.get("participant")
+    if v is None or v.__class__ is not dict:
+        o.participant = v
+    else:
+        o.participant = p = _new(m.Participant)
+        p.display_name = v.get("displayName")
+        p.role = v.get("role")
+    v = d.get("attachments")
+    if v is None or v.__class__ is not list:
+        o.attachments = v
+    else:
+        o.attachments = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Attachment)
+                p.name = i.get("name")
+                p.download_url = i.get("downloadUrl")
+                items.append(p)
     return o
 
 
 def _read_contact(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Contact)
-    o.contact_id = g("contactId")
-    o.channel = g("channel")
-    v = g("emailContent")
-    o.email_content = None if v is None else _read_email_content(v)
-    v = g("phoneContent")
-    o.phone_content = None if v is None else _read_phone_content(v)
-    v = g("chatContent")
-    o.chat_content = None if v is None else _read_chat_content(v)
-    v = g("createdDate")
-    o.created_date = None if v is None else read_datetime(v)
+    o.contact_id = d.get("contactId")
+    o.channel = d.get("channel")
+    v = d.get("emailContent")
+    o.email_content = v if v is None else _read_email_content(v)
+    v = d.get("phoneContent")
+    if v is None or v.__class__ is not dict:
+        o.phone_content = v
+    else:
+        o.phone_content = p = _new(m.PhoneContent)
+        p.call_notes = v.get("callNotes")
+    v = d.get("chatContent")
+    o.chat_content = v if v is None else _read_chat_content(v)
+    v = d.get("createdDate")
+    o.created_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_date_filter(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.DateFilter)
-    v = g("after")
-    o.after = None if v is None else read_datetime(v)
-    v = g("before")
-    o.before = None if v is None else read_datetime(v)
+    v = d.get("after")
+    o.after = v if v is None else read_datetime(v)
+    v = d.get("before")
+    o.before = v if v is None else read_datetime(v)
     return o
 
 
 def _read_email_content(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.EmailContent)
-    v = g("sender")
-    o.sender = None if v is None else _read_participant(v)
-    o.message = g("message")
-    v = g("attachments")
-    o.attachments = None if v is None else [_read_attachment(i) for i in v] if v.__class__ is list else v
+    v = d.get("sender")
+    if v is None or v.__class__ is not dict:
+        o.sender = v
+    else:
+        o.sender = p = _new(m.Participant)
+        p.display_name = v.get("displayName")
+        p.role = v.get("role")
+    o.message = d.get("message")
+    v = d.get("attachments")
+    if v is None or v.__class__ is not list:
+        o.attachments = v
+    else:
+        o.attachments = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Attachment)
+                p.name = i.get("name")
+                p.download_url = i.get("downloadUrl")
+                items.append(p)
     return o
 
 
 def _read_list_cases_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ListCasesRequest)
-    o.marketplace_id = g("marketplaceId")
-    v = g("caseFilters")
-    o.case_filters = None if v is None else _read_case_filters(v)
-    o.sort_field = g("sortField")
-    o.sort_order = g("sortOrder")
-    o.max_results = g("maxResults")
-    o.next_token = g("nextToken")
+    o.marketplace_id = d.get("marketplaceId")
+    v = d.get("caseFilters")
+    o.case_filters = v if v is None else _read_case_filters(v)
+    o.sort_field = d.get("sortField")
+    o.sort_order = d.get("sortOrder")
+    o.max_results = d.get("maxResults")
+    o.next_token = d.get("nextToken")
     return o
 
 
 def _read_list_cases_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ListCasesResult)
-    o.next_token = g("nextToken")
-    v = g("cases")
-    o.cases = None if v is None else [_read_case(i) for i in v] if v.__class__ is list else v
+    o.next_token = d.get("nextToken")
+    v = d.get("cases")
+    o.cases = v if v is None or v.__class__ is not list else [_read_case(i) for i in v]
     return o
 
 
 def _read_list_contacts_result(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ListContactsResult)
-    o.next_token = g("nextToken")
-    v = g("contacts")
-    o.contacts = None if v is None else [_read_contact(i) for i in v] if v.__class__ is list else v
+    o.next_token = d.get("nextToken")
+    v = d.get("contacts")
+    o.contacts = v if v is None or v.__class__ is not list else [_read_contact(i) for i in v]
     return o
 
 
 def _read_participant(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Participant)
-    o.display_name = g("displayName")
-    o.role = g("role")
+    o.display_name = d.get("displayName")
+    o.role = d.get("role")
     return o
 
 
 def _read_phone_content(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PhoneContent)
-    o.call_notes = g("callNotes")
+    o.call_notes = d.get("callNotes")
     return o
 
 
 def _read_phone_number(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PhoneNumber)
-    o.country_code = g("countryCode")
-    o.number = g("number")
-    o.extension = g("extension")
+    o.country_code = d.get("countryCode")
+    o.number = d.get("number")
+    o.extension = d.get("extension")
     return o
 
 

@@ -16,254 +16,365 @@ _new = object.__new__
 def _read_attribute_option(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AttributeOption)
-    o.description = g("description")
-    o.value = g("value")
+    o.description = d.get("description")
+    o.value = d.get("value")
     return o
 
 
 def _read_carrier_details_context(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CarrierDetailsContext)
-    o.name = g("name")
-    o.address = g("address")
-    o.context_type = g("contextType")
-    o.federal_tax_id = g("federalTaxId")
-    o.region_code = g("regionCode")
-    o.region_tax_id = g("regionTaxId")
-    o.vehicle_license_plate = g("vehicleLicensePlate")
-    o.vehicle_registration_region_code = g("vehicleRegistrationRegionCode")
+    o.name = d.get("name")
+    o.address = d.get("address")
+    o.context_type = d.get("contextType")
+    o.federal_tax_id = d.get("federalTaxId")
+    o.region_code = d.get("regionCode")
+    o.region_tax_id = d.get("regionTaxId")
+    o.vehicle_license_plate = d.get("vehicleLicensePlate")
+    o.vehicle_registration_region_code = d.get("vehicleRegistrationRegionCode")
     return o
 
 
 def _read_export(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Export)
-    o.error_message = g("errorMessage")
-    o.export_id = g("exportId")
-    v = g("generateExportFinishedAt")
-    o.generate_export_finished_at = None if v is None else read_datetime(v)
-    v = g("generateExportStartedAt")
-    o.generate_export_started_at = None if v is None else read_datetime(v)
-    o.invoices_document_ids = g("invoicesDocumentIds")
-    o.status = g("status")
+    o.error_message = d.get("errorMessage")
+    o.export_id = d.get("exportId")
+    v = d.get("generateExportFinishedAt")
+    o.generate_export_finished_at = v if v is None else read_datetime(v)
+    v = d.get("generateExportStartedAt")
+    o.generate_export_started_at = v if v is None else read_datetime(v)
+    o.invoices_document_ids = d.get("invoicesDocumentIds")
+    o.status = d.get("status")
     return o
 
 
 def _read_export_invoices_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ExportInvoicesRequest)
-    v = g("dateEnd")
-    o.date_end = None if v is None else read_date(v)
-    v = g("dateStart")
-    o.date_start = None if v is None else read_date(v)
-    o.external_invoice_id = g("externalInvoiceId")
-    o.file_format = g("fileFormat")
-    o.invoice_type = g("invoiceType")
-    o.marketplace_id = g("marketplaceId")
-    o.series = g("series")
-    o.statuses = g("statuses")
-    v = g("transactionIdentifier")
-    o.transaction_identifier = None if v is None else _read_transaction_identifier(v)
-    o.transaction_type = g("transactionType")
+    v = d.get("dateEnd")
+    o.date_end = v if v is None else read_date(v)
+    v = d.get("dateStart")
+    o.date_start = v if v is None else read_date(v)
+    o.external_invoice_id = d.get("externalInvoiceId")
+    o.file_format = d.get("fileFormat")
+    o.invoice_type = d.get("invoiceType")
+    o.marketplace_id = d.get("marketplaceId")
+    o.series = d.get("series")
+    o.statuses = d.get("statuses")
+    v = d.get("transactionIdentifier")
+    if v is None or v.__class__ is not dict:
+        o.transaction_identifier = v
+    else:
+        o.transaction_identifier = p = _new(m.TransactionIdentifier)
+        p.name = v.get("name")
+        p.id = v.get("id")
+    o.transaction_type = d.get("transactionType")
     return o
 
 
 def _read_export_invoices_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ExportInvoicesResponse)
-    o.export_id = g("exportId")
+    o.export_id = d.get("exportId")
     return o
 
 
 def _read_get_invoice_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetInvoiceResponse)
-    v = g("invoice")
-    o.invoice = None if v is None else _read_invoice(v)
+    v = d.get("invoice")
+    o.invoice = v if v is None else _read_invoice(v)
     return o
 
 
 def _read_get_invoices_attributes_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetInvoicesAttributesResponse)
-    v = g("invoicesAttributes")
-    o.invoices_attributes = None if v is None else _read_invoices_attributes(v)
+    v = d.get("invoicesAttributes")
+    o.invoices_attributes = v if v is None else _read_invoices_attributes(v)
     return o
 
 
 def _read_get_invoices_document_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.GetInvoicesDocumentResponse)
-    v = g("invoicesDocument")
-    o.invoices_document = None if v is None else _read_invoices_document(v)
+    v = d.get("invoicesDocument")
+    if v is None or v.__class__ is not dict:
+        o.invoices_document = v
+    else:
+        o.invoices_document = p = _new(m.InvoicesDocument)
+        p.invoices_document_id = v.get("invoicesDocumentId")
+        p.invoices_document_url = v.get("invoicesDocumentUrl")
     return o
 
 
 def _read_get_invoices_export_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.GetInvoicesExportResponse)
-    v = g("export")
-    o.export = None if v is None else _read_export(v)
+    v = d.get("export")
+    if v is None or v.__class__ is not dict:
+        o.export = v
+    else:
+        o.export = p = _new(m.Export)
+        p.error_message = v.get("errorMessage")
+        p.export_id = v.get("exportId")
+        w = v.get("generateExportFinishedAt")
+        p.generate_export_finished_at = w if w is None else read_datetime(w)
+        w = v.get("generateExportStartedAt")
+        p.generate_export_started_at = w if w is None else read_datetime(w)
+        p.invoices_document_ids = v.get("invoicesDocumentIds")
+        p.status = v.get("status")
     return o
 
 
 def _read_get_invoices_exports_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetInvoicesExportsResponse)
-    v = g("exports")
-    o.exports = None if v is None else [_read_export(i) for i in v] if v.__class__ is list else v
-    o.next_token = g("nextToken")
+    v = d.get("exports")
+    if v is None or v.__class__ is not list:
+        o.exports = v
+    else:
+        o.exports = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Export)
+                p.error_message = i.get("errorMessage")
+                p.export_id = i.get("exportId")
+                w = i.get("generateExportFinishedAt")
+                p.generate_export_finished_at = w if w is None else read_datetime(w)
+                w = i.get("generateExportStartedAt")
+                p.generate_export_started_at = w if w is None else read_datetime(w)
+                p.invoices_document_ids = i.get("invoicesDocumentIds")
+                p.status = i.get("status")
+                items.append(p)
+    o.next_token = d.get("nextToken")
     return o
 
 
 def _read_get_invoices_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetInvoicesResponse)
-    v = g("invoices")
-    o.invoices = None if v is None else [_read_invoice(i) for i in v] if v.__class__ is list else v
-    o.next_token = g("nextToken")
+    v = d.get("invoices")
+    o.invoices = v if v is None or v.__class__ is not list else [_read_invoice(i) for i in v]
+    o.next_token = d.get("nextToken")
     return o
 
 
 def _read_government_invoice_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GovernmentInvoiceRequest)
-    v = g("contexts")
-    o.contexts = None if v is None else [_read_carrier_details_context(i) for i in v] if v.__class__ is list else v
-    o.inbound_plan_id = g("inboundPlanId")
-    o.invoice_type = g("invoiceType")
-    o.marketplace_id = g("marketplaceId")
-    o.shipment_id = g("shipmentId")
-    o.transaction_type = g("transactionType")
+    v = d.get("contexts")
+    if v is None or v.__class__ is not list:
+        o.contexts = v
+    else:
+        o.contexts = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.CarrierDetailsContext)
+                p.name = i.get("name")
+                p.address = i.get("address")
+                p.context_type = i.get("contextType")
+                p.federal_tax_id = i.get("federalTaxId")
+                p.region_code = i.get("regionCode")
+                p.region_tax_id = i.get("regionTaxId")
+                p.vehicle_license_plate = i.get("vehicleLicensePlate")
+                p.vehicle_registration_region_code = i.get("vehicleRegistrationRegionCode")
+                items.append(p)
+    o.inbound_plan_id = d.get("inboundPlanId")
+    o.invoice_type = d.get("invoiceType")
+    o.marketplace_id = d.get("marketplaceId")
+    o.shipment_id = d.get("shipmentId")
+    o.transaction_type = d.get("transactionType")
     return o
 
 
 def _read_government_invoice_status_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GovernmentInvoiceStatusResponse)
-    v = g("invoiceErrors")
-    o.invoice_errors = None if v is None else [_read_invoice_error(i) for i in v] if v.__class__ is list else v
-    o.invoice_external_document_id = g("invoiceExternalDocumentId")
-    o.status = g("status")
+    v = d.get("invoiceErrors")
+    if v is None or v.__class__ is not list:
+        o.invoice_errors = v
+    else:
+        o.invoice_errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.InvoiceError)
+                p.description = i.get("description")
+                p.error_code = i.get("errorCode")
+                items.append(p)
+    o.invoice_external_document_id = d.get("invoiceExternalDocumentId")
+    o.status = d.get("status")
     return o
 
 
 def _read_govt_invoice_document_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.GovtInvoiceDocumentResponse)
-    v = g("invoiceDocument")
-    o.invoice_document = None if v is None else _read_invoice_document(v)
+    v = d.get("invoiceDocument")
+    if v is None or v.__class__ is not dict:
+        o.invoice_document = v
+    else:
+        o.invoice_document = p = _new(m.InvoiceDocument)
+        p.invoice_document_url = v.get("invoiceDocumentUrl")
     return o
 
 
 def _read_invoice(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Invoice)
-    v = g("date")
-    o.date = None if v is None else read_datetime(v)
-    o.error_code = g("errorCode")
-    o.external_invoice_id = g("externalInvoiceId")
-    o.gov_response = g("govResponse")
-    o.id = g("id")
-    o.invoice_type = g("invoiceType")
-    o.series = g("series")
-    o.status = g("status")
-    v = g("transactionIds")
-    o.transaction_ids = (
-        None if v is None else [_read_transaction_identifier(i) for i in v] if v.__class__ is list else v
-    )
-    o.transaction_type = g("transactionType")
+    v = d.get("date")
+    o.date = v if v is None else read_datetime(v)
+    o.error_code = d.get("errorCode")
+    o.external_invoice_id = d.get("externalInvoiceId")
+    o.gov_response = d.get("govResponse")
+    o.id = d.get("id")
+    o.invoice_type = d.get("invoiceType")
+    o.series = d.get("series")
+    o.status = d.get("status")
+    v = d.get("transactionIds")
+    if v is None or v.__class__ is not list:
+        o.transaction_ids = v
+    else:
+        o.transaction_ids = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.TransactionIdentifier)
+                p.name = i.get("name")
+                p.id = i.get("id")
+                items.append(p)
+    o.transaction_type = d.get("transactionType")
     return o
 
 
 def _read_invoice_document(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InvoiceDocument)
-    o.invoice_document_url = g("invoiceDocumentUrl")
+    o.invoice_document_url = d.get("invoiceDocumentUrl")
     return o
 
 
 def _read_invoice_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InvoiceError)
-    o.description = g("description")
-    o.error_code = g("errorCode")
+    o.description = d.get("description")
+    o.error_code = d.get("errorCode")
     return o
 
 
 def _read_invoices_attributes(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.InvoicesAttributes)
-    v = g("invoiceStatusOptions")
-    o.invoice_status_options = (
-        None if v is None else [_read_attribute_option(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("invoiceTypeOptions")
-    o.invoice_type_options = None if v is None else [_read_attribute_option(i) for i in v] if v.__class__ is list else v
-    v = g("transactionIdentifierNameOptions")
-    o.transaction_identifier_name_options = (
-        None if v is None else [_read_attribute_option(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("transactionTypeOptions")
-    o.transaction_type_options = (
-        None if v is None else [_read_attribute_option(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("invoiceStatusOptions")
+    if v is None or v.__class__ is not list:
+        o.invoice_status_options = v
+    else:
+        o.invoice_status_options = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.AttributeOption)
+                p.description = i.get("description")
+                p.value = i.get("value")
+                items.append(p)
+    v = d.get("invoiceTypeOptions")
+    if v is None or v.__class__ is not list:
+        o.invoice_type_options = v
+    else:
+        o.invoice_type_options = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.AttributeOption)
+                p.description = i.get("description")
+                p.value = i.get("value")
+                items.append(p)
+    v = d.get("transactionIdentifierNameOptions")
+    if v is None or v.__class__ is not list:
+        o.transaction_identifier_name_options = v
+    else:
+        o.transaction_identifier_name_options = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.AttributeOption)
+                p.description = i.get("description")
+                p.value = i.get("value")
+                items.append(p)
+    v = d.get("transactionTypeOptions")
+    if v is None or v.__class__ is not list:
+        o.transaction_type_options = v
+    else:
+        o.transaction_type_options = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.AttributeOption)
+                p.description = i.get("description")
+                p.value = i.get("value")
+                items.append(p)
     return o
 
 
 def _read_invoices_document(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.InvoicesDocument)
-    o.invoices_document_id = g("invoicesDocumentId")
-    o.invoices_document_url = g("invoicesDocumentUrl")
+    o.invoices_document_id = d.get("invoicesDocumentId")
+    o.invoices_document_url = d.get("invoicesDocumentUrl")
     return o
 
 
 def _read_transaction_identifier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TransactionIdentifier)
-    o.name = g("name")
-    o.id = g("id")
+    o.name = d.get("name")
+    o.id = d.get("id")
     return o
 
 

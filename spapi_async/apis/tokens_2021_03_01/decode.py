@@ -16,34 +16,43 @@ _new = object.__new__
 def _read_create_restricted_data_token_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateRestrictedDataTokenRequest)
-    o.target_application = g("targetApplication")
-    v = g("restrictedResources")
-    o.restricted_resources = (
-        None if v is None else [_read_restricted_resource(i) for i in v] if v.__class__ is list else v
-    )
+    o.target_application = d.get("targetApplication")
+    v = d.get("restrictedResources")
+    if v is None or v.__class__ is not list:
+        o.restricted_resources = v
+    else:
+        o.restricted_resources = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.RestrictedResource)
+                p.method = i.get("method")
+                p.path = i.get("path")
+                p.data_elements = i.get("dataElements")
+                items.append(p)
     return o
 
 
 def _read_create_restricted_data_token_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateRestrictedDataTokenResponse)
-    o.restricted_data_token = g("restrictedDataToken")
-    o.expires_in = g("expiresIn")
+    o.restricted_data_token = d.get("restrictedDataToken")
+    o.expires_in = d.get("expiresIn")
     return o
 
 
 def _read_restricted_resource(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.RestrictedResource)
-    o.method = g("method")
-    o.path = g("path")
-    o.data_elements = g("dataElements")
+    o.method = d.get("method")
+    o.path = d.get("path")
+    o.data_elements = d.get("dataElements")
     return o
 
 

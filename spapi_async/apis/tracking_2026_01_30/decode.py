@@ -16,123 +16,141 @@ _new = object.__new__
 def _read_bounded_interval(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.BoundedInterval)
-    v = g("startTime")
-    o.start_time = None if v is None else read_datetime(v)
-    v = g("endTime")
-    o.end_time = None if v is None else read_datetime(v)
+    v = d.get("startTime")
+    o.start_time = v if v is None else read_datetime(v)
+    v = d.get("endTime")
+    o.end_time = v if v is None else read_datetime(v)
     return o
 
 
 def _read_carrier_tracking(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CarrierTracking)
-    o.tracking_number = g("trackingNumber")
-    o.carrier_code = g("carrierCode")
+    o.tracking_number = d.get("trackingNumber")
+    o.carrier_code = d.get("carrierCode")
     return o
 
 
 def _read_get_shipment_tracking_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GetShipmentTrackingResponse)
-    v = g("trackingDetail")
-    o.tracking_detail = None if v is None else _read_tracking_detail(v)
+    v = d.get("trackingDetail")
+    o.tracking_detail = v if v is None else _read_tracking_detail(v)
     return o
 
 
 def _read_tracking_detail(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TrackingDetail)
-    v = g("identifier")
-    o.identifier = None if v is None else _read_tracking_identifier(v)
-    o.tracking_url = g("trackingUrl")
-    v = g("trackingEstimates")
-    o.tracking_estimates = None if v is None else [_read_tracking_estimate(i) for i in v] if v.__class__ is list else v
-    v = g("latestMilestone")
-    o.latest_milestone = None if v is None else _read_tracking_milestone(v)
-    v = g("milestoneHistory")
-    o.milestone_history = None if v is None else [_read_tracking_milestone(i) for i in v] if v.__class__ is list else v
+    v = d.get("identifier")
+    o.identifier = v if v is None else _read_tracking_identifier(v)
+    o.tracking_url = d.get("trackingUrl")
+    v = d.get("trackingEstimates")
+    o.tracking_estimates = v if v is None or v.__class__ is not list else [_read_tracking_estimate(i) for i in v]
+    v = d.get("latestMilestone")
+    o.latest_milestone = v if v is None else _read_tracking_milestone(v)
+    v = d.get("milestoneHistory")
+    o.milestone_history = v if v is None or v.__class__ is not list else [_read_tracking_milestone(i) for i in v]
     return o
 
 
 def _read_tracking_estimate(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TrackingEstimate)
-    o.type = g("type")
-    v = g("estimatedInterval")
-    o.estimated_interval = None if v is None else _read_bounded_interval(v)
-    v = g("lastUpdatedTime")
-    o.last_updated_time = None if v is None else read_datetime(v)
+    o.type = d.get("type")
+    v = d.get("estimatedInterval")
+    if v is None or v.__class__ is not dict:
+        o.estimated_interval = v
+    else:
+        o.estimated_interval = p = _new(m.BoundedInterval)
+        w = v.get("startTime")
+        p.start_time = w if w is None else read_datetime(w)
+        w = v.get("endTime")
+        p.end_time = w if w is None else read_datetime(w)
+    v = d.get("lastUpdatedTime")
+    o.last_updated_time = v if v is None else read_datetime(v)
     return o
 
 
 def _read_tracking_identifier(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TrackingIdentifier)
-    o.id = g("id")
-    v = g("carrierTracking")
-    o.carrier_tracking = None if v is None else _read_carrier_tracking(v)
-    o.acsin = g("acsin")
-    o.aftn = g("aftn")
-    o.container_number = g("containerNumber")
-    o.house_bill_of_lading_number = g("houseBillOfLadingNumber")
+    o.id = d.get("id")
+    v = d.get("carrierTracking")
+    if v is None or v.__class__ is not dict:
+        o.carrier_tracking = v
+    else:
+        o.carrier_tracking = p = _new(m.CarrierTracking)
+        p.tracking_number = v.get("trackingNumber")
+        p.carrier_code = v.get("carrierCode")
+    o.acsin = d.get("acsin")
+    o.aftn = d.get("aftn")
+    o.container_number = d.get("containerNumber")
+    o.house_bill_of_lading_number = d.get("houseBillOfLadingNumber")
     return o
 
 
 def _read_tracking_milestone(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TrackingMilestone)
-    v = g("status")
-    o.status = None if v is None else _read_tracking_milestone_status(v)
-    v = g("location")
-    o.location = None if v is None else _read_tracking_milestone_location(v)
-    v = g("occurredAt")
-    o.occurred_at = None if v is None else read_datetime(v)
+    v = d.get("status")
+    if v is None or v.__class__ is not dict:
+        o.status = v
+    else:
+        o.status = p = _new(m.TrackingMilestoneStatus)
+        p.code = v.get("code")
+        p.sub_code = v.get("subCode")
+        p.description = v.get("description")
+    v = d.get("location")
+    o.location = v if v is None else _read_tracking_milestone_location(v)
+    v = d.get("occurredAt")
+    o.occurred_at = v if v is None else read_datetime(v)
     return o
 
 
 def _read_tracking_milestone_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TrackingMilestoneAddress)
-    o.city = g("city")
-    o.region = g("region")
-    o.country_code = g("countryCode")
+    o.city = d.get("city")
+    o.region = d.get("region")
+    o.country_code = d.get("countryCode")
     return o
 
 
 def _read_tracking_milestone_location(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TrackingMilestoneLocation)
-    v = g("address")
-    o.address = None if v is None else _read_tracking_milestone_address(v)
+    v = d.get("address")
+    if v is None or v.__class__ is not dict:
+        o.address = v
+    else:
+        o.address = p = _new(m.TrackingMilestoneAddress)
+        p.city = v.get("city")
+        p.region = v.get("region")
+        p.country_code = v.get("countryCode")
     return o
 
 
 def _read_tracking_milestone_status(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TrackingMilestoneStatus)
-    o.code = g("code")
-    o.sub_code = g("subCode")
-    o.description = g("description")
+    o.code = d.get("code")
+    o.sub_code = d.get("subCode")
+    o.description = d.get("description")
     return o
 
 

@@ -16,34 +16,51 @@ _new = object.__new__
 def _read_create_upload_destination_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateUploadDestinationResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_upload_destination(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    if v is None or v.__class__ is not dict:
+        o.payload = v
+    else:
+        o.payload = p = _new(m.UploadDestination)
+        p.upload_destination_id = v.get("uploadDestinationId")
+        p.url = v.get("url")
+        p.headers = v.get("headers")
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_upload_destination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.UploadDestination)
-    o.upload_destination_id = g("uploadDestinationId")
-    o.url = g("url")
-    o.headers = g("headers")
+    o.upload_destination_id = d.get("uploadDestinationId")
+    o.url = d.get("url")
+    o.headers = d.get("headers")
     return o
 
 

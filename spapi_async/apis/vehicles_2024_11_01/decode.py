@@ -16,80 +16,119 @@ _new = object.__new__
 def _read_engine_output(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.EngineOutput)
-    v = g("value")
-    o.value = None if v is None else v if v.__class__ is float else read_number(v)
-    o.unit = g("unit")
+    v = d.get("value")
+    o.value = read_number(v) if v.__class__ is str else v
+    o.unit = d.get("unit")
     return o
 
 
 def _read_month_and_year(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.MonthAndYear)
-    v = g("year")
-    o.year = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("month")
-    o.month = None if v is None else v if v.__class__ is float else read_number(v)
+    v = d.get("year")
+    o.year = read_number(v) if v.__class__ is str else v
+    v = d.get("month")
+    o.month = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_pagination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Pagination)
-    o.next_token = g("nextToken")
-    o.previous_token = g("previousToken")
+    o.next_token = d.get("nextToken")
+    o.previous_token = d.get("previousToken")
     return o
 
 
 def _read_vehicle(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Vehicle)
-    o.make = g("make")
-    o.model = g("model")
-    o.variant_name = g("variantName")
-    o.body_style = g("bodyStyle")
-    o.drive_type = g("driveType")
-    o.energy = g("energy")
-    v = g("engineOutput")
-    o.engine_output = None if v is None else [_read_engine_output(i) for i in v] if v.__class__ is list else v
-    v = g("manufacturingStartDate")
-    o.manufacturing_start_date = None if v is None else _read_month_and_year(v)
-    v = g("manufacturingStopDate")
-    o.manufacturing_stop_date = None if v is None else _read_month_and_year(v)
-    v = g("lastProcessedDate")
-    o.last_processed_date = None if v is None else read_datetime(v)
-    o.status = g("status")
-    v = g("identifiers")
-    o.identifiers = None if v is None else [_read_vehicle_identifiers(i) for i in v] if v.__class__ is list else v
+    o.make = d.get("make")
+    o.model = d.get("model")
+    o.variant_name = d.get("variantName")
+    o.body_style = d.get("bodyStyle")
+    o.drive_type = d.get("driveType")
+    o.energy = d.get("energy")
+    v = d.get("engineOutput")
+    if v is None or v.__class__ is not list:
+        o.engine_output = v
+    else:
+        o.engine_output = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.EngineOutput)
+                w = i.get("value")
+                p.value = read_number(w) if w.__class__ is str else w
+                p.unit = i.get("unit")
+                items.append(p)
+    v = d.get("manufacturingStartDate")
+    if v is None or v.__class__ is not dict:
+        o.manufacturing_start_date = v
+    else:
+        o.manufacturing_start_date = p = _new(m.MonthAndYear)
+        w = v.get("year")
+        p.year = read_number(w) if w.__class__ is str else w
+        w = v.get("month")
+        p.month = read_number(w) if w.__class__ is str else w
+    v = d.get("manufacturingStopDate")
+    if v is None or v.__class__ is not dict:
+        o.manufacturing_stop_date = v
+    else:
+        o.manufacturing_stop_date = p = _new(m.MonthAndYear)
+        w = v.get("year")
+        p.year = read_number(w) if w.__class__ is str else w
+        w = v.get("month")
+        p.month = read_number(w) if w.__class__ is str else w
+    v = d.get("lastProcessedDate")
+    o.last_processed_date = v if v is None else read_datetime(v)
+    o.status = d.get("status")
+    v = d.get("identifiers")
+    if v is None or v.__class__ is not list:
+        o.identifiers = v
+    else:
+        o.identifiers = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.VehicleIdentifiers)
+                p.standard = i.get("standard")
+                p.value = i.get("value")
+                items.append(p)
     return o
 
 
 def _read_vehicle_identifiers(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.VehicleIdentifiers)
-    o.standard = g("standard")
-    o.value = g("value")
+    o.standard = d.get("standard")
+    o.value = d.get("value")
     return o
 
 
 def _read_vehicles_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.VehiclesResponse)
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
-    v = g("vehicles")
-    o.vehicles = None if v is None else [_read_vehicle(i) for i in v] if v.__class__ is list else v
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
+        p.previous_token = v.get("previousToken")
+    v = d.get("vehicles")
+    o.vehicles = v if v is None or v.__class__ is not list else [_read_vehicle(i) for i in v]
     return o
 
 

@@ -16,87 +16,108 @@ _new = object.__new__
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_inventory_update(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.InventoryUpdate)
-    v = g("sellingParty")
-    o.selling_party = None if v is None else _read_party_identification(v)
-    o.is_full_update = g("isFullUpdate")
-    v = g("items")
-    o.items = None if v is None else [_read_item_details(i) for i in v] if v.__class__ is list else v
+    v = d.get("sellingParty")
+    if v is None or v.__class__ is not dict:
+        o.selling_party = v
+    else:
+        o.selling_party = p = _new(m.PartyIdentification)
+        p.party_id = v.get("partyId")
+    o.is_full_update = d.get("isFullUpdate")
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_item_details(i) for i in v]
     return o
 
 
 def _read_item_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemDetails)
-    o.buyer_product_identifier = g("buyerProductIdentifier")
-    o.vendor_product_identifier = g("vendorProductIdentifier")
-    v = g("availableQuantity")
-    o.available_quantity = None if v is None else _read_item_quantity(v)
-    o.is_obsolete = g("isObsolete")
+    o.buyer_product_identifier = d.get("buyerProductIdentifier")
+    o.vendor_product_identifier = d.get("vendorProductIdentifier")
+    v = d.get("availableQuantity")
+    if v is None or v.__class__ is not dict:
+        o.available_quantity = v
+    else:
+        o.available_quantity = p = _new(m.ItemQuantity)
+        p.amount = v.get("amount")
+        p.unit_of_measure = v.get("unitOfMeasure")
+    o.is_obsolete = d.get("isObsolete")
     return o
 
 
 def _read_item_quantity(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemQuantity)
-    o.amount = g("amount")
-    o.unit_of_measure = g("unitOfMeasure")
+    o.amount = d.get("amount")
+    o.unit_of_measure = d.get("unitOfMeasure")
     return o
 
 
 def _read_party_identification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PartyIdentification)
-    o.party_id = g("partyId")
+    o.party_id = d.get("partyId")
     return o
 
 
 def _read_submit_inventory_update_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SubmitInventoryUpdateRequest)
-    v = g("inventory")
-    o.inventory = None if v is None else _read_inventory_update(v)
+    v = d.get("inventory")
+    o.inventory = v if v is None else _read_inventory_update(v)
     return o
 
 
 def _read_submit_inventory_update_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.SubmitInventoryUpdateResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_transaction_reference(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    if v is None or v.__class__ is not dict:
+        o.payload = v
+    else:
+        o.payload = p = _new(m.TransactionReference)
+        p.transaction_id = v.get("transactionId")
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_transaction_reference(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TransactionReference)
-    o.transaction_id = g("transactionId")
+    o.transaction_id = d.get("transactionId")
     return o
 
 

@@ -16,127 +16,151 @@ _new = object.__new__
 def _read_acknowledgement_status(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AcknowledgementStatus)
-    o.code = g("code")
-    o.description = g("description")
+    o.code = d.get("code")
+    o.description = d.get("description")
     return o
 
 
 def _read_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Address)
-    o.name = g("name")
-    o.attention = g("attention")
-    o.address_line1 = g("addressLine1")
-    o.address_line2 = g("addressLine2")
-    o.address_line3 = g("addressLine3")
-    o.city = g("city")
-    o.county = g("county")
-    o.district = g("district")
-    o.state_or_region = g("stateOrRegion")
-    o.postal_code = g("postalCode")
-    o.country_code = g("countryCode")
-    o.phone = g("phone")
+    o.name = d.get("name")
+    o.attention = d.get("attention")
+    o.address_line1 = d.get("addressLine1")
+    o.address_line2 = d.get("addressLine2")
+    o.address_line3 = d.get("addressLine3")
+    o.city = d.get("city")
+    o.county = d.get("county")
+    o.district = d.get("district")
+    o.state_or_region = d.get("stateOrRegion")
+    o.postal_code = d.get("postalCode")
+    o.country_code = d.get("countryCode")
+    o.phone = d.get("phone")
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_get_order_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetOrderResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_order(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_order(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_orders_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetOrdersResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_order_list(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_order_list(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_gift_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GiftDetails)
-    o.gift_message = g("giftMessage")
-    o.gift_wrap_id = g("giftWrapId")
+    o.gift_message = d.get("giftMessage")
+    o.gift_wrap_id = d.get("giftWrapId")
     return o
 
 
 def _read_item_quantity(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemQuantity)
-    o.amount = g("amount")
-    o.unit_of_measure = g("unitOfMeasure")
+    o.amount = d.get("amount")
+    o.unit_of_measure = d.get("unitOfMeasure")
     return o
 
 
 def _read_money(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Money)
-    o.currency_code = g("currencyCode")
-    o.amount = g("amount")
+    o.currency_code = d.get("currencyCode")
+    o.amount = d.get("amount")
     return o
 
 
 def _read_order(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Order)
-    o.purchase_order_number = g("purchaseOrderNumber")
-    v = g("orderDetails")
-    o.order_details = None if v is None else _read_order_details(v)
+    o.purchase_order_number = d.get("purchaseOrderNumber")
+    v = d.get("orderDetails")
+    o.order_details = v if v is None else _read_order_details(v)
     return o
 
 
 def _read_order_acknowledgement_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderAcknowledgementItem)
-    o.purchase_order_number = g("purchaseOrderNumber")
-    o.vendor_order_number = g("vendorOrderNumber")
-    v = g("acknowledgementDate")
-    o.acknowledgement_date = None if v is None else read_datetime(v)
-    v = g("acknowledgementStatus")
-    o.acknowledgement_status = None if v is None else _read_acknowledgement_status(v)
-    v = g("sellingParty")
-    o.selling_party = None if v is None else _read_party_identification(v)
-    v = g("shipFromParty")
-    o.ship_from_party = None if v is None else _read_party_identification(v)
-    v = g("itemAcknowledgements")
+    o.purchase_order_number = d.get("purchaseOrderNumber")
+    o.vendor_order_number = d.get("vendorOrderNumber")
+    v = d.get("acknowledgementDate")
+    o.acknowledgement_date = v if v is None else read_datetime(v)
+    v = d.get("acknowledgementStatus")
+    if v is None or v.__class__ is not dict:
+        o.acknowledgement_status = v
+    else:
+        o.acknowledgement_status = p = _new(m.AcknowledgementStatus)
+        p.code = v.get("code")
+        p.description = v.get("description")
+    v = d.get("sellingParty")
+    o.selling_party = v if v is None else _read_party_identification(v)
+    v = d.get("shipFromParty")
+    o.ship_from_party = v if v is None else _read_party_identification(v)
+    v = d.get("itemAcknowledgements")
     o.item_acknowledgements = (
-        None if v is None else [_read_order_item_acknowledgement(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_order_item_acknowledgement(i) for i in v]
     )
     return o
 
@@ -144,169 +168,205 @@ def _read_order_acknowledgement_item(d: Any) -> Any:
 def _read_order_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrderDetails)
-    o.customer_order_number = g("customerOrderNumber")
-    v = g("orderDate")
-    o.order_date = None if v is None else read_datetime(v)
-    o.order_status = g("orderStatus")
-    v = g("shipmentDetails")
-    o.shipment_details = None if v is None else _read_shipment_details(v)
-    v = g("taxTotal")
-    o.tax_total = None if v is None else _read_order_details_tax_total(v)
-    v = g("sellingParty")
-    o.selling_party = None if v is None else _read_party_identification(v)
-    v = g("shipFromParty")
-    o.ship_from_party = None if v is None else _read_party_identification(v)
-    v = g("shipToParty")
-    o.ship_to_party = None if v is None else _read_address(v)
-    v = g("billToParty")
-    o.bill_to_party = None if v is None else _read_party_identification(v)
-    v = g("items")
-    o.items = None if v is None else [_read_order_item(i) for i in v] if v.__class__ is list else v
+    o.customer_order_number = d.get("customerOrderNumber")
+    v = d.get("orderDate")
+    o.order_date = v if v is None else read_datetime(v)
+    o.order_status = d.get("orderStatus")
+    v = d.get("shipmentDetails")
+    o.shipment_details = v if v is None else _read_shipment_details(v)
+    v = d.get("taxTotal")
+    o.tax_total = v if v is None else _read_order_details_tax_total(v)
+    v = d.get("sellingParty")
+    o.selling_party = v if v is None else _read_party_identification(v)
+    v = d.get("shipFromParty")
+    o.ship_from_party = v if v is None else _read_party_identification(v)
+    v = d.get("shipToParty")
+    o.ship_to_party = v if v is None else _read_address(v)
+    v = d.get("billToParty")
+    o.bill_to_party = v if v is None else _read_party_identification(v)
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_order_item(i) for i in v]
     return o
 
 
 def _read_order_details_tax_total(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrderDetailsTaxTotal)
-    v = g("taxLineItem")
-    o.tax_line_item = None if v is None else [_read_tax_details(i) for i in v] if v.__class__ is list else v
+    v = d.get("taxLineItem")
+    o.tax_line_item = v if v is None or v.__class__ is not list else [_read_tax_details(i) for i in v]
     return o
 
 
 def _read_order_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderItem)
-    o.item_sequence_number = g("itemSequenceNumber")
-    o.buyer_product_identifier = g("buyerProductIdentifier")
-    o.vendor_product_identifier = g("vendorProductIdentifier")
-    o.title = g("title")
-    v = g("orderedQuantity")
-    o.ordered_quantity = None if v is None else _read_item_quantity(v)
-    v = g("scheduledDeliveryShipment")
-    o.scheduled_delivery_shipment = None if v is None else _read_scheduled_delivery_shipment(v)
-    v = g("giftDetails")
-    o.gift_details = None if v is None else _read_gift_details(v)
-    v = g("netPrice")
-    o.net_price = None if v is None else _read_money(v)
-    v = g("taxDetails")
-    o.tax_details = None if v is None else _read_order_item_tax_details(v)
-    v = g("totalPrice")
-    o.total_price = None if v is None else _read_money(v)
+    o.item_sequence_number = d.get("itemSequenceNumber")
+    o.buyer_product_identifier = d.get("buyerProductIdentifier")
+    o.vendor_product_identifier = d.get("vendorProductIdentifier")
+    o.title = d.get("title")
+    v = d.get("orderedQuantity")
+    if v is None or v.__class__ is not dict:
+        o.ordered_quantity = v
+    else:
+        o.ordered_quantity = p = _new(m.ItemQuantity)
+        p.amount = v.get("amount")
+        p.unit_of_measure = v.get("unitOfMeasure")
+    v = d.get("scheduledDeliveryShipment")
+    if v is None or v.__class__ is not dict:
+        o.scheduled_delivery_shipment = v
+    else:
+        o.scheduled_delivery_shipment = p = _new(m.ScheduledDeliveryShipment)
+        p.scheduled_delivery_service_type = v.get("scheduledDeliveryServiceType")
+        w = v.get("earliestNominatedDeliveryDate")
+        p.earliest_nominated_delivery_date = w if w is None else read_datetime(w)
+        w = v.get("latestNominatedDeliveryDate")
+        p.latest_nominated_delivery_date = w if w is None else read_datetime(w)
+    v = d.get("giftDetails")
+    if v is None or v.__class__ is not dict:
+        o.gift_details = v
+    else:
+        o.gift_details = p = _new(m.GiftDetails)
+        p.gift_message = v.get("giftMessage")
+        p.gift_wrap_id = v.get("giftWrapId")
+    v = d.get("netPrice")
+    if v is None or v.__class__ is not dict:
+        o.net_price = v
+    else:
+        o.net_price = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
+    v = d.get("taxDetails")
+    o.tax_details = v if v is None else _read_order_item_tax_details(v)
+    v = d.get("totalPrice")
+    if v is None or v.__class__ is not dict:
+        o.total_price = v
+    else:
+        o.total_price = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
     return o
 
 
 def _read_order_item_acknowledgement(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderItemAcknowledgement)
-    o.item_sequence_number = g("itemSequenceNumber")
-    o.buyer_product_identifier = g("buyerProductIdentifier")
-    o.vendor_product_identifier = g("vendorProductIdentifier")
-    v = g("acknowledgedQuantity")
-    o.acknowledged_quantity = None if v is None else _read_item_quantity(v)
+    o.item_sequence_number = d.get("itemSequenceNumber")
+    o.buyer_product_identifier = d.get("buyerProductIdentifier")
+    o.vendor_product_identifier = d.get("vendorProductIdentifier")
+    v = d.get("acknowledgedQuantity")
+    if v is None or v.__class__ is not dict:
+        o.acknowledged_quantity = v
+    else:
+        o.acknowledged_quantity = p = _new(m.ItemQuantity)
+        p.amount = v.get("amount")
+        p.unit_of_measure = v.get("unitOfMeasure")
     return o
 
 
 def _read_order_item_tax_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrderItemTaxDetails)
-    v = g("taxLineItem")
-    o.tax_line_item = None if v is None else [_read_tax_details(i) for i in v] if v.__class__ is list else v
+    v = d.get("taxLineItem")
+    o.tax_line_item = v if v is None or v.__class__ is not list else [_read_tax_details(i) for i in v]
     return o
 
 
 def _read_order_list(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderList)
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
-    v = g("orders")
-    o.orders = None if v is None else [_read_order(i) for i in v] if v.__class__ is list else v
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
+    v = d.get("orders")
+    o.orders = v if v is None or v.__class__ is not list else [_read_order(i) for i in v]
     return o
 
 
 def _read_pagination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Pagination)
-    o.next_token = g("nextToken")
+    o.next_token = d.get("nextToken")
     return o
 
 
 def _read_party_identification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PartyIdentification)
-    o.party_id = g("partyId")
-    v = g("address")
-    o.address = None if v is None else _read_address(v)
-    v = g("taxInfo")
-    o.tax_info = None if v is None else _read_tax_registration_details(v)
+    o.party_id = d.get("partyId")
+    v = d.get("address")
+    o.address = v if v is None else _read_address(v)
+    v = d.get("taxInfo")
+    o.tax_info = v if v is None else _read_tax_registration_details(v)
     return o
 
 
 def _read_scheduled_delivery_shipment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ScheduledDeliveryShipment)
-    o.scheduled_delivery_service_type = g("scheduledDeliveryServiceType")
-    v = g("earliestNominatedDeliveryDate")
-    o.earliest_nominated_delivery_date = None if v is None else read_datetime(v)
-    v = g("latestNominatedDeliveryDate")
-    o.latest_nominated_delivery_date = None if v is None else read_datetime(v)
+    o.scheduled_delivery_service_type = d.get("scheduledDeliveryServiceType")
+    v = d.get("earliestNominatedDeliveryDate")
+    o.earliest_nominated_delivery_date = v if v is None else read_datetime(v)
+    v = d.get("latestNominatedDeliveryDate")
+    o.latest_nominated_delivery_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_shipment_dates(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShipmentDates)
-    v = g("requiredShipDate")
-    o.required_ship_date = None if v is None else read_datetime(v)
-    v = g("promisedDeliveryDate")
-    o.promised_delivery_date = None if v is None else read_datetime(v)
+    v = d.get("requiredShipDate")
+    o.required_ship_date = v if v is None else read_datetime(v)
+    v = d.get("promisedDeliveryDate")
+    o.promised_delivery_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_shipment_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ShipmentDetails)
-    o.is_priority_shipment = g("isPriorityShipment")
-    o.is_scheduled_delivery_shipment = g("isScheduledDeliveryShipment")
-    o.is_pslip_required = g("isPslipRequired")
-    o.is_gift = g("isGift")
-    o.ship_method = g("shipMethod")
-    v = g("shipmentDates")
-    o.shipment_dates = None if v is None else _read_shipment_dates(v)
-    o.message_to_customer = g("messageToCustomer")
+    o.is_priority_shipment = d.get("isPriorityShipment")
+    o.is_scheduled_delivery_shipment = d.get("isScheduledDeliveryShipment")
+    o.is_pslip_required = d.get("isPslipRequired")
+    o.is_gift = d.get("isGift")
+    o.ship_method = d.get("shipMethod")
+    v = d.get("shipmentDates")
+    if v is None or v.__class__ is not dict:
+        o.shipment_dates = v
+    else:
+        o.shipment_dates = p = _new(m.ShipmentDates)
+        w = v.get("requiredShipDate")
+        p.required_ship_date = w if w is None else read_datetime(w)
+        w = v.get("promisedDeliveryDate")
+        p.promised_delivery_date = w if w is None else read_datetime(w)
+    o.message_to_customer = d.get("messageToCustomer")
     return o
 
 
 def _read_submit_acknowledgement_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SubmitAcknowledgementRequest)
-    v = g("orderAcknowledgements")
+    v = d.get("orderAcknowledgements")
     o.order_acknowledgements = (
-        None if v is None else [_read_order_acknowledgement_item(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_order_acknowledgement_item(i) for i in v]
     )
     return o
 
@@ -314,48 +374,73 @@ def _read_submit_acknowledgement_request(d: Any) -> Any:
 def _read_submit_acknowledgement_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.SubmitAcknowledgementResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_transaction_id(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    if v is None or v.__class__ is not dict:
+        o.payload = v
+    else:
+        o.payload = p = _new(m.TransactionId)
+        p.transaction_id = v.get("transactionId")
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_tax_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TaxDetails)
-    o.tax_rate = g("taxRate")
-    v = g("taxAmount")
-    o.tax_amount = None if v is None else _read_money(v)
-    v = g("taxableAmount")
-    o.taxable_amount = None if v is None else _read_money(v)
-    o.type = g("type")
+    o.tax_rate = d.get("taxRate")
+    v = d.get("taxAmount")
+    if v is None or v.__class__ is not dict:
+        o.tax_amount = v
+    else:
+        o.tax_amount = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
+    v = d.get("taxableAmount")
+    if v is None or v.__class__ is not dict:
+        o.taxable_amount = v
+    else:
+        o.taxable_amount = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
+    o.type = d.get("type")
     return o
 
 
 def _read_tax_registration_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TaxRegistrationDetails)
-    o.tax_registration_type = g("taxRegistrationType")
-    o.tax_registration_number = g("taxRegistrationNumber")
-    v = g("taxRegistrationAddress")
-    o.tax_registration_address = None if v is None else _read_address(v)
-    o.tax_registration_messages = g("taxRegistrationMessages")
+    o.tax_registration_type = d.get("taxRegistrationType")
+    o.tax_registration_number = d.get("taxRegistrationNumber")
+    v = d.get("taxRegistrationAddress")
+    o.tax_registration_address = v if v is None else _read_address(v)
+    o.tax_registration_messages = d.get("taxRegistrationMessages")
     return o
 
 
 def _read_transaction_id(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TransactionId)
-    o.transaction_id = g("transactionId")
+    o.transaction_id = d.get("transactionId")
     return o
 
 

@@ -16,140 +16,167 @@ _new = object.__new__
 def _read_additional_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AdditionalDetails)
-    o.type = g("type")
-    o.detail = g("detail")
-    o.language_code = g("languageCode")
+    o.type = d.get("type")
+    o.detail = d.get("detail")
+    o.language_code = d.get("languageCode")
     return o
 
 
 def _read_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Address)
-    o.name = g("name")
-    o.address_line1 = g("addressLine1")
-    o.address_line2 = g("addressLine2")
-    o.address_line3 = g("addressLine3")
-    o.city = g("city")
-    o.county = g("county")
-    o.district = g("district")
-    o.state_or_region = g("stateOrRegion")
-    o.postal_code = g("postalCode")
-    o.country_code = g("countryCode")
-    o.phone = g("phone")
+    o.name = d.get("name")
+    o.address_line1 = d.get("addressLine1")
+    o.address_line2 = d.get("addressLine2")
+    o.address_line3 = d.get("addressLine3")
+    o.city = d.get("city")
+    o.county = d.get("county")
+    o.district = d.get("district")
+    o.state_or_region = d.get("stateOrRegion")
+    o.postal_code = d.get("postalCode")
+    o.country_code = d.get("countryCode")
+    o.phone = d.get("phone")
     return o
 
 
 def _read_charge_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ChargeDetails)
-    o.type = g("type")
-    v = g("chargeAmount")
-    o.charge_amount = None if v is None else _read_money(v)
-    v = g("taxDetails")
-    o.tax_details = None if v is None else [_read_tax_detail(i) for i in v] if v.__class__ is list else v
+    o.type = d.get("type")
+    v = d.get("chargeAmount")
+    if v is None or v.__class__ is not dict:
+        o.charge_amount = v
+    else:
+        o.charge_amount = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
+    v = d.get("taxDetails")
+    o.tax_details = v if v is None or v.__class__ is not list else [_read_tax_detail(i) for i in v]
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_invoice_detail(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.InvoiceDetail)
-    o.invoice_number = g("invoiceNumber")
-    v = g("invoiceDate")
-    o.invoice_date = None if v is None else read_datetime(v)
-    o.reference_number = g("referenceNumber")
-    v = g("remitToParty")
-    o.remit_to_party = None if v is None else _read_party_identification(v)
-    v = g("shipFromParty")
-    o.ship_from_party = None if v is None else _read_party_identification(v)
-    v = g("billToParty")
-    o.bill_to_party = None if v is None else _read_party_identification(v)
-    o.ship_to_country_code = g("shipToCountryCode")
-    o.payment_terms_code = g("paymentTermsCode")
-    v = g("invoiceTotal")
-    o.invoice_total = None if v is None else _read_money(v)
-    v = g("taxTotals")
-    o.tax_totals = None if v is None else [_read_tax_detail(i) for i in v] if v.__class__ is list else v
-    v = g("additionalDetails")
-    o.additional_details = None if v is None else [_read_additional_details(i) for i in v] if v.__class__ is list else v
-    v = g("chargeDetails")
-    o.charge_details = None if v is None else [_read_charge_details(i) for i in v] if v.__class__ is list else v
-    v = g("items")
-    o.items = None if v is None else [_read_invoice_item(i) for i in v] if v.__class__ is list else v
+    o.invoice_number = d.get("invoiceNumber")
+    v = d.get("invoiceDate")
+    o.invoice_date = v if v is None else read_datetime(v)
+    o.reference_number = d.get("referenceNumber")
+    v = d.get("remitToParty")
+    o.remit_to_party = v if v is None else _read_party_identification(v)
+    v = d.get("shipFromParty")
+    o.ship_from_party = v if v is None else _read_party_identification(v)
+    v = d.get("billToParty")
+    o.bill_to_party = v if v is None else _read_party_identification(v)
+    o.ship_to_country_code = d.get("shipToCountryCode")
+    o.payment_terms_code = d.get("paymentTermsCode")
+    v = d.get("invoiceTotal")
+    if v is None or v.__class__ is not dict:
+        o.invoice_total = v
+    else:
+        o.invoice_total = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
+    v = d.get("taxTotals")
+    o.tax_totals = v if v is None or v.__class__ is not list else [_read_tax_detail(i) for i in v]
+    v = d.get("additionalDetails")
+    if v is None or v.__class__ is not list:
+        o.additional_details = v
+    else:
+        o.additional_details = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.AdditionalDetails)
+                p.type = i.get("type")
+                p.detail = i.get("detail")
+                p.language_code = i.get("languageCode")
+                items.append(p)
+    v = d.get("chargeDetails")
+    o.charge_details = v if v is None or v.__class__ is not list else [_read_charge_details(i) for i in v]
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_invoice_item(i) for i in v]
     return o
 
 
 def _read_invoice_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.InvoiceItem)
-    o.item_sequence_number = g("itemSequenceNumber")
-    o.buyer_product_identifier = g("buyerProductIdentifier")
-    o.vendor_product_identifier = g("vendorProductIdentifier")
-    v = g("invoicedQuantity")
-    o.invoiced_quantity = None if v is None else _read_item_quantity(v)
-    v = g("netCost")
-    o.net_cost = None if v is None else _read_money(v)
-    o.purchase_order_number = g("purchaseOrderNumber")
-    o.vendor_order_number = g("vendorOrderNumber")
-    o.hsn_code = g("hsnCode")
-    v = g("taxDetails")
-    o.tax_details = None if v is None else [_read_tax_detail(i) for i in v] if v.__class__ is list else v
-    v = g("chargeDetails")
-    o.charge_details = None if v is None else [_read_charge_details(i) for i in v] if v.__class__ is list else v
+    o.item_sequence_number = d.get("itemSequenceNumber")
+    o.buyer_product_identifier = d.get("buyerProductIdentifier")
+    o.vendor_product_identifier = d.get("vendorProductIdentifier")
+    v = d.get("invoicedQuantity")
+    if v is None or v.__class__ is not dict:
+        o.invoiced_quantity = v
+    else:
+        o.invoiced_quantity = p = _new(m.ItemQuantity)
+        p.amount = v.get("amount")
+        p.unit_of_measure = v.get("unitOfMeasure")
+    v = d.get("netCost")
+    if v is None or v.__class__ is not dict:
+        o.net_cost = v
+    else:
+        o.net_cost = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
+    o.purchase_order_number = d.get("purchaseOrderNumber")
+    o.vendor_order_number = d.get("vendorOrderNumber")
+    o.hsn_code = d.get("hsnCode")
+    v = d.get("taxDetails")
+    o.tax_details = v if v is None or v.__class__ is not list else [_read_tax_detail(i) for i in v]
+    v = d.get("chargeDetails")
+    o.charge_details = v if v is None or v.__class__ is not list else [_read_charge_details(i) for i in v]
     return o
 
 
 def _read_item_quantity(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemQuantity)
-    o.amount = g("amount")
-    o.unit_of_measure = g("unitOfMeasure")
+    o.amount = d.get("amount")
+    o.unit_of_measure = d.get("unitOfMeasure")
     return o
 
 
 def _read_money(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Money)
-    o.currency_code = g("currencyCode")
-    o.amount = g("amount")
+    o.currency_code = d.get("currencyCode")
+    o.amount = d.get("amount")
     return o
 
 
 def _read_party_identification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PartyIdentification)
-    o.party_id = g("partyId")
-    v = g("address")
-    o.address = None if v is None else _read_address(v)
-    v = g("taxRegistrationDetails")
+    o.party_id = d.get("partyId")
+    v = d.get("address")
+    o.address = v if v is None else _read_address(v)
+    v = d.get("taxRegistrationDetails")
     o.tax_registration_details = (
-        None if v is None else [_read_tax_registration_detail(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_tax_registration_detail(i) for i in v]
     )
     return o
 
@@ -157,58 +184,82 @@ def _read_party_identification(d: Any) -> Any:
 def _read_submit_invoice_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SubmitInvoiceRequest)
-    v = g("invoices")
-    o.invoices = None if v is None else [_read_invoice_detail(i) for i in v] if v.__class__ is list else v
+    v = d.get("invoices")
+    o.invoices = v if v is None or v.__class__ is not list else [_read_invoice_detail(i) for i in v]
     return o
 
 
 def _read_submit_invoice_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.SubmitInvoiceResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_transaction_reference(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    if v is None or v.__class__ is not dict:
+        o.payload = v
+    else:
+        o.payload = p = _new(m.TransactionReference)
+        p.transaction_id = v.get("transactionId")
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_tax_detail(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TaxDetail)
-    o.tax_type = g("taxType")
-    o.tax_rate = g("taxRate")
-    v = g("taxAmount")
-    o.tax_amount = None if v is None else _read_money(v)
-    v = g("taxableAmount")
-    o.taxable_amount = None if v is None else _read_money(v)
+    o.tax_type = d.get("taxType")
+    o.tax_rate = d.get("taxRate")
+    v = d.get("taxAmount")
+    if v is None or v.__class__ is not dict:
+        o.tax_amount = v
+    else:
+        o.tax_amount = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
+    v = d.get("taxableAmount")
+    if v is None or v.__class__ is not dict:
+        o.taxable_amount = v
+    else:
+        o.taxable_amount = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
     return o
 
 
 def _read_tax_registration_detail(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TaxRegistrationDetail)
-    o.tax_registration_type = g("taxRegistrationType")
-    o.tax_registration_number = g("taxRegistrationNumber")
-    v = g("taxRegistrationAddress")
-    o.tax_registration_address = None if v is None else _read_address(v)
-    o.tax_registration_message = g("taxRegistrationMessage")
+    o.tax_registration_type = d.get("taxRegistrationType")
+    o.tax_registration_number = d.get("taxRegistrationNumber")
+    v = d.get("taxRegistrationAddress")
+    o.tax_registration_address = v if v is None else _read_address(v)
+    o.tax_registration_message = d.get("taxRegistrationMessage")
     return o
 
 
 def _read_transaction_reference(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TransactionReference)
-    o.transaction_id = g("transactionId")
+    o.transaction_id = d.get("transactionId")
     return o
 
 

@@ -16,92 +16,104 @@ _new = object.__new__
 def _read_generate_order_scenario_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.GenerateOrderScenarioRequest)
-    v = g("orders")
-    o.orders = None if v is None else [_read_order_scenario_request(i) for i in v] if v.__class__ is list else v
+    v = d.get("orders")
+    o.orders = v if v is None or v.__class__ is not list else [_read_order_scenario_request(i) for i in v]
     return o
 
 
 def _read_order_scenario_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderScenarioRequest)
-    v = g("sellingParty")
-    o.selling_party = None if v is None else _read_party_identification(v)
-    v = g("shipFromParty")
-    o.ship_from_party = None if v is None else _read_party_identification(v)
+    v = d.get("sellingParty")
+    if v is None or v.__class__ is not dict:
+        o.selling_party = v
+    else:
+        o.selling_party = p = _new(m.PartyIdentification)
+        p.party_id = v.get("partyId")
+    v = d.get("shipFromParty")
+    if v is None or v.__class__ is not dict:
+        o.ship_from_party = v
+    else:
+        o.ship_from_party = p = _new(m.PartyIdentification)
+        p.party_id = v.get("partyId")
     return o
 
 
 def _read_party_identification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PartyIdentification)
-    o.party_id = g("partyId")
+    o.party_id = d.get("partyId")
     return o
 
 
 def _read_scenario(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Scenario)
-    o.scenario_id = g("scenarioId")
-    v = g("orders")
-    o.orders = None if v is None else [_read_test_order(i) for i in v] if v.__class__ is list else v
+    o.scenario_id = d.get("scenarioId")
+    v = d.get("orders")
+    if v is None or v.__class__ is not list:
+        o.orders = v
+    else:
+        o.orders = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.TestOrder)
+                p.order_id = i.get("orderId")
+                items.append(p)
     return o
 
 
 def _read_test_case_data(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TestCaseData)
-    v = g("scenarios")
-    o.scenarios = None if v is None else [_read_scenario(i) for i in v] if v.__class__ is list else v
+    v = d.get("scenarios")
+    o.scenarios = v if v is None or v.__class__ is not list else [_read_scenario(i) for i in v]
     return o
 
 
 def _read_test_order(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TestOrder)
-    o.order_id = g("orderId")
+    o.order_id = d.get("orderId")
     return o
 
 
 def _read_transaction(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Transaction)
-    o.transaction_id = g("transactionId")
-    o.status = g("status")
-    v = g("testCaseData")
-    o.test_case_data = None if v is None else _read_test_case_data(v)
+    o.transaction_id = d.get("transactionId")
+    o.status = d.get("status")
+    v = d.get("testCaseData")
+    o.test_case_data = v if v is None else _read_test_case_data(v)
     return o
 
 
 def _read_transaction_reference(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TransactionReference)
-    o.transaction_id = g("transactionId")
+    o.transaction_id = d.get("transactionId")
     return o
 
 
 def _read_transaction_status(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TransactionStatus)
-    v = g("transactionStatus")
-    o.transaction_status = None if v is None else _read_transaction(v)
+    v = d.get("transactionStatus")
+    o.transaction_status = v if v is None else _read_transaction(v)
     return o
 
 

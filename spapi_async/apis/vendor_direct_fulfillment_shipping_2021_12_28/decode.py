@@ -16,232 +16,293 @@ _new = object.__new__
 def _read_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Address)
-    o.name = g("name")
-    o.address_line1 = g("addressLine1")
-    o.address_line2 = g("addressLine2")
-    o.address_line3 = g("addressLine3")
-    o.city = g("city")
-    o.county = g("county")
-    o.district = g("district")
-    o.state_or_region = g("stateOrRegion")
-    o.postal_code = g("postalCode")
-    o.country_code = g("countryCode")
-    o.phone = g("phone")
+    o.name = d.get("name")
+    o.address_line1 = d.get("addressLine1")
+    o.address_line2 = d.get("addressLine2")
+    o.address_line3 = d.get("addressLine3")
+    o.city = d.get("city")
+    o.county = d.get("county")
+    o.district = d.get("district")
+    o.state_or_region = d.get("stateOrRegion")
+    o.postal_code = d.get("postalCode")
+    o.country_code = d.get("countryCode")
+    o.phone = d.get("phone")
     return o
 
 
 def _read_container(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Container)
-    o.container_type = g("containerType")
-    o.container_identifier = g("containerIdentifier")
-    o.tracking_number = g("trackingNumber")
-    o.manifest_id = g("manifestId")
-    o.manifest_date = g("manifestDate")
-    o.ship_method = g("shipMethod")
-    o.scac_code = g("scacCode")
-    o.carrier = g("carrier")
-    o.container_sequence_number = g("containerSequenceNumber")
-    v = g("dimensions")
-    o.dimensions = None if v is None else _read_dimensions(v)
-    v = g("weight")
-    o.weight = None if v is None else _read_weight(v)
-    v = g("packedItems")
-    o.packed_items = None if v is None else [_read_packed_item(i) for i in v] if v.__class__ is list else v
+    o.container_type = d.get("containerType")
+    o.container_identifier = d.get("containerIdentifier")
+    o.tracking_number = d.get("trackingNumber")
+    o.manifest_id = d.get("manifestId")
+    o.manifest_date = d.get("manifestDate")
+    o.ship_method = d.get("shipMethod")
+    o.scac_code = d.get("scacCode")
+    o.carrier = d.get("carrier")
+    o.container_sequence_number = d.get("containerSequenceNumber")
+    v = d.get("dimensions")
+    if v is None or v.__class__ is not dict:
+        o.dimensions = v
+    else:
+        o.dimensions = p = _new(m.Dimensions)
+        p.length = v.get("length")
+        p.width = v.get("width")
+        p.height = v.get("height")
+        p.unit_of_measure = v.get("unitOfMeasure")
+    v = d.get("weight")
+    if v is None or v.__class__ is not dict:
+        o.weight = v
+    else:
+        o.weight = p = _new(m.Weight)
+        p.unit_of_measure = v.get("unitOfMeasure")
+        p.value = v.get("value")
+    v = d.get("packedItems")
+    o.packed_items = v if v is None or v.__class__ is not list else [_read_packed_item(i) for i in v]
     return o
 
 
 def _read_container_label(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ContainerLabel)
-    o.container_tracking_number = g("containerTrackingNumber")
-    o.content = g("content")
-    o.format = g("format")
+    o.container_tracking_number = d.get("containerTrackingNumber")
+    o.content = d.get("content")
+    o.format = d.get("format")
     return o
 
 
 def _read_create_container_label_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CreateContainerLabelRequest)
-    v = g("sellingParty")
-    o.selling_party = None if v is None else _read_party_identification(v)
-    v = g("shipFromParty")
-    o.ship_from_party = None if v is None else _read_party_identification(v)
-    o.carrier_id = g("carrierId")
-    o.vendor_container_id = g("vendorContainerId")
-    v = g("packages")
-    o.packages = None if v is None else [_read_package(i) for i in v] if v.__class__ is list else v
+    v = d.get("sellingParty")
+    o.selling_party = v if v is None else _read_party_identification(v)
+    v = d.get("shipFromParty")
+    o.ship_from_party = v if v is None else _read_party_identification(v)
+    o.carrier_id = d.get("carrierId")
+    o.vendor_container_id = d.get("vendorContainerId")
+    v = d.get("packages")
+    if v is None or v.__class__ is not list:
+        o.packages = v
+    else:
+        o.packages = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Package)
+                p.package_tracking_number = i.get("packageTrackingNumber")
+                items.append(p)
     return o
 
 
 def _read_create_container_label_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.CreateContainerLabelResponse)
-    v = g("containerLabel")
-    o.container_label = None if v is None else _read_container_label(v)
+    v = d.get("containerLabel")
+    if v is None or v.__class__ is not dict:
+        o.container_label = v
+    else:
+        o.container_label = p = _new(m.ContainerLabel)
+        p.container_tracking_number = v.get("containerTrackingNumber")
+        p.content = v.get("content")
+        p.format = v.get("format")
     return o
 
 
 def _read_create_shipping_labels_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreateShippingLabelsRequest)
-    v = g("sellingParty")
-    o.selling_party = None if v is None else _read_party_identification(v)
-    v = g("shipFromParty")
-    o.ship_from_party = None if v is None else _read_party_identification(v)
-    v = g("containers")
-    o.containers = None if v is None else [_read_container(i) for i in v] if v.__class__ is list else v
+    v = d.get("sellingParty")
+    o.selling_party = v if v is None else _read_party_identification(v)
+    v = d.get("shipFromParty")
+    o.ship_from_party = v if v is None else _read_party_identification(v)
+    v = d.get("containers")
+    o.containers = v if v is None or v.__class__ is not list else [_read_container(i) for i in v]
     return o
 
 
 def _read_customer_invoice(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CustomerInvoice)
-    o.purchase_order_number = g("purchaseOrderNumber")
-    o.content = g("content")
+    o.purchase_order_number = d.get("purchaseOrderNumber")
+    o.content = d.get("content")
     return o
 
 
 def _read_customer_invoice_list(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.CustomerInvoiceList)
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
-    v = g("customerInvoices")
-    o.customer_invoices = None if v is None else [_read_customer_invoice(i) for i in v] if v.__class__ is list else v
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
+    v = d.get("customerInvoices")
+    if v is None or v.__class__ is not list:
+        o.customer_invoices = v
+    else:
+        o.customer_invoices = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.CustomerInvoice)
+                p.purchase_order_number = i.get("purchaseOrderNumber")
+                p.content = i.get("content")
+                items.append(p)
     return o
 
 
 def _read_dimensions(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Dimensions)
-    o.length = g("length")
-    o.width = g("width")
-    o.height = g("height")
-    o.unit_of_measure = g("unitOfMeasure")
+    o.length = d.get("length")
+    o.width = d.get("width")
+    o.height = d.get("height")
+    o.unit_of_measure = d.get("unitOfMeasure")
     return o
 
 
 def _read_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Item)
-    o.item_sequence_number = g("itemSequenceNumber")
-    o.buyer_product_identifier = g("buyerProductIdentifier")
-    o.vendor_product_identifier = g("vendorProductIdentifier")
-    v = g("shippedQuantity")
-    o.shipped_quantity = None if v is None else _read_item_quantity(v)
+    o.item_sequence_number = d.get("itemSequenceNumber")
+    o.buyer_product_identifier = d.get("buyerProductIdentifier")
+    o.vendor_product_identifier = d.get("vendorProductIdentifier")
+    v = d.get("shippedQuantity")
+    if v is None or v.__class__ is not dict:
+        o.shipped_quantity = v
+    else:
+        o.shipped_quantity = p = _new(m.ItemQuantity)
+        p.amount = v.get("amount")
+        p.unit_of_measure = v.get("unitOfMeasure")
     return o
 
 
 def _read_item_quantity(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemQuantity)
-    o.amount = g("amount")
-    o.unit_of_measure = g("unitOfMeasure")
+    o.amount = d.get("amount")
+    o.unit_of_measure = d.get("unitOfMeasure")
     return o
 
 
 def _read_label_data(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LabelData)
-    o.package_identifier = g("packageIdentifier")
-    o.tracking_number = g("trackingNumber")
-    o.ship_method = g("shipMethod")
-    o.ship_method_name = g("shipMethodName")
-    o.content = g("content")
+    o.package_identifier = d.get("packageIdentifier")
+    o.tracking_number = d.get("trackingNumber")
+    o.ship_method = d.get("shipMethod")
+    o.ship_method_name = d.get("shipMethodName")
+    o.content = d.get("content")
     return o
 
 
 def _read_package(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Package)
-    o.package_tracking_number = g("packageTrackingNumber")
+    o.package_tracking_number = d.get("packageTrackingNumber")
     return o
 
 
 def _read_packed_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PackedItem)
-    o.item_sequence_number = g("itemSequenceNumber")
-    o.buyer_product_identifier = g("buyerProductIdentifier")
-    o.piece_number = g("pieceNumber")
-    o.vendor_product_identifier = g("vendorProductIdentifier")
-    v = g("packedQuantity")
-    o.packed_quantity = None if v is None else _read_item_quantity(v)
+    o.item_sequence_number = d.get("itemSequenceNumber")
+    o.buyer_product_identifier = d.get("buyerProductIdentifier")
+    o.piece_number = d.get("pieceNumber")
+    o.vendor_product_identifier = d.get("vendorProductIdentifier")
+    v = d.get("packedQuantity")
+    if v is None or v.__class__ is not dict:
+        o.packed_quantity = v
+    else:
+        o.packed_quantity = p = _new(m.ItemQuantity)
+        p.amount = v.get("amount")
+        p.unit_of_measure = v.get("unitOfMeasure")
     return o
 
 
 def _read_packing_slip(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PackingSlip)
-    o.purchase_order_number = g("purchaseOrderNumber")
-    o.content = g("content")
-    o.content_type = g("contentType")
+    o.purchase_order_number = d.get("purchaseOrderNumber")
+    o.content = d.get("content")
+    o.content_type = d.get("contentType")
     return o
 
 
 def _read_packing_slip_list(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.PackingSlipList)
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
-    v = g("packingSlips")
-    o.packing_slips = None if v is None else [_read_packing_slip(i) for i in v] if v.__class__ is list else v
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
+    v = d.get("packingSlips")
+    if v is None or v.__class__ is not list:
+        o.packing_slips = v
+    else:
+        o.packing_slips = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.PackingSlip)
+                p.purchase_order_number = i.get("purchaseOrderNumber")
+                p.content = i.get("content")
+                p.content_type = i.get("contentType")
+                items.append(p)
     return o
 
 
 def _read_pagination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Pagination)
-    o.next_token = g("nextToken")
+    o.next_token = d.get("nextToken")
     return o
 
 
 def _read_party_identification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PartyIdentification)
-    o.party_id = g("partyId")
-    v = g("address")
-    o.address = None if v is None else _read_address(v)
-    v = g("taxRegistrationDetails")
+    o.party_id = d.get("partyId")
+    v = d.get("address")
+    o.address = v if v is None else _read_address(v)
+    v = d.get("taxRegistrationDetails")
     o.tax_registration_details = (
-        None if v is None else [_read_tax_registration_details(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_tax_registration_details(i) for i in v]
     )
     return o
 
@@ -249,134 +310,167 @@ def _read_party_identification(d: Any) -> Any:
 def _read_shipment_confirmation(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ShipmentConfirmation)
-    o.purchase_order_number = g("purchaseOrderNumber")
-    v = g("shipmentDetails")
-    o.shipment_details = None if v is None else _read_shipment_details(v)
-    v = g("sellingParty")
-    o.selling_party = None if v is None else _read_party_identification(v)
-    v = g("shipFromParty")
-    o.ship_from_party = None if v is None else _read_party_identification(v)
-    v = g("items")
-    o.items = None if v is None else [_read_item(i) for i in v] if v.__class__ is list else v
-    v = g("containers")
-    o.containers = None if v is None else [_read_container(i) for i in v] if v.__class__ is list else v
+    o.purchase_order_number = d.get("purchaseOrderNumber")
+    v = d.get("shipmentDetails")
+    if v is None or v.__class__ is not dict:
+        o.shipment_details = v
+    else:
+        o.shipment_details = p = _new(m.ShipmentDetails)
+        w = v.get("shippedDate")
+        p.shipped_date = w if w is None else read_datetime(w)
+        p.shipment_status = v.get("shipmentStatus")
+        p.is_priority_shipment = v.get("isPriorityShipment")
+        p.vendor_order_number = v.get("vendorOrderNumber")
+        w = v.get("estimatedDeliveryDate")
+        p.estimated_delivery_date = w if w is None else read_datetime(w)
+    v = d.get("sellingParty")
+    o.selling_party = v if v is None else _read_party_identification(v)
+    v = d.get("shipFromParty")
+    o.ship_from_party = v if v is None else _read_party_identification(v)
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_item(i) for i in v]
+    v = d.get("containers")
+    o.containers = v if v is None or v.__class__ is not list else [_read_container(i) for i in v]
     return o
 
 
 def _read_shipment_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShipmentDetails)
-    v = g("shippedDate")
-    o.shipped_date = None if v is None else read_datetime(v)
-    o.shipment_status = g("shipmentStatus")
-    o.is_priority_shipment = g("isPriorityShipment")
-    o.vendor_order_number = g("vendorOrderNumber")
-    v = g("estimatedDeliveryDate")
-    o.estimated_delivery_date = None if v is None else read_datetime(v)
+    v = d.get("shippedDate")
+    o.shipped_date = v if v is None else read_datetime(v)
+    o.shipment_status = d.get("shipmentStatus")
+    o.is_priority_shipment = d.get("isPriorityShipment")
+    o.vendor_order_number = d.get("vendorOrderNumber")
+    v = d.get("estimatedDeliveryDate")
+    o.estimated_delivery_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_shipment_schedule(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShipmentSchedule)
-    v = g("estimatedDeliveryDateTime")
-    o.estimated_delivery_date_time = None if v is None else read_datetime(v)
-    v = g("apptWindowStartDateTime")
-    o.appt_window_start_date_time = None if v is None else read_datetime(v)
-    v = g("apptWindowEndDateTime")
-    o.appt_window_end_date_time = None if v is None else read_datetime(v)
+    v = d.get("estimatedDeliveryDateTime")
+    o.estimated_delivery_date_time = v if v is None else read_datetime(v)
+    v = d.get("apptWindowStartDateTime")
+    o.appt_window_start_date_time = v if v is None else read_datetime(v)
+    v = d.get("apptWindowEndDateTime")
+    o.appt_window_end_date_time = v if v is None else read_datetime(v)
     return o
 
 
 def _read_shipment_status_update(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShipmentStatusUpdate)
-    o.purchase_order_number = g("purchaseOrderNumber")
-    v = g("sellingParty")
-    o.selling_party = None if v is None else _read_party_identification(v)
-    v = g("shipFromParty")
-    o.ship_from_party = None if v is None else _read_party_identification(v)
-    v = g("statusUpdateDetails")
-    o.status_update_details = None if v is None else _read_status_update_details(v)
+    o.purchase_order_number = d.get("purchaseOrderNumber")
+    v = d.get("sellingParty")
+    o.selling_party = v if v is None else _read_party_identification(v)
+    v = d.get("shipFromParty")
+    o.ship_from_party = v if v is None else _read_party_identification(v)
+    v = d.get("statusUpdateDetails")
+    o.status_update_details = v if v is None else _read_status_update_details(v)
     return o
 
 
 def _read_shipping_label(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ShippingLabel)
-    o.purchase_order_number = g("purchaseOrderNumber")
-    v = g("sellingParty")
-    o.selling_party = None if v is None else _read_party_identification(v)
-    v = g("shipFromParty")
-    o.ship_from_party = None if v is None else _read_party_identification(v)
-    o.label_format = g("labelFormat")
-    v = g("labelData")
-    o.label_data = None if v is None else [_read_label_data(i) for i in v] if v.__class__ is list else v
+    o.purchase_order_number = d.get("purchaseOrderNumber")
+    v = d.get("sellingParty")
+    o.selling_party = v if v is None else _read_party_identification(v)
+    v = d.get("shipFromParty")
+    o.ship_from_party = v if v is None else _read_party_identification(v)
+    o.label_format = d.get("labelFormat")
+    v = d.get("labelData")
+    if v is None or v.__class__ is not list:
+        o.label_data = v
+    else:
+        o.label_data = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.LabelData)
+                p.package_identifier = i.get("packageIdentifier")
+                p.tracking_number = i.get("trackingNumber")
+                p.ship_method = i.get("shipMethod")
+                p.ship_method_name = i.get("shipMethodName")
+                p.content = i.get("content")
+                items.append(p)
     return o
 
 
 def _read_shipping_label_list(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ShippingLabelList)
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
-    v = g("shippingLabels")
-    o.shipping_labels = None if v is None else [_read_shipping_label(i) for i in v] if v.__class__ is list else v
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
+    v = d.get("shippingLabels")
+    o.shipping_labels = v if v is None or v.__class__ is not list else [_read_shipping_label(i) for i in v]
     return o
 
 
 def _read_shipping_label_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShippingLabelRequest)
-    o.purchase_order_number = g("purchaseOrderNumber")
-    v = g("sellingParty")
-    o.selling_party = None if v is None else _read_party_identification(v)
-    v = g("shipFromParty")
-    o.ship_from_party = None if v is None else _read_party_identification(v)
-    v = g("containers")
-    o.containers = None if v is None else [_read_container(i) for i in v] if v.__class__ is list else v
+    o.purchase_order_number = d.get("purchaseOrderNumber")
+    v = d.get("sellingParty")
+    o.selling_party = v if v is None else _read_party_identification(v)
+    v = d.get("shipFromParty")
+    o.ship_from_party = v if v is None else _read_party_identification(v)
+    v = d.get("containers")
+    o.containers = v if v is None or v.__class__ is not list else [_read_container(i) for i in v]
     return o
 
 
 def _read_status_update_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.StatusUpdateDetails)
-    o.tracking_number = g("trackingNumber")
-    o.status_code = g("statusCode")
-    o.reason_code = g("reasonCode")
-    v = g("statusDateTime")
-    o.status_date_time = None if v is None else read_datetime(v)
-    v = g("statusLocationAddress")
-    o.status_location_address = None if v is None else _read_address(v)
-    v = g("shipmentSchedule")
-    o.shipment_schedule = None if v is None else _read_shipment_schedule(v)
+    o.tracking_number = d.get("trackingNumber")
+    o.status_code = d.get("statusCode")
+    o.reason_code = d.get("reasonCode")
+    v = d.get("statusDateTime")
+    o.status_date_time = v if v is None else read_datetime(v)
+    v = d.get("statusLocationAddress")
+    o.status_location_address = v if v is None else _read_address(v)
+    v = d.get("shipmentSchedule")
+    if v is None or v.__class__ is not dict:
+        o.shipment_schedule = v
+    else:
+        o.shipment_schedule = p = _new(m.ShipmentSchedule)
+        w = v.get("estimatedDeliveryDateTime")
+        p.estimated_delivery_date_time = w if w is None else read_datetime(w)
+        w = v.get("apptWindowStartDateTime")
+        p.appt_window_start_date_time = w if w is None else read_datetime(w)
+        w = v.get("apptWindowEndDateTime")
+        p.appt_window_end_date_time = w if w is None else read_datetime(w)
     return o
 
 
 def _read_submit_shipment_confirmations_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SubmitShipmentConfirmationsRequest)
-    v = g("shipmentConfirmations")
+    v = d.get("shipmentConfirmations")
     o.shipment_confirmations = (
-        None if v is None else [_read_shipment_confirmation(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_shipment_confirmation(i) for i in v]
     )
     return o
 
@@ -384,11 +478,10 @@ def _read_submit_shipment_confirmations_request(d: Any) -> Any:
 def _read_submit_shipment_status_updates_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SubmitShipmentStatusUpdatesRequest)
-    v = g("shipmentStatusUpdates")
+    v = d.get("shipmentStatusUpdates")
     o.shipment_status_updates = (
-        None if v is None else [_read_shipment_status_update(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_shipment_status_update(i) for i in v]
     )
     return o
 
@@ -396,11 +489,10 @@ def _read_submit_shipment_status_updates_request(d: Any) -> Any:
 def _read_submit_shipping_labels_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SubmitShippingLabelsRequest)
-    v = g("shippingLabelRequests")
+    v = d.get("shippingLabelRequests")
     o.shipping_label_requests = (
-        None if v is None else [_read_shipping_label_request(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_shipping_label_request(i) for i in v]
     )
     return o
 
@@ -408,32 +500,29 @@ def _read_submit_shipping_labels_request(d: Any) -> Any:
 def _read_tax_registration_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TaxRegistrationDetails)
-    o.tax_registration_type = g("taxRegistrationType")
-    o.tax_registration_number = g("taxRegistrationNumber")
-    v = g("taxRegistrationAddress")
-    o.tax_registration_address = None if v is None else _read_address(v)
-    o.tax_registration_messages = g("taxRegistrationMessages")
+    o.tax_registration_type = d.get("taxRegistrationType")
+    o.tax_registration_number = d.get("taxRegistrationNumber")
+    v = d.get("taxRegistrationAddress")
+    o.tax_registration_address = v if v is None else _read_address(v)
+    o.tax_registration_messages = d.get("taxRegistrationMessages")
     return o
 
 
 def _read_transaction_reference(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TransactionReference)
-    o.transaction_id = g("transactionId")
+    o.transaction_id = d.get("transactionId")
     return o
 
 
 def _read_weight(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Weight)
-    o.unit_of_measure = g("unitOfMeasure")
-    o.value = g("value")
+    o.unit_of_measure = d.get("unitOfMeasure")
+    o.value = d.get("value")
     return o
 
 

@@ -16,43 +16,53 @@ _new = object.__new__
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_error_list(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.ErrorList)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_transaction(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Transaction)
-    o.transaction_id = g("transactionId")
-    o.status = g("status")
-    v = g("errors")
-    o.errors = None if v is None else _read_error_list(v)
+    o.transaction_id = d.get("transactionId")
+    o.status = d.get("status")
+    v = d.get("errors")
+    o.errors = v if v is None else _read_error_list(v)
     return o
 
 
 def _read_transaction_status(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TransactionStatus)
-    v = g("transactionStatus")
-    o.transaction_status = None if v is None else _read_transaction(v)
+    v = d.get("transactionStatus")
+    o.transaction_status = v if v is None else _read_transaction(v)
     return o
 
 

@@ -16,263 +16,348 @@ _new = object.__new__
 def _read_additional_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.AdditionalDetails)
-    o.type = g("type")
-    o.detail = g("detail")
-    o.language_code = g("languageCode")
+    o.type = d.get("type")
+    o.detail = d.get("detail")
+    o.language_code = d.get("languageCode")
     return o
 
 
 def _read_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Address)
-    o.name = g("name")
-    o.address_line1 = g("addressLine1")
-    o.address_line2 = g("addressLine2")
-    o.address_line3 = g("addressLine3")
-    o.city = g("city")
-    o.county = g("county")
-    o.district = g("district")
-    o.state_or_region = g("stateOrRegion")
-    o.postal_or_zip_code = g("postalOrZipCode")
-    o.country_code = g("countryCode")
-    o.phone = g("phone")
+    o.name = d.get("name")
+    o.address_line1 = d.get("addressLine1")
+    o.address_line2 = d.get("addressLine2")
+    o.address_line3 = d.get("addressLine3")
+    o.city = d.get("city")
+    o.county = d.get("county")
+    o.district = d.get("district")
+    o.state_or_region = d.get("stateOrRegion")
+    o.postal_or_zip_code = d.get("postalOrZipCode")
+    o.country_code = d.get("countryCode")
+    o.phone = d.get("phone")
     return o
 
 
 def _read_allowance_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.AllowanceDetails)
-    o.type = g("type")
-    o.description = g("description")
-    v = g("allowanceAmount")
-    o.allowance_amount = None if v is None else _read_money(v)
-    v = g("taxDetails")
-    o.tax_details = None if v is None else [_read_tax_details(i) for i in v] if v.__class__ is list else v
+    o.type = d.get("type")
+    o.description = d.get("description")
+    v = d.get("allowanceAmount")
+    if v is None or v.__class__ is not dict:
+        o.allowance_amount = v
+    else:
+        o.allowance_amount = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
+    v = d.get("taxDetails")
+    o.tax_details = v if v is None or v.__class__ is not list else [_read_tax_details(i) for i in v]
     return o
 
 
 def _read_charge_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ChargeDetails)
-    o.type = g("type")
-    o.description = g("description")
-    v = g("chargeAmount")
-    o.charge_amount = None if v is None else _read_money(v)
-    v = g("taxDetails")
-    o.tax_details = None if v is None else [_read_tax_details(i) for i in v] if v.__class__ is list else v
+    o.type = d.get("type")
+    o.description = d.get("description")
+    v = d.get("chargeAmount")
+    if v is None or v.__class__ is not dict:
+        o.charge_amount = v
+    else:
+        o.charge_amount = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
+    v = d.get("taxDetails")
+    o.tax_details = v if v is None or v.__class__ is not list else [_read_tax_details(i) for i in v]
     return o
 
 
 def _read_credit_note_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CreditNoteDetails)
-    o.reference_invoice_number = g("referenceInvoiceNumber")
-    o.debit_note_number = g("debitNoteNumber")
-    o.returns_reference_number = g("returnsReferenceNumber")
-    v = g("goodsReturnDate")
-    o.goods_return_date = None if v is None else read_datetime(v)
-    o.rma_id = g("rmaId")
-    o.coop_reference_number = g("coopReferenceNumber")
-    o.consignors_reference_number = g("consignorsReferenceNumber")
+    o.reference_invoice_number = d.get("referenceInvoiceNumber")
+    o.debit_note_number = d.get("debitNoteNumber")
+    o.returns_reference_number = d.get("returnsReferenceNumber")
+    v = d.get("goodsReturnDate")
+    o.goods_return_date = v if v is None else read_datetime(v)
+    o.rma_id = d.get("rmaId")
+    o.coop_reference_number = d.get("coopReferenceNumber")
+    o.consignors_reference_number = d.get("consignorsReferenceNumber")
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_invoice(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Invoice)
-    o.invoice_type = g("invoiceType")
-    o.id = g("id")
-    o.reference_number = g("referenceNumber")
-    v = g("date")
-    o.date = None if v is None else read_datetime(v)
-    v = g("remitToParty")
-    o.remit_to_party = None if v is None else _read_party_identification(v)
-    v = g("shipToParty")
-    o.ship_to_party = None if v is None else _read_party_identification(v)
-    v = g("shipFromParty")
-    o.ship_from_party = None if v is None else _read_party_identification(v)
-    v = g("billToParty")
-    o.bill_to_party = None if v is None else _read_party_identification(v)
-    v = g("paymentTerms")
-    o.payment_terms = None if v is None else _read_payment_terms(v)
-    v = g("invoiceTotal")
-    o.invoice_total = None if v is None else _read_money(v)
-    v = g("taxDetails")
-    o.tax_details = None if v is None else [_read_tax_details(i) for i in v] if v.__class__ is list else v
-    v = g("additionalDetails")
-    o.additional_details = None if v is None else [_read_additional_details(i) for i in v] if v.__class__ is list else v
-    v = g("chargeDetails")
-    o.charge_details = None if v is None else [_read_charge_details(i) for i in v] if v.__class__ is list else v
-    v = g("allowanceDetails")
-    o.allowance_details = None if v is None else [_read_allowance_details(i) for i in v] if v.__class__ is list else v
-    v = g("items")
-    o.items = None if v is None else [_read_invoice_item(i) for i in v] if v.__class__ is list else v
+    o.invoice_type = d.get("invoiceType")
+    o.id = d.get("id")
+    o.reference_number = d.get("referenceNumber")
+    v = d.get("date")
+    o.date = v if v is None else read_datetime(v)
+    v = d.get("remitToParty")
+    o.remit_to_party = v if v is None else _read_party_identification(v)
+    v = d.get("shipToParty")
+    o.ship_to_party = v if v is None else _read_party_identification(v)
+    v = d.get("shipFromParty")
+    o.ship_from_party = v if v is None else _read_party_identification(v)
+    v = d.get("billToParty")
+    o.bill_to_party = v if v is None else _read_party_identification(v)
+    v = d.get("paymentTerms")
+    if v is None or v.__class__ is not dict:
+        o.payment_terms = v
+    else:
+        o.payment_terms = p = _new(m.PaymentTerms)
+        p.type = v.get("type")
+        p.discount_percent = v.get("discountPercent")
+        w = v.get("discountDueDays")
+        p.discount_due_days = read_number(w) if w.__class__ is str else w
+        w = v.get("netDueDays")
+        p.net_due_days = read_number(w) if w.__class__ is str else w
+    v = d.get("invoiceTotal")
+    if v is None or v.__class__ is not dict:
+        o.invoice_total = v
+    else:
+        o.invoice_total = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
+    v = d.get("taxDetails")
+    o.tax_details = v if v is None or v.__class__ is not list else [_read_tax_details(i) for i in v]
+    v = d.get("additionalDetails")
+    if v is None or v.__class__ is not list:
+        o.additional_details = v
+    else:
+        o.additional_details = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.AdditionalDetails)
+                p.type = i.get("type")
+                p.detail = i.get("detail")
+                p.language_code = i.get("languageCode")
+                items.append(p)
+    v = d.get("chargeDetails")
+    o.charge_details = v if v is None or v.__class__ is not list else [_read_charge_details(i) for i in v]
+    v = d.get("allowanceDetails")
+    o.allowance_details = v if v is None or v.__class__ is not list else [_read_allowance_details(i) for i in v]
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_invoice_item(i) for i in v]
     return o
 
 
 def _read_invoice_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.InvoiceItem)
-    o.item_sequence_number = g("itemSequenceNumber")
-    o.amazon_product_identifier = g("amazonProductIdentifier")
-    o.vendor_product_identifier = g("vendorProductIdentifier")
-    v = g("invoicedQuantity")
-    o.invoiced_quantity = None if v is None else _read_item_quantity(v)
-    v = g("netCost")
-    o.net_cost = None if v is None else _read_money(v)
-    o.net_cost_unit_of_measure = g("netCostUnitOfMeasure")
-    o.purchase_order_number = g("purchaseOrderNumber")
-    o.hsn_code = g("hsnCode")
-    v = g("creditNoteDetails")
-    o.credit_note_details = None if v is None else _read_credit_note_details(v)
-    v = g("taxDetails")
-    o.tax_details = None if v is None else [_read_tax_details(i) for i in v] if v.__class__ is list else v
-    v = g("chargeDetails")
-    o.charge_details = None if v is None else [_read_charge_details(i) for i in v] if v.__class__ is list else v
-    v = g("allowanceDetails")
-    o.allowance_details = None if v is None else [_read_allowance_details(i) for i in v] if v.__class__ is list else v
+    o.item_sequence_number = d.get("itemSequenceNumber")
+    o.amazon_product_identifier = d.get("amazonProductIdentifier")
+    o.vendor_product_identifier = d.get("vendorProductIdentifier")
+    v = d.get("invoicedQuantity")
+    o.invoiced_quantity = v if v is None else _read_item_quantity(v)
+    v = d.get("netCost")
+    if v is None or v.__class__ is not dict:
+        o.net_cost = v
+    else:
+        o.net_cost = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
+    o.net_cost_unit_of_measure = d.get("netCostUnitOfMeasure")
+    o.purchase_order_number = d.get("purchaseOrderNumber")
+    o.hsn_code = d.get("hsnCode")
+    v = d.get("creditNoteDetails")
+    if v is None or v.__class__ is not dict:
+        o.credit_note_details = v
+    else:
+        o.credit_note_details = p = _new(m.CreditNoteDetails)
+        p.reference_invoice_number = v.get("referenceInvoiceNumber")
+        p.debit_note_number = v.get("debitNoteNumber")
+        p.returns_reference_number = v.get("returnsReferenceNumber")
+        w = v.get("goodsReturnDate")
+        p.goods_return_date = w if w is None else read_datetime(w)
+        p.rma_id = v.get("rmaId")
+        p.coop_reference_number = v.get("coopReferenceNumber")
+        p.consignors_reference_number = v.get("consignorsReferenceNumber")
+    v = d.get("taxDetails")
+    o.tax_details = v if v is None or v.__class__ is not list else [_read_tax_details(i) for i in v]
+    v = d.get("chargeDetails")
+    o.charge_details = v if v is None or v.__class__ is not list else [_read_charge_details(i) for i in v]
+    v = d.get("allowanceDetails")
+    o.allowance_details = v if v is None or v.__class__ is not list else [_read_allowance_details(i) for i in v]
     return o
 
 
 def _read_item_quantity(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemQuantity)
-    o.amount = g("amount")
-    o.unit_of_measure = g("unitOfMeasure")
-    o.unit_size = g("unitSize")
-    v = g("totalWeight")
-    o.total_weight = None if v is None else _read_total_weight(v)
+    o.amount = d.get("amount")
+    o.unit_of_measure = d.get("unitOfMeasure")
+    o.unit_size = d.get("unitSize")
+    v = d.get("totalWeight")
+    if v is None or v.__class__ is not dict:
+        o.total_weight = v
+    else:
+        o.total_weight = p = _new(m.TotalWeight)
+        p.unit_of_measure = v.get("unitOfMeasure")
+        p.amount = v.get("amount")
     return o
 
 
 def _read_money(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Money)
-    o.currency_code = g("currencyCode")
-    o.amount = g("amount")
+    o.currency_code = d.get("currencyCode")
+    o.amount = d.get("amount")
     return o
 
 
 def _read_party_identification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.PartyIdentification)
-    o.party_id = g("partyId")
-    v = g("address")
-    o.address = None if v is None else _read_address(v)
-    v = g("taxRegistrationDetails")
-    o.tax_registration_details = (
-        None if v is None else [_read_tax_registration_details(i) for i in v] if v.__class__ is list else v
-    )
+    o.party_id = d.get("partyId")
+    v = d.get("address")
+    o.address = v if v is None else _read_address(v)
+    v = d.get("taxRegistrationDetails")
+    if v is None or v.__class__ is not list:
+        o.tax_registration_details = v
+    else:
+        o.tax_registration_details = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.TaxRegistrationDetails)
+                p.tax_registration_type = i.get("taxRegistrationType")
+                p.tax_registration_number = i.get("taxRegistrationNumber")
+                items.append(p)
     return o
 
 
 def _read_payment_terms(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PaymentTerms)
-    o.type = g("type")
-    o.discount_percent = g("discountPercent")
-    v = g("discountDueDays")
-    o.discount_due_days = None if v is None else v if v.__class__ is float else read_number(v)
-    v = g("netDueDays")
-    o.net_due_days = None if v is None else v if v.__class__ is float else read_number(v)
+    o.type = d.get("type")
+    o.discount_percent = d.get("discountPercent")
+    v = d.get("discountDueDays")
+    o.discount_due_days = read_number(v) if v.__class__ is str else v
+    v = d.get("netDueDays")
+    o.net_due_days = read_number(v) if v.__class__ is str else v
     return o
 
 
 def _read_submit_invoices_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SubmitInvoicesRequest)
-    v = g("invoices")
-    o.invoices = None if v is None else [_read_invoice(i) for i in v] if v.__class__ is list else v
+    v = d.get("invoices")
+    o.invoices = v if v is None or v.__class__ is not list else [_read_invoice(i) for i in v]
     return o
 
 
 def _read_submit_invoices_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.SubmitInvoicesResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_transaction_id(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    if v is None or v.__class__ is not dict:
+        o.payload = v
+    else:
+        o.payload = p = _new(m.TransactionId)
+        p.transaction_id = v.get("transactionId")
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_tax_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TaxDetails)
-    o.tax_type = g("taxType")
-    o.tax_rate = g("taxRate")
-    v = g("taxAmount")
-    o.tax_amount = None if v is None else _read_money(v)
-    v = g("taxableAmount")
-    o.taxable_amount = None if v is None else _read_money(v)
+    o.tax_type = d.get("taxType")
+    o.tax_rate = d.get("taxRate")
+    v = d.get("taxAmount")
+    if v is None or v.__class__ is not dict:
+        o.tax_amount = v
+    else:
+        o.tax_amount = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
+    v = d.get("taxableAmount")
+    if v is None or v.__class__ is not dict:
+        o.taxable_amount = v
+    else:
+        o.taxable_amount = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
     return o
 
 
 def _read_tax_registration_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TaxRegistrationDetails)
-    o.tax_registration_type = g("taxRegistrationType")
-    o.tax_registration_number = g("taxRegistrationNumber")
+    o.tax_registration_type = d.get("taxRegistrationType")
+    o.tax_registration_number = d.get("taxRegistrationNumber")
     return o
 
 
 def _read_total_weight(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TotalWeight)
-    o.unit_of_measure = g("unitOfMeasure")
-    o.amount = g("amount")
+    o.unit_of_measure = d.get("unitOfMeasure")
+    o.amount = d.get("amount")
     return o
 
 
 def _read_transaction_id(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TransactionId)
-    o.transaction_id = g("transactionId")
+    o.transaction_id = d.get("transactionId")
     return o
 
 

@@ -16,163 +16,225 @@ _new = object.__new__
 def _read_acknowledgement_status_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.AcknowledgementStatusDetails)
-    v = g("acknowledgementDate")
-    o.acknowledgement_date = None if v is None else read_datetime(v)
-    v = g("acceptedQuantity")
-    o.accepted_quantity = None if v is None else _read_item_quantity(v)
-    v = g("rejectedQuantity")
-    o.rejected_quantity = None if v is None else _read_item_quantity(v)
+    v = d.get("acknowledgementDate")
+    o.acknowledgement_date = v if v is None else read_datetime(v)
+    v = d.get("acceptedQuantity")
+    if v is None or v.__class__ is not dict:
+        o.accepted_quantity = v
+    else:
+        o.accepted_quantity = p = _new(m.ItemQuantity)
+        p.amount = v.get("amount")
+        p.unit_of_measure = v.get("unitOfMeasure")
+        p.unit_size = v.get("unitSize")
+    v = d.get("rejectedQuantity")
+    if v is None or v.__class__ is not dict:
+        o.rejected_quantity = v
+    else:
+        o.rejected_quantity = p = _new(m.ItemQuantity)
+        p.amount = v.get("amount")
+        p.unit_of_measure = v.get("unitOfMeasure")
+        p.unit_size = v.get("unitSize")
     return o
 
 
 def _read_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Address)
-    o.name = g("name")
-    o.address_line1 = g("addressLine1")
-    o.address_line2 = g("addressLine2")
-    o.address_line3 = g("addressLine3")
-    o.city = g("city")
-    o.county = g("county")
-    o.district = g("district")
-    o.state_or_region = g("stateOrRegion")
-    o.postal_code = g("postalCode")
-    o.country_code = g("countryCode")
-    o.phone = g("phone")
+    o.name = d.get("name")
+    o.address_line1 = d.get("addressLine1")
+    o.address_line2 = d.get("addressLine2")
+    o.address_line3 = d.get("addressLine3")
+    o.city = d.get("city")
+    o.county = d.get("county")
+    o.district = d.get("district")
+    o.state_or_region = d.get("stateOrRegion")
+    o.postal_code = d.get("postalCode")
+    o.country_code = d.get("countryCode")
+    o.phone = d.get("phone")
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_get_purchase_order_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetPurchaseOrderResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_order(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_order(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_purchase_orders_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetPurchaseOrdersResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_order_list(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_order_list(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_purchase_orders_status_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetPurchaseOrdersStatusResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_order_list_status(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_order_list_status(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_import_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ImportDetails)
-    o.method_of_payment = g("methodOfPayment")
-    o.international_commercial_terms = g("internationalCommercialTerms")
-    o.port_of_delivery = g("portOfDelivery")
-    o.import_containers = g("importContainers")
-    o.shipping_instructions = g("shippingInstructions")
+    o.method_of_payment = d.get("methodOfPayment")
+    o.international_commercial_terms = d.get("internationalCommercialTerms")
+    o.port_of_delivery = d.get("portOfDelivery")
+    o.import_containers = d.get("importContainers")
+    o.shipping_instructions = d.get("shippingInstructions")
     return o
 
 
 def _read_item_quantity(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ItemQuantity)
-    o.amount = g("amount")
-    o.unit_of_measure = g("unitOfMeasure")
-    o.unit_size = g("unitSize")
+    o.amount = d.get("amount")
+    o.unit_of_measure = d.get("unitOfMeasure")
+    o.unit_size = d.get("unitSize")
     return o
 
 
 def _read_money(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Money)
-    o.currency_code = g("currencyCode")
-    o.amount = g("amount")
-    o.unit_of_measure = g("unitOfMeasure")
+    o.currency_code = d.get("currencyCode")
+    o.amount = d.get("amount")
+    o.unit_of_measure = d.get("unitOfMeasure")
     return o
 
 
 def _read_order(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Order)
-    o.purchase_order_number = g("purchaseOrderNumber")
-    o.purchase_order_state = g("purchaseOrderState")
-    v = g("orderDetails")
-    o.order_details = None if v is None else _read_order_details(v)
+    o.purchase_order_number = d.get("purchaseOrderNumber")
+    o.purchase_order_state = d.get("purchaseOrderState")
+    v = d.get("orderDetails")
+    o.order_details = v if v is None else _read_order_details(v)
     return o
 
 
 def _read_order_acknowledgement(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrderAcknowledgement)
-    o.purchase_order_number = g("purchaseOrderNumber")
-    v = g("sellingParty")
-    o.selling_party = None if v is None else _read_party_identification(v)
-    v = g("acknowledgementDate")
-    o.acknowledgement_date = None if v is None else read_datetime(v)
-    v = g("items")
-    o.items = None if v is None else [_read_order_acknowledgement_item(i) for i in v] if v.__class__ is list else v
+    o.purchase_order_number = d.get("purchaseOrderNumber")
+    v = d.get("sellingParty")
+    o.selling_party = v if v is None else _read_party_identification(v)
+    v = d.get("acknowledgementDate")
+    o.acknowledgement_date = v if v is None else read_datetime(v)
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_order_acknowledgement_item(i) for i in v]
     return o
 
 
 def _read_order_acknowledgement_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderAcknowledgementItem)
-    o.item_sequence_number = g("itemSequenceNumber")
-    o.amazon_product_identifier = g("amazonProductIdentifier")
-    o.vendor_product_identifier = g("vendorProductIdentifier")
-    v = g("orderedQuantity")
-    o.ordered_quantity = None if v is None else _read_item_quantity(v)
-    v = g("netCost")
-    o.net_cost = None if v is None else _read_money(v)
-    v = g("listPrice")
-    o.list_price = None if v is None else _read_money(v)
-    o.discount_multiplier = g("discountMultiplier")
-    v = g("itemAcknowledgements")
+    o.item_sequence_number = d.get("itemSequenceNumber")
+    o.amazon_product_identifier = d.get("amazonProductIdentifier")
+    o.vendor_product_identifier = d.get("vendorProductIdentifier")
+    v = d.get("orderedQuantity")
+    if v is None or v.__class__ is not dict:
+        o.ordered_quantity = v
+    else:
+        o.ordered_quantity = p = _new(m.ItemQuantity)
+        p.amount = v.get("amount")
+        p.unit_of_measure = v.get("unitOfMeasure")
+        p.unit_size = v.get("unitSize")
+    v = d.get("netCost")
+    if v is None or v.__class__ is not dict:
+        o.net_cost = v
+    else:
+        o.net_cost = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
+        p.unit_of_measure = v.get("unitOfMeasure")
+    v = d.get("listPrice")
+    if v is None or v.__class__ is not dict:
+        o.list_price = v
+    else:
+        o.list_price = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
+        p.unit_of_measure = v.get("unitOfMeasure")
+    o.discount_multiplier = d.get("discountMultiplier")
+    v = d.get("itemAcknowledgements")
     o.item_acknowledgements = (
-        None if v is None else [_read_order_item_acknowledgement(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_order_item_acknowledgement(i) for i in v]
     )
     return o
 
@@ -180,102 +242,158 @@ def _read_order_acknowledgement_item(d: Any) -> Any:
 def _read_order_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderDetails)
-    v = g("purchaseOrderDate")
-    o.purchase_order_date = None if v is None else read_datetime(v)
-    v = g("purchaseOrderChangedDate")
-    o.purchase_order_changed_date = None if v is None else read_datetime(v)
-    v = g("purchaseOrderStateChangedDate")
-    o.purchase_order_state_changed_date = None if v is None else read_datetime(v)
-    o.purchase_order_type = g("purchaseOrderType")
-    v = g("importDetails")
-    o.import_details = None if v is None else _read_import_details(v)
-    o.deal_code = g("dealCode")
-    o.payment_method = g("paymentMethod")
-    v = g("buyingParty")
-    o.buying_party = None if v is None else _read_party_identification(v)
-    v = g("sellingParty")
-    o.selling_party = None if v is None else _read_party_identification(v)
-    v = g("shipToParty")
-    o.ship_to_party = None if v is None else _read_party_identification(v)
-    v = g("billToParty")
-    o.bill_to_party = None if v is None else _read_party_identification(v)
-    o.ship_window = g("shipWindow")
-    o.delivery_window = g("deliveryWindow")
-    v = g("items")
-    o.items = None if v is None else [_read_order_item(i) for i in v] if v.__class__ is list else v
+    v = d.get("purchaseOrderDate")
+    o.purchase_order_date = v if v is None else read_datetime(v)
+    v = d.get("purchaseOrderChangedDate")
+    o.purchase_order_changed_date = v if v is None else read_datetime(v)
+    v = d.get("purchaseOrderStateChangedDate")
+    o.purchase_order_state_changed_date = v if v is None else read_datetime(v)
+    o.purchase_order_type = d.get("purchaseOrderType")
+    v = d.get("importDetails")
+    if v is None or v.__class__ is not dict:
+        o.import_details = v
+    else:
+        o.import_details = p = _new(m.ImportDetails)
+        p.method_of_payment = v.get("methodOfPayment")
+        p.international_commercial_terms = v.get("internationalCommercialTerms")
+        p.port_of_delivery = v.get("portOfDelivery")
+        p.import_containers = v.get("importContainers")
+        p.shipping_instructions = v.get("shippingInstructions")
+    o.deal_code = d.get("dealCode")
+    o.payment_method = d.get("paymentMethod")
+    v = d.get("buyingParty")
+    o.buying_party = v if v is None else _read_party_identification(v)
+    v = d.get("sellingParty")
+    o.selling_party = v if v is None else _read_party_identification(v)
+    v = d.get("shipToParty")
+    o.ship_to_party = v if v is None else _read_party_identification(v)
+    v = d.get("billToParty")
+    o.bill_to_party = v if v is None else _read_party_identification(v)
+    o.ship_window = d.get("shipWindow")
+    o.delivery_window = d.get("deliveryWindow")
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_order_item(i) for i in v]
     return o
 
 
 def _read_order_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderItem)
-    o.item_sequence_number = g("itemSequenceNumber")
-    o.amazon_product_identifier = g("amazonProductIdentifier")
-    o.vendor_product_identifier = g("vendorProductIdentifier")
-    v = g("orderedQuantity")
-    o.ordered_quantity = None if v is None else _read_item_quantity(v)
-    o.is_back_order_allowed = g("isBackOrderAllowed")
-    v = g("netCost")
-    o.net_cost = None if v is None else _read_money(v)
-    v = g("listPrice")
-    o.list_price = None if v is None else _read_money(v)
+    o.item_sequence_number = d.get("itemSequenceNumber")
+    o.amazon_product_identifier = d.get("amazonProductIdentifier")
+    o.vendor_product_identifier = d.get("vendorProductIdentifier")
+    v = d.get("orderedQuantity")
+    if v is None or v.__class__ is not dict:
+        o.ordered_quantity = v
+    else:
+        o.ordered_quantity = p = _new(m.ItemQuantity)
+        p.amount = v.get("amount")
+        p.unit_of_measure = v.get("unitOfMeasure")
+        p.unit_size = v.get("unitSize")
+    o.is_back_order_allowed = d.get("isBackOrderAllowed")
+    v = d.get("netCost")
+    if v is None or v.__class__ is not dict:
+        o.net_cost = v
+    else:
+        o.net_cost = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
+        p.unit_of_measure = v.get("unitOfMeasure")
+    v = d.get("listPrice")
+    if v is None or v.__class__ is not dict:
+        o.list_price = v
+    else:
+        o.list_price = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
+        p.unit_of_measure = v.get("unitOfMeasure")
     return o
 
 
 def _read_order_item_acknowledgement(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderItemAcknowledgement)
-    o.acknowledgement_code = g("acknowledgementCode")
-    v = g("acknowledgedQuantity")
-    o.acknowledged_quantity = None if v is None else _read_item_quantity(v)
-    v = g("scheduledShipDate")
-    o.scheduled_ship_date = None if v is None else read_datetime(v)
-    v = g("scheduledDeliveryDate")
-    o.scheduled_delivery_date = None if v is None else read_datetime(v)
-    o.rejection_reason = g("rejectionReason")
+    o.acknowledgement_code = d.get("acknowledgementCode")
+    v = d.get("acknowledgedQuantity")
+    if v is None or v.__class__ is not dict:
+        o.acknowledged_quantity = v
+    else:
+        o.acknowledged_quantity = p = _new(m.ItemQuantity)
+        p.amount = v.get("amount")
+        p.unit_of_measure = v.get("unitOfMeasure")
+        p.unit_size = v.get("unitSize")
+    v = d.get("scheduledShipDate")
+    o.scheduled_ship_date = v if v is None else read_datetime(v)
+    v = d.get("scheduledDeliveryDate")
+    o.scheduled_delivery_date = v if v is None else read_datetime(v)
+    o.rejection_reason = d.get("rejectionReason")
     return o
 
 
 def _read_order_item_status(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderItemStatus)
-    o.item_sequence_number = g("itemSequenceNumber")
-    o.buyer_product_identifier = g("buyerProductIdentifier")
-    o.vendor_product_identifier = g("vendorProductIdentifier")
-    v = g("netCost")
-    o.net_cost = None if v is None else _read_money(v)
-    v = g("listPrice")
-    o.list_price = None if v is None else _read_money(v)
-    v = g("orderedQuantity")
-    o.ordered_quantity = None if v is None else _read_order_item_status_ordered_quantity(v)
-    v = g("acknowledgementStatus")
-    o.acknowledgement_status = None if v is None else _read_order_item_status_acknowledgement_status(v)
-    v = g("receivingStatus")
-    o.receiving_status = None if v is None else _read_order_item_status_receiving_status(v)
+    o.item_sequence_number = d.get("itemSequenceNumber")
+    o.buyer_product_identifier = d.get("buyerProductIdentifier")
+    o.vendor_product_identifier = d.get("vendorProductIdentifier")
+    v = d.get("netCost")
+    if v is None or v.__class__ is not dict:
+        o.net_cost = v
+    else:
+        o.net_cost = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
+        p.unit_of_measure = v.get("unitOfMeasure")
+    v = d.get("listPrice")
+    if v is None or v.__class__ is not dict:
+        o.list_price = v
+    else:
+        o.list_price = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
+        p.unit_of_measure = v.get("unitOfMeasure")
+    v = d.get("orderedQuantity")
+    o.ordered_quantity = v if v is None else _read_order_item_status_ordered_quantity(v)
+    v = d.get("acknowledgementStatus")
+    o.acknowledgement_status = v if v is None else _read_order_item_status_acknowledgement_status(v)
+    v = d.get("receivingStatus")
+    o.receiving_status = v if v is None else _read_order_item_status_receiving_status(v)
     return o
 
 
 def _read_order_item_status_acknowledgement_status(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderItemStatusAcknowledgementStatus)
-    o.confirmation_status = g("confirmationStatus")
-    v = g("acceptedQuantity")
-    o.accepted_quantity = None if v is None else _read_item_quantity(v)
-    v = g("rejectedQuantity")
-    o.rejected_quantity = None if v is None else _read_item_quantity(v)
-    v = g("acknowledgementStatusDetails")
+    o.confirmation_status = d.get("confirmationStatus")
+    v = d.get("acceptedQuantity")
+    if v is None or v.__class__ is not dict:
+        o.accepted_quantity = v
+    else:
+        o.accepted_quantity = p = _new(m.ItemQuantity)
+        p.amount = v.get("amount")
+        p.unit_of_measure = v.get("unitOfMeasure")
+        p.unit_size = v.get("unitSize")
+    v = d.get("rejectedQuantity")
+    if v is None or v.__class__ is not dict:
+        o.rejected_quantity = v
+    else:
+        o.rejected_quantity = p = _new(m.ItemQuantity)
+        p.amount = v.get("amount")
+        p.unit_of_measure = v.get("unitOfMeasure")
+        p.unit_size = v.get("unitSize")
+    v = d.get("acknowledgementStatusDetails")
     o.acknowledgement_status_details = (
-        None if v is None else [_read_acknowledgement_status_details(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_acknowledgement_status_details(i) for i in v]
     )
     return o
 
@@ -283,13 +401,19 @@ def _read_order_item_status_acknowledgement_status(d: Any) -> Any:
 def _read_order_item_status_ordered_quantity(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderItemStatusOrderedQuantity)
-    v = g("orderedQuantity")
-    o.ordered_quantity = None if v is None else _read_item_quantity(v)
-    v = g("orderedQuantityDetails")
+    v = d.get("orderedQuantity")
+    if v is None or v.__class__ is not dict:
+        o.ordered_quantity = v
+    else:
+        o.ordered_quantity = p = _new(m.ItemQuantity)
+        p.amount = v.get("amount")
+        p.unit_of_measure = v.get("unitOfMeasure")
+        p.unit_size = v.get("unitSize")
+    v = d.get("orderedQuantityDetails")
     o.ordered_quantity_details = (
-        None if v is None else [_read_ordered_quantity_details(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_ordered_quantity_details(i) for i in v]
     )
     return o
 
@@ -297,136 +421,177 @@ def _read_order_item_status_ordered_quantity(d: Any) -> Any:
 def _read_order_item_status_receiving_status(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderItemStatusReceivingStatus)
-    o.receive_status = g("receiveStatus")
-    v = g("receivedQuantity")
-    o.received_quantity = None if v is None else _read_item_quantity(v)
-    v = g("lastReceiveDate")
-    o.last_receive_date = None if v is None else read_datetime(v)
+    o.receive_status = d.get("receiveStatus")
+    v = d.get("receivedQuantity")
+    if v is None or v.__class__ is not dict:
+        o.received_quantity = v
+    else:
+        o.received_quantity = p = _new(m.ItemQuantity)
+        p.amount = v.get("amount")
+        p.unit_of_measure = v.get("unitOfMeasure")
+        p.unit_size = v.get("unitSize")
+    v = d.get("lastReceiveDate")
+    o.last_receive_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_order_list(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderList)
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
-    v = g("orders")
-    o.orders = None if v is None else [_read_order(i) for i in v] if v.__class__ is list else v
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
+    v = d.get("orders")
+    o.orders = v if v is None or v.__class__ is not list else [_read_order(i) for i in v]
     return o
 
 
 def _read_order_list_status(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderListStatus)
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
-    v = g("ordersStatus")
-    o.orders_status = None if v is None else [_read_order_status(i) for i in v] if v.__class__ is list else v
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
+    v = d.get("ordersStatus")
+    o.orders_status = v if v is None or v.__class__ is not list else [_read_order_status(i) for i in v]
     return o
 
 
 def _read_order_status(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.OrderStatus)
-    o.purchase_order_number = g("purchaseOrderNumber")
-    o.purchase_order_status = g("purchaseOrderStatus")
-    v = g("purchaseOrderDate")
-    o.purchase_order_date = None if v is None else read_datetime(v)
-    v = g("lastUpdatedDate")
-    o.last_updated_date = None if v is None else read_datetime(v)
-    v = g("sellingParty")
-    o.selling_party = None if v is None else _read_party_identification(v)
-    v = g("shipToParty")
-    o.ship_to_party = None if v is None else _read_party_identification(v)
-    v = g("itemStatus")
-    o.item_status = None if v is None else [_read_order_item_status(i) for i in v] if v.__class__ is list else v
+    o.purchase_order_number = d.get("purchaseOrderNumber")
+    o.purchase_order_status = d.get("purchaseOrderStatus")
+    v = d.get("purchaseOrderDate")
+    o.purchase_order_date = v if v is None else read_datetime(v)
+    v = d.get("lastUpdatedDate")
+    o.last_updated_date = v if v is None else read_datetime(v)
+    v = d.get("sellingParty")
+    o.selling_party = v if v is None else _read_party_identification(v)
+    v = d.get("shipToParty")
+    o.ship_to_party = v if v is None else _read_party_identification(v)
+    v = d.get("itemStatus")
+    o.item_status = v if v is None or v.__class__ is not list else [_read_order_item_status(i) for i in v]
     return o
 
 
 def _read_ordered_quantity_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.OrderedQuantityDetails)
-    v = g("updatedDate")
-    o.updated_date = None if v is None else read_datetime(v)
-    v = g("orderedQuantity")
-    o.ordered_quantity = None if v is None else _read_item_quantity(v)
-    v = g("cancelledQuantity")
-    o.cancelled_quantity = None if v is None else _read_item_quantity(v)
+    v = d.get("updatedDate")
+    o.updated_date = v if v is None else read_datetime(v)
+    v = d.get("orderedQuantity")
+    if v is None or v.__class__ is not dict:
+        o.ordered_quantity = v
+    else:
+        o.ordered_quantity = p = _new(m.ItemQuantity)
+        p.amount = v.get("amount")
+        p.unit_of_measure = v.get("unitOfMeasure")
+        p.unit_size = v.get("unitSize")
+    v = d.get("cancelledQuantity")
+    if v is None or v.__class__ is not dict:
+        o.cancelled_quantity = v
+    else:
+        o.cancelled_quantity = p = _new(m.ItemQuantity)
+        p.amount = v.get("amount")
+        p.unit_of_measure = v.get("unitOfMeasure")
+        p.unit_size = v.get("unitSize")
     return o
 
 
 def _read_pagination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Pagination)
-    o.next_token = g("nextToken")
+    o.next_token = d.get("nextToken")
     return o
 
 
 def _read_party_identification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PartyIdentification)
-    o.party_id = g("partyId")
-    v = g("address")
-    o.address = None if v is None else _read_address(v)
-    v = g("taxInfo")
-    o.tax_info = None if v is None else _read_tax_registration_details(v)
+    o.party_id = d.get("partyId")
+    v = d.get("address")
+    o.address = v if v is None else _read_address(v)
+    v = d.get("taxInfo")
+    if v is None or v.__class__ is not dict:
+        o.tax_info = v
+    else:
+        o.tax_info = p = _new(m.TaxRegistrationDetails)
+        p.tax_registration_type = v.get("taxRegistrationType")
+        p.tax_registration_number = v.get("taxRegistrationNumber")
     return o
 
 
 def _read_submit_acknowledgement_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SubmitAcknowledgementRequest)
-    v = g("acknowledgements")
-    o.acknowledgements = (
-        None if v is None else [_read_order_acknowledgement(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("acknowledgements")
+    o.acknowledgements = v if v is None or v.__class__ is not list else [_read_order_acknowledgement(i) for i in v]
     return o
 
 
 def _read_submit_acknowledgement_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.SubmitAcknowledgementResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_transaction_id(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    if v is None or v.__class__ is not dict:
+        o.payload = v
+    else:
+        o.payload = p = _new(m.TransactionId)
+        p.transaction_id = v.get("transactionId")
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_tax_registration_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TaxRegistrationDetails)
-    o.tax_registration_type = g("taxRegistrationType")
-    o.tax_registration_number = g("taxRegistrationNumber")
+    o.tax_registration_type = d.get("taxRegistrationType")
+    o.tax_registration_number = d.get("taxRegistrationNumber")
     return o
 
 
 def _read_transaction_id(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TransactionId)
-    o.transaction_id = g("transactionId")
+    o.transaction_id = d.get("transactionId")
     return o
 
 

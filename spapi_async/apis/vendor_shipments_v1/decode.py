@@ -16,605 +16,777 @@ _new = object.__new__
 def _read_address(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Address)
-    o.name = g("name")
-    o.address_line1 = g("addressLine1")
-    o.address_line2 = g("addressLine2")
-    o.address_line3 = g("addressLine3")
-    o.city = g("city")
-    o.county = g("county")
-    o.district = g("district")
-    o.state_or_region = g("stateOrRegion")
-    o.postal_code = g("postalCode")
-    o.country_code = g("countryCode")
-    o.phone = g("phone")
+    o.name = d.get("name")
+    o.address_line1 = d.get("addressLine1")
+    o.address_line2 = d.get("addressLine2")
+    o.address_line3 = d.get("addressLine3")
+    o.city = d.get("city")
+    o.county = d.get("county")
+    o.district = d.get("district")
+    o.state_or_region = d.get("stateOrRegion")
+    o.postal_code = d.get("postalCode")
+    o.country_code = d.get("countryCode")
+    o.phone = d.get("phone")
     return o
 
 
 def _read_carrier_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CarrierDetails)
-    o.name = g("name")
-    o.code = g("code")
-    o.phone = g("phone")
-    o.email = g("email")
-    o.shipment_reference_number = g("shipmentReferenceNumber")
+    o.name = d.get("name")
+    o.code = d.get("code")
+    o.phone = d.get("phone")
+    o.email = d.get("email")
+    o.shipment_reference_number = d.get("shipmentReferenceNumber")
     return o
 
 
 def _read_carton(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Carton)
-    v = g("cartonIdentifiers")
-    o.carton_identifiers = (
-        None if v is None else [_read_container_identification(i) for i in v] if v.__class__ is list else v
-    )
-    o.carton_sequence_number = g("cartonSequenceNumber")
-    v = g("dimensions")
-    o.dimensions = None if v is None else _read_dimensions(v)
-    v = g("weight")
-    o.weight = None if v is None else _read_weight(v)
-    o.tracking_number = g("trackingNumber")
-    v = g("items")
-    o.items = None if v is None else [_read_container_item(i) for i in v] if v.__class__ is list else v
+    v = d.get("cartonIdentifiers")
+    if v is None or v.__class__ is not list:
+        o.carton_identifiers = v
+    else:
+        o.carton_identifiers = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ContainerIdentification)
+                p.container_identification_type = i.get("containerIdentificationType")
+                p.container_identification_number = i.get("containerIdentificationNumber")
+                items.append(p)
+    o.carton_sequence_number = d.get("cartonSequenceNumber")
+    v = d.get("dimensions")
+    if v is None or v.__class__ is not dict:
+        o.dimensions = v
+    else:
+        o.dimensions = p = _new(m.Dimensions)
+        p.length = v.get("length")
+        p.width = v.get("width")
+        p.height = v.get("height")
+        p.unit_of_measure = v.get("unitOfMeasure")
+    v = d.get("weight")
+    if v is None or v.__class__ is not dict:
+        o.weight = v
+    else:
+        o.weight = p = _new(m.Weight)
+        p.unit_of_measure = v.get("unitOfMeasure")
+        p.value = v.get("value")
+    o.tracking_number = d.get("trackingNumber")
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_container_item(i) for i in v]
     return o
 
 
 def _read_carton_reference_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CartonReferenceDetails)
-    o.carton_count = g("cartonCount")
-    o.carton_reference_numbers = g("cartonReferenceNumbers")
+    o.carton_count = d.get("cartonCount")
+    o.carton_reference_numbers = d.get("cartonReferenceNumbers")
     return o
 
 
 def _read_collect_freight_pickup_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.CollectFreightPickupDetails)
-    v = g("requestedPickUp")
-    o.requested_pick_up = None if v is None else read_datetime(v)
-    v = g("scheduledPickUp")
-    o.scheduled_pick_up = None if v is None else read_datetime(v)
-    v = g("carrierAssignmentDate")
-    o.carrier_assignment_date = None if v is None else read_datetime(v)
+    v = d.get("requestedPickUp")
+    o.requested_pick_up = v if v is None else read_datetime(v)
+    v = d.get("scheduledPickUp")
+    o.scheduled_pick_up = v if v is None else read_datetime(v)
+    v = d.get("carrierAssignmentDate")
+    o.carrier_assignment_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_container_identification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ContainerIdentification)
-    o.container_identification_type = g("containerIdentificationType")
-    o.container_identification_number = g("containerIdentificationNumber")
+    o.container_identification_type = d.get("containerIdentificationType")
+    o.container_identification_number = d.get("containerIdentificationNumber")
     return o
 
 
 def _read_container_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ContainerItem)
-    o.item_reference = g("itemReference")
-    v = g("shippedQuantity")
-    o.shipped_quantity = None if v is None else _read_item_quantity(v)
-    v = g("itemDetails")
-    o.item_details = None if v is None else _read_item_details(v)
+    o.item_reference = d.get("itemReference")
+    v = d.get("shippedQuantity")
+    o.shipped_quantity = v if v is None else _read_item_quantity(v)
+    v = d.get("itemDetails")
+    o.item_details = v if v is None else _read_item_details(v)
     return o
 
 
 def _read_container_sequence_numbers(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ContainerSequenceNumbers)
-    o.container_sequence_number = g("containerSequenceNumber")
+    o.container_sequence_number = d.get("containerSequenceNumber")
     return o
 
 
 def _read_containers(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Containers)
-    o.container_type = g("containerType")
-    o.container_sequence_number = g("containerSequenceNumber")
-    v = g("containerIdentifiers")
-    o.container_identifiers = (
-        None if v is None else [_read_container_identification(i) for i in v] if v.__class__ is list else v
-    )
-    o.tracking_number = g("trackingNumber")
-    v = g("dimensions")
-    o.dimensions = None if v is None else _read_dimensions(v)
-    v = g("weight")
-    o.weight = None if v is None else _read_weight(v)
-    o.tier = g("tier")
-    o.block = g("block")
-    v = g("innerContainersDetails")
-    o.inner_containers_details = None if v is None else _read_inner_containers_details(v)
-    v = g("packedItems")
-    o.packed_items = None if v is None else [_read_packed_items(i) for i in v] if v.__class__ is list else v
+    o.container_type = d.get("containerType")
+    o.container_sequence_number = d.get("containerSequenceNumber")
+    v = d.get("containerIdentifiers")
+    if v is None or v.__class__ is not list:
+        o.container_identifiers = v
+    else:
+        o.container_identifiers = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ContainerIdentification)
+                p.container_identification_type = i.get("containerIdentificationType")
+                p.container_identification_number = i.get("containerIdentificationNumber")
+                items.append(p)
+    o.tracking_number = d.get("trackingNumber")
+    v = d.get("dimensions")
+    if v is None or v.__class__ is not dict:
+        o.dimensions = v
+    else:
+        o.dimensions = p = _new(m.Dimensions)
+        p.length = v.get("length")
+        p.width = v.get("width")
+        p.height = v.get("height")
+        p.unit_of_measure = v.get("unitOfMeasure")
+    v = d.get("weight")
+    if v is None or v.__class__ is not dict:
+        o.weight = v
+    else:
+        o.weight = p = _new(m.Weight)
+        p.unit_of_measure = v.get("unitOfMeasure")
+        p.value = v.get("value")
+    o.tier = d.get("tier")
+    o.block = d.get("block")
+    v = d.get("innerContainersDetails")
+    o.inner_containers_details = v if v is None else _read_inner_containers_details(v)
+    v = d.get("packedItems")
+    o.packed_items = v if v is None or v.__class__ is not list else [_read_packed_items(i) for i in v]
     return o
 
 
 def _read_dimensions(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Dimensions)
-    o.length = g("length")
-    o.width = g("width")
-    o.height = g("height")
-    o.unit_of_measure = g("unitOfMeasure")
+    o.length = d.get("length")
+    o.width = d.get("width")
+    o.height = d.get("height")
+    o.unit_of_measure = d.get("unitOfMeasure")
     return o
 
 
 def _read_duration(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Duration)
-    o.duration_unit = g("durationUnit")
-    o.duration_value = g("durationValue")
+    o.duration_unit = d.get("durationUnit")
+    o.duration_value = d.get("durationValue")
     return o
 
 
 def _read_error(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Error)
-    o.code = g("code")
-    o.message = g("message")
-    o.details = g("details")
+    o.code = d.get("code")
+    o.message = d.get("message")
+    o.details = d.get("details")
     return o
 
 
 def _read_expiry(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Expiry)
-    v = g("manufacturerDate")
-    o.manufacturer_date = None if v is None else read_datetime(v)
-    v = g("expiryDate")
-    o.expiry_date = None if v is None else read_datetime(v)
-    v = g("expiryAfterDuration")
-    o.expiry_after_duration = None if v is None else _read_duration(v)
+    v = d.get("manufacturerDate")
+    o.manufacturer_date = v if v is None else read_datetime(v)
+    v = d.get("expiryDate")
+    o.expiry_date = v if v is None else read_datetime(v)
+    v = d.get("expiryAfterDuration")
+    if v is None or v.__class__ is not dict:
+        o.expiry_after_duration = v
+    else:
+        o.expiry_after_duration = p = _new(m.Duration)
+        p.duration_unit = v.get("durationUnit")
+        p.duration_value = v.get("durationValue")
     return o
 
 
 def _read_get_shipment_details_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetShipmentDetailsResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_shipment_details(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_shipment_details(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_get_shipment_labels(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.GetShipmentLabels)
-    v = g("payload")
-    o.payload = None if v is None else _read_transportation_labels(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    o.payload = v if v is None else _read_transportation_labels(v)
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_import_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ImportDetails)
-    o.method_of_payment = g("methodOfPayment")
-    o.seal_number = g("sealNumber")
-    v = g("route")
-    o.route = None if v is None else _read_route(v)
-    o.import_containers = g("importContainers")
-    v = g("billableWeight")
-    o.billable_weight = None if v is None else _read_weight(v)
-    v = g("estimatedShipByDate")
-    o.estimated_ship_by_date = None if v is None else read_datetime(v)
-    o.handling_instructions = g("handlingInstructions")
+    o.method_of_payment = d.get("methodOfPayment")
+    o.seal_number = d.get("sealNumber")
+    v = d.get("route")
+    o.route = v if v is None else _read_route(v)
+    o.import_containers = d.get("importContainers")
+    v = d.get("billableWeight")
+    if v is None or v.__class__ is not dict:
+        o.billable_weight = v
+    else:
+        o.billable_weight = p = _new(m.Weight)
+        p.unit_of_measure = v.get("unitOfMeasure")
+        p.value = v.get("value")
+    v = d.get("estimatedShipByDate")
+    o.estimated_ship_by_date = v if v is None else read_datetime(v)
+    o.handling_instructions = d.get("handlingInstructions")
     return o
 
 
 def _read_inner_containers_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.InnerContainersDetails)
-    o.container_count = g("containerCount")
-    v = g("containerSequenceNumbers")
-    o.container_sequence_numbers = (
-        None if v is None else [_read_container_sequence_numbers(i) for i in v] if v.__class__ is list else v
-    )
+    o.container_count = d.get("containerCount")
+    v = d.get("containerSequenceNumbers")
+    if v is None or v.__class__ is not list:
+        o.container_sequence_numbers = v
+    else:
+        o.container_sequence_numbers = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ContainerSequenceNumbers)
+                p.container_sequence_number = i.get("containerSequenceNumber")
+                items.append(p)
     return o
 
 
 def _read_item(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Item)
-    o.item_sequence_number = g("itemSequenceNumber")
-    o.amazon_product_identifier = g("amazonProductIdentifier")
-    o.vendor_product_identifier = g("vendorProductIdentifier")
-    v = g("shippedQuantity")
-    o.shipped_quantity = None if v is None else _read_item_quantity(v)
-    v = g("itemDetails")
-    o.item_details = None if v is None else _read_item_details(v)
+    o.item_sequence_number = d.get("itemSequenceNumber")
+    o.amazon_product_identifier = d.get("amazonProductIdentifier")
+    o.vendor_product_identifier = d.get("vendorProductIdentifier")
+    v = d.get("shippedQuantity")
+    o.shipped_quantity = v if v is None else _read_item_quantity(v)
+    v = d.get("itemDetails")
+    o.item_details = v if v is None else _read_item_details(v)
     return o
 
 
 def _read_item_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemDetails)
-    o.purchase_order_number = g("purchaseOrderNumber")
-    o.lot_number = g("lotNumber")
-    o.lot_number_source_reference = g("lotNumberSourceReference")
-    o.lot_number_source_type = g("lotNumberSourceType")
-    o.country_of_origin = g("countryOfOrigin")
-    v = g("regulationReferences")
-    o.regulation_references = None if v is None else _read_regulation_references(v)
-    v = g("expiry")
-    o.expiry = None if v is None else _read_expiry(v)
-    v = g("maximumRetailPrice")
-    o.maximum_retail_price = None if v is None else _read_money(v)
-    o.handling_code = g("handlingCode")
+    o.purchase_order_number = d.get("purchaseOrderNumber")
+    o.lot_number = d.get("lotNumber")
+    o.lot_number_source_reference = d.get("lotNumberSourceReference")
+    o.lot_number_source_type = d.get("lotNumberSourceType")
+    o.country_of_origin = d.get("countryOfOrigin")
+    v = d.get("regulationReferences")
+    if v is None or v.__class__ is not dict:
+        o.regulation_references = v
+    else:
+        o.regulation_references = p = _new(m.RegulationReferences)
+        p.due_diligence_reference = v.get("dueDiligenceReference")
+        p.due_diligence_verification = v.get("dueDiligenceVerification")
+        p.due_diligence_information = v.get("dueDiligenceInformation")
+        p.due_diligence_exemption_code = v.get("dueDiligenceExemptionCode")
+    v = d.get("expiry")
+    o.expiry = v if v is None else _read_expiry(v)
+    v = d.get("maximumRetailPrice")
+    if v is None or v.__class__ is not dict:
+        o.maximum_retail_price = v
+    else:
+        o.maximum_retail_price = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
+    o.handling_code = d.get("handlingCode")
     return o
 
 
 def _read_item_quantity(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ItemQuantity)
-    o.amount = g("amount")
-    o.unit_of_measure = g("unitOfMeasure")
-    o.unit_size = g("unitSize")
-    v = g("totalWeight")
-    o.total_weight = None if v is None else _read_total_weight(v)
+    o.amount = d.get("amount")
+    o.unit_of_measure = d.get("unitOfMeasure")
+    o.unit_size = d.get("unitSize")
+    v = d.get("totalWeight")
+    if v is None or v.__class__ is not dict:
+        o.total_weight = v
+    else:
+        o.total_weight = p = _new(m.TotalWeight)
+        p.unit_of_measure = v.get("unitOfMeasure")
+        p.amount = v.get("amount")
     return o
 
 
 def _read_label_data(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.LabelData)
-    o.label_sequence_number = g("labelSequenceNumber")
-    o.label_format = g("labelFormat")
-    o.carrier_code = g("carrierCode")
-    o.tracking_id = g("trackingId")
-    o.label = g("label")
+    o.label_sequence_number = d.get("labelSequenceNumber")
+    o.label_format = d.get("labelFormat")
+    o.carrier_code = d.get("carrierCode")
+    o.tracking_id = d.get("trackingId")
+    o.label = d.get("label")
     return o
 
 
 def _read_location(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Location)
-    o.type = g("type")
-    o.location_code = g("locationCode")
-    o.country_code = g("countryCode")
+    o.type = d.get("type")
+    o.location_code = d.get("locationCode")
+    o.country_code = d.get("countryCode")
     return o
 
 
 def _read_money(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Money)
-    o.currency_code = g("currencyCode")
-    o.amount = g("amount")
+    o.currency_code = d.get("currencyCode")
+    o.amount = d.get("amount")
     return o
 
 
 def _read_package_item_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PackageItemDetails)
-    o.purchase_order_number = g("purchaseOrderNumber")
-    o.lot_number = g("lotNumber")
-    v = g("expiry")
-    o.expiry = None if v is None else _read_expiry(v)
+    o.purchase_order_number = d.get("purchaseOrderNumber")
+    o.lot_number = d.get("lotNumber")
+    v = d.get("expiry")
+    o.expiry = v if v is None else _read_expiry(v)
     return o
 
 
 def _read_packed_items(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PackedItems)
-    o.item_sequence_number = g("itemSequenceNumber")
-    o.buyer_product_identifier = g("buyerProductIdentifier")
-    o.vendor_product_identifier = g("vendorProductIdentifier")
-    v = g("packedQuantity")
-    o.packed_quantity = None if v is None else _read_item_quantity(v)
-    v = g("itemDetails")
-    o.item_details = None if v is None else _read_package_item_details(v)
+    o.item_sequence_number = d.get("itemSequenceNumber")
+    o.buyer_product_identifier = d.get("buyerProductIdentifier")
+    o.vendor_product_identifier = d.get("vendorProductIdentifier")
+    v = d.get("packedQuantity")
+    o.packed_quantity = v if v is None else _read_item_quantity(v)
+    v = d.get("itemDetails")
+    o.item_details = v if v is None else _read_package_item_details(v)
     return o
 
 
 def _read_pagination(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Pagination)
-    o.next_token = g("nextToken")
+    o.next_token = d.get("nextToken")
     return o
 
 
 def _read_pallet(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Pallet)
-    v = g("palletIdentifiers")
-    o.pallet_identifiers = (
-        None if v is None else [_read_container_identification(i) for i in v] if v.__class__ is list else v
-    )
-    o.tier = g("tier")
-    o.block = g("block")
-    v = g("dimensions")
-    o.dimensions = None if v is None else _read_dimensions(v)
-    v = g("weight")
-    o.weight = None if v is None else _read_weight(v)
-    v = g("cartonReferenceDetails")
-    o.carton_reference_details = None if v is None else _read_carton_reference_details(v)
-    v = g("items")
-    o.items = None if v is None else [_read_container_item(i) for i in v] if v.__class__ is list else v
+    v = d.get("palletIdentifiers")
+    if v is None or v.__class__ is not list:
+        o.pallet_identifiers = v
+    else:
+        o.pallet_identifiers = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ContainerIdentification)
+                p.container_identification_type = i.get("containerIdentificationType")
+                p.container_identification_number = i.get("containerIdentificationNumber")
+                items.append(p)
+    o.tier = d.get("tier")
+    o.block = d.get("block")
+    v = d.get("dimensions")
+    if v is None or v.__class__ is not dict:
+        o.dimensions = v
+    else:
+        o.dimensions = p = _new(m.Dimensions)
+        p.length = v.get("length")
+        p.width = v.get("width")
+        p.height = v.get("height")
+        p.unit_of_measure = v.get("unitOfMeasure")
+    v = d.get("weight")
+    if v is None or v.__class__ is not dict:
+        o.weight = v
+    else:
+        o.weight = p = _new(m.Weight)
+        p.unit_of_measure = v.get("unitOfMeasure")
+        p.value = v.get("value")
+    v = d.get("cartonReferenceDetails")
+    if v is None or v.__class__ is not dict:
+        o.carton_reference_details = v
+    else:
+        o.carton_reference_details = p = _new(m.CartonReferenceDetails)
+        p.carton_count = v.get("cartonCount")
+        p.carton_reference_numbers = v.get("cartonReferenceNumbers")
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_container_item(i) for i in v]
     return o
 
 
 def _read_party_identification(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.PartyIdentification)
-    v = g("address")
-    o.address = None if v is None else _read_address(v)
-    o.party_id = g("partyId")
-    v = g("taxRegistrationDetails")
-    o.tax_registration_details = (
-        None if v is None else [_read_tax_registration_details(i) for i in v] if v.__class__ is list else v
-    )
+    v = d.get("address")
+    o.address = v if v is None else _read_address(v)
+    o.party_id = d.get("partyId")
+    v = d.get("taxRegistrationDetails")
+    if v is None or v.__class__ is not list:
+        o.tax_registration_details = v
+    else:
+        o.tax_registration_details = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.TaxRegistrationDetails)
+                p.tax_registration_type = i.get("taxRegistrationType")
+                p.tax_registration_number = i.get("taxRegistrationNumber")
+                items.append(p)
     return o
 
 
 def _read_purchase_order_items(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.PurchaseOrderItems)
-    o.item_sequence_number = g("itemSequenceNumber")
-    o.buyer_product_identifier = g("buyerProductIdentifier")
-    o.vendor_product_identifier = g("vendorProductIdentifier")
-    v = g("shippedQuantity")
-    o.shipped_quantity = None if v is None else _read_item_quantity(v)
-    v = g("maximumRetailPrice")
-    o.maximum_retail_price = None if v is None else _read_money(v)
+    o.item_sequence_number = d.get("itemSequenceNumber")
+    o.buyer_product_identifier = d.get("buyerProductIdentifier")
+    o.vendor_product_identifier = d.get("vendorProductIdentifier")
+    v = d.get("shippedQuantity")
+    o.shipped_quantity = v if v is None else _read_item_quantity(v)
+    v = d.get("maximumRetailPrice")
+    if v is None or v.__class__ is not dict:
+        o.maximum_retail_price = v
+    else:
+        o.maximum_retail_price = p = _new(m.Money)
+        p.currency_code = v.get("currencyCode")
+        p.amount = v.get("amount")
     return o
 
 
 def _read_purchase_orders(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.PurchaseOrders)
-    o.purchase_order_number = g("purchaseOrderNumber")
-    v = g("purchaseOrderDate")
-    o.purchase_order_date = None if v is None else read_datetime(v)
-    o.ship_window = g("shipWindow")
-    v = g("items")
-    o.items = None if v is None else [_read_purchase_order_items(i) for i in v] if v.__class__ is list else v
+    o.purchase_order_number = d.get("purchaseOrderNumber")
+    v = d.get("purchaseOrderDate")
+    o.purchase_order_date = v if v is None else read_datetime(v)
+    o.ship_window = d.get("shipWindow")
+    v = d.get("items")
+    o.items = v if v is None or v.__class__ is not list else [_read_purchase_order_items(i) for i in v]
     return o
 
 
 def _read_regulation_references(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.RegulationReferences)
-    o.due_diligence_reference = g("dueDiligenceReference")
-    o.due_diligence_verification = g("dueDiligenceVerification")
-    o.due_diligence_information = g("dueDiligenceInformation")
-    o.due_diligence_exemption_code = g("dueDiligenceExemptionCode")
+    o.due_diligence_reference = d.get("dueDiligenceReference")
+    o.due_diligence_verification = d.get("dueDiligenceVerification")
+    o.due_diligence_information = d.get("dueDiligenceInformation")
+    o.due_diligence_exemption_code = d.get("dueDiligenceExemptionCode")
     return o
 
 
 def _read_route(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Route)
-    v = g("stops")
-    o.stops = None if v is None else [_read_stop(i) for i in v] if v.__class__ is list else v
+    v = d.get("stops")
+    o.stops = v if v is None or v.__class__ is not list else [_read_stop(i) for i in v]
     return o
 
 
 def _read_shipment(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.Shipment)
-    o.vendor_shipment_identifier = g("vendorShipmentIdentifier")
-    o.transaction_type = g("transactionType")
-    o.buyer_reference_number = g("buyerReferenceNumber")
-    v = g("transactionDate")
-    o.transaction_date = None if v is None else read_datetime(v)
-    o.current_shipment_status = g("currentShipmentStatus")
-    v = g("currentshipmentStatusDate")
-    o.currentshipment_status_date = None if v is None else read_datetime(v)
-    v = g("shipmentStatusDetails")
-    o.shipment_status_details = (
-        None if v is None else [_read_shipment_status_details(i) for i in v] if v.__class__ is list else v
-    )
-    v = g("shipmentCreateDate")
-    o.shipment_create_date = None if v is None else read_datetime(v)
-    v = g("shipmentConfirmDate")
-    o.shipment_confirm_date = None if v is None else read_datetime(v)
-    v = g("packageLabelCreateDate")
-    o.package_label_create_date = None if v is None else read_datetime(v)
-    o.shipment_freight_term = g("shipmentFreightTerm")
-    v = g("sellingParty")
-    o.selling_party = None if v is None else _read_party_identification(v)
-    v = g("shipFromParty")
-    o.ship_from_party = None if v is None else _read_party_identification(v)
-    v = g("shipToParty")
-    o.ship_to_party = None if v is None else _read_party_identification(v)
-    v = g("shipmentMeasurements")
-    o.shipment_measurements = None if v is None else _read_transport_shipment_measurements(v)
-    v = g("collectFreightPickupDetails")
-    o.collect_freight_pickup_details = None if v is None else _read_collect_freight_pickup_details(v)
-    v = g("purchaseOrders")
-    o.purchase_orders = None if v is None else [_read_purchase_orders(i) for i in v] if v.__class__ is list else v
-    v = g("importDetails")
-    o.import_details = None if v is None else _read_import_details(v)
-    v = g("containers")
-    o.containers = None if v is None else [_read_containers(i) for i in v] if v.__class__ is list else v
-    v = g("transportationDetails")
-    o.transportation_details = None if v is None else _read_transportation_details(v)
+    o.vendor_shipment_identifier = d.get("vendorShipmentIdentifier")
+    o.transaction_type = d.get("transactionType")
+    o.buyer_reference_number = d.get("buyerReferenceNumber")
+    v = d.get("transactionDate")
+    o.transaction_date = v if v is None else read_datetime(v)
+    o.current_shipment_status = d.get("currentShipmentStatus")
+    v = d.get("currentshipmentStatusDate")
+    o.currentshipment_status_date = v if v is None else read_datetime(v)
+    v = d.get("shipmentStatusDetails")
+    if v is None or v.__class__ is not list:
+        o.shipment_status_details = v
+    else:
+        o.shipment_status_details = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.ShipmentStatusDetails)
+                p.shipment_status = i.get("shipmentStatus")
+                w = i.get("shipmentStatusDate")
+                p.shipment_status_date = w if w is None else read_datetime(w)
+                items.append(p)
+    v = d.get("shipmentCreateDate")
+    o.shipment_create_date = v if v is None else read_datetime(v)
+    v = d.get("shipmentConfirmDate")
+    o.shipment_confirm_date = v if v is None else read_datetime(v)
+    v = d.get("packageLabelCreateDate")
+    o.package_label_create_date = v if v is None else read_datetime(v)
+    o.shipment_freight_term = d.get("shipmentFreightTerm")
+    v = d.get("sellingParty")
+    o.selling_party = v if v is None else _read_party_identification(v)
+    v = d.get("shipFromParty")
+    o.ship_from_party = v if v is None else _read_party_identification(v)
+    v = d.get("shipToParty")
+    o.ship_to_party = v if v is None else _read_party_identification(v)
+    v = d.get("shipmentMeasurements")
+    o.shipment_measurements = v if v is None else _read_transport_shipment_measurements(v)
+    v = d.get("collectFreightPickupDetails")
+    if v is None or v.__class__ is not dict:
+        o.collect_freight_pickup_details = v
+    else:
+        o.collect_freight_pickup_details = p = _new(m.CollectFreightPickupDetails)
+        w = v.get("requestedPickUp")
+        p.requested_pick_up = w if w is None else read_datetime(w)
+        w = v.get("scheduledPickUp")
+        p.scheduled_pick_up = w if w is None else read_datetime(w)
+        w = v.get("carrierAssignmentDate")
+        p.carrier_assignment_date = w if w is None else read_datetime(w)
+    v = d.get("purchaseOrders")
+    o.purchase_orders = v if v is None or v.__class__ is not list else [_read_purchase_orders(i) for i in v]
+    v = d.get("importDetails")
+    o.import_details = v if v is None else _read_import_details(v)
+    v = d.get("containers")
+    o.containers = v if v is None or v.__class__ is not list else [_read_containers(i) for i in v]
+    v = d.get("transportationDetails")
+    o.transportation_details = v if v is None else _read_transportation_details(v)
     return o
 
 
 def _read_shipment_confirmation(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ShipmentConfirmation)
-    o.shipment_identifier = g("shipmentIdentifier")
-    o.shipment_confirmation_type = g("shipmentConfirmationType")
-    o.shipment_type = g("shipmentType")
-    o.shipment_structure = g("shipmentStructure")
-    v = g("transportationDetails")
-    o.transportation_details = None if v is None else _read_transportation_details_for_shipment_confirmation(v)
-    o.amazon_reference_number = g("amazonReferenceNumber")
-    v = g("shipmentConfirmationDate")
-    o.shipment_confirmation_date = None if v is None else read_datetime(v)
-    v = g("shippedDate")
-    o.shipped_date = None if v is None else read_datetime(v)
-    v = g("estimatedDeliveryDate")
-    o.estimated_delivery_date = None if v is None else read_datetime(v)
-    v = g("sellingParty")
-    o.selling_party = None if v is None else _read_party_identification(v)
-    v = g("shipFromParty")
-    o.ship_from_party = None if v is None else _read_party_identification(v)
-    v = g("shipToParty")
-    o.ship_to_party = None if v is None else _read_party_identification(v)
-    v = g("shipmentMeasurements")
-    o.shipment_measurements = None if v is None else _read_shipment_measurements(v)
-    v = g("importDetails")
-    o.import_details = None if v is None else _read_import_details(v)
-    v = g("shippedItems")
-    o.shipped_items = None if v is None else [_read_item(i) for i in v] if v.__class__ is list else v
-    v = g("cartons")
-    o.cartons = None if v is None else [_read_carton(i) for i in v] if v.__class__ is list else v
-    v = g("pallets")
-    o.pallets = None if v is None else [_read_pallet(i) for i in v] if v.__class__ is list else v
+    o.shipment_identifier = d.get("shipmentIdentifier")
+    o.shipment_confirmation_type = d.get("shipmentConfirmationType")
+    o.shipment_type = d.get("shipmentType")
+    o.shipment_structure = d.get("shipmentStructure")
+    v = d.get("transportationDetails")
+    if v is None or v.__class__ is not dict:
+        o.transportation_details = v
+    else:
+        o.transportation_details = p = _new(m.TransportationDetailsForShipmentConfirmation)
+        p.carrier_scac = v.get("carrierScac")
+        p.carrier_shipment_reference_number = v.get("carrierShipmentReferenceNumber")
+        p.transportation_mode = v.get("transportationMode")
+        p.bill_of_lading_number = v.get("billOfLadingNumber")
+    o.amazon_reference_number = d.get("amazonReferenceNumber")
+    v = d.get("shipmentConfirmationDate")
+    o.shipment_confirmation_date = v if v is None else read_datetime(v)
+    v = d.get("shippedDate")
+    o.shipped_date = v if v is None else read_datetime(v)
+    v = d.get("estimatedDeliveryDate")
+    o.estimated_delivery_date = v if v is None else read_datetime(v)
+    v = d.get("sellingParty")
+    o.selling_party = v if v is None else _read_party_identification(v)
+    v = d.get("shipFromParty")
+    o.ship_from_party = v if v is None else _read_party_identification(v)
+    v = d.get("shipToParty")
+    o.ship_to_party = v if v is None else _read_party_identification(v)
+    v = d.get("shipmentMeasurements")
+    o.shipment_measurements = v if v is None else _read_shipment_measurements(v)
+    v = d.get("importDetails")
+    o.import_details = v if v is None else _read_import_details(v)
+    v = d.get("shippedItems")
+    o.shipped_items = v if v is None or v.__class__ is not list else [_read_item(i) for i in v]
+    v = d.get("cartons")
+    o.cartons = v if v is None or v.__class__ is not list else [_read_carton(i) for i in v]
+    v = d.get("pallets")
+    o.pallets = v if v is None or v.__class__ is not list else [_read_pallet(i) for i in v]
     return o
 
 
 def _read_shipment_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ShipmentDetails)
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
-    v = g("shipments")
-    o.shipments = None if v is None else [_read_shipment(i) for i in v] if v.__class__ is list else v
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
+    v = d.get("shipments")
+    o.shipments = v if v is None or v.__class__ is not list else [_read_shipment(i) for i in v]
     return o
 
 
 def _read_shipment_information(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShipmentInformation)
-    v = g("vendorDetails")
-    o.vendor_details = None if v is None else _read_vendor_details(v)
-    o.buyer_reference_number = g("buyerReferenceNumber")
-    v = g("shipToParty")
-    o.ship_to_party = None if v is None else _read_party_identification(v)
-    v = g("shipFromParty")
-    o.ship_from_party = None if v is None else _read_party_identification(v)
-    o.warehouse_id = g("warehouseId")
-    o.master_tracking_id = g("masterTrackingId")
-    o.total_label_count = g("totalLabelCount")
-    o.ship_mode = g("shipMode")
+    v = d.get("vendorDetails")
+    o.vendor_details = v if v is None else _read_vendor_details(v)
+    o.buyer_reference_number = d.get("buyerReferenceNumber")
+    v = d.get("shipToParty")
+    o.ship_to_party = v if v is None else _read_party_identification(v)
+    v = d.get("shipFromParty")
+    o.ship_from_party = v if v is None else _read_party_identification(v)
+    o.warehouse_id = d.get("warehouseId")
+    o.master_tracking_id = d.get("masterTrackingId")
+    o.total_label_count = d.get("totalLabelCount")
+    o.ship_mode = d.get("shipMode")
     return o
 
 
 def _read_shipment_measurements(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.ShipmentMeasurements)
-    v = g("grossShipmentWeight")
-    o.gross_shipment_weight = None if v is None else _read_weight(v)
-    v = g("shipmentVolume")
-    o.shipment_volume = None if v is None else _read_volume(v)
-    o.carton_count = g("cartonCount")
-    o.pallet_count = g("palletCount")
+    v = d.get("grossShipmentWeight")
+    if v is None or v.__class__ is not dict:
+        o.gross_shipment_weight = v
+    else:
+        o.gross_shipment_weight = p = _new(m.Weight)
+        p.unit_of_measure = v.get("unitOfMeasure")
+        p.value = v.get("value")
+    v = d.get("shipmentVolume")
+    if v is None or v.__class__ is not dict:
+        o.shipment_volume = v
+    else:
+        o.shipment_volume = p = _new(m.Volume)
+        p.unit_of_measure = v.get("unitOfMeasure")
+        p.value = v.get("value")
+    o.carton_count = d.get("cartonCount")
+    o.pallet_count = d.get("palletCount")
     return o
 
 
 def _read_shipment_status_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.ShipmentStatusDetails)
-    o.shipment_status = g("shipmentStatus")
-    v = g("shipmentStatusDate")
-    o.shipment_status_date = None if v is None else read_datetime(v)
+    o.shipment_status = d.get("shipmentStatus")
+    v = d.get("shipmentStatusDate")
+    o.shipment_status_date = v if v is None else read_datetime(v)
     return o
 
 
 def _read_stop(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.Stop)
-    o.function_code = g("functionCode")
-    v = g("locationIdentification")
-    o.location_identification = None if v is None else _read_location(v)
-    v = g("arrivalTime")
-    o.arrival_time = None if v is None else read_datetime(v)
-    v = g("departureTime")
-    o.departure_time = None if v is None else read_datetime(v)
+    o.function_code = d.get("functionCode")
+    v = d.get("locationIdentification")
+    if v is None or v.__class__ is not dict:
+        o.location_identification = v
+    else:
+        o.location_identification = p = _new(m.Location)
+        p.type = v.get("type")
+        p.location_code = v.get("locationCode")
+        p.country_code = v.get("countryCode")
+    v = d.get("arrivalTime")
+    o.arrival_time = v if v is None else read_datetime(v)
+    v = d.get("departureTime")
+    o.departure_time = v if v is None else read_datetime(v)
     return o
 
 
 def _read_submit_shipment_confirmations_request(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SubmitShipmentConfirmationsRequest)
-    v = g("shipmentConfirmations")
+    v = d.get("shipmentConfirmations")
     o.shipment_confirmations = (
-        None if v is None else [_read_shipment_confirmation(i) for i in v] if v.__class__ is list else v
+        v if v is None or v.__class__ is not list else [_read_shipment_confirmation(i) for i in v]
     )
     return o
 
@@ -622,154 +794,200 @@ def _read_submit_shipment_confirmations_request(d: Any) -> Any:
 def _read_submit_shipment_confirmations_response(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.SubmitShipmentConfirmationsResponse)
-    v = g("payload")
-    o.payload = None if v is None else _read_transaction_reference(v)
-    v = g("errors")
-    o.errors = None if v is None else [_read_error(i) for i in v] if v.__class__ is list else v
+    v = d.get("payload")
+    if v is None or v.__class__ is not dict:
+        o.payload = v
+    else:
+        o.payload = p = _new(m.TransactionReference)
+        p.transaction_id = v.get("transactionId")
+    v = d.get("errors")
+    if v is None or v.__class__ is not list:
+        o.errors = v
+    else:
+        o.errors = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.Error)
+                p.code = i.get("code")
+                p.message = i.get("message")
+                p.details = i.get("details")
+                items.append(p)
     return o
 
 
 def _read_submit_shipments(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.SubmitShipments)
-    v = g("shipments")
-    o.shipments = None if v is None else [_read_shipment(i) for i in v] if v.__class__ is list else v
+    v = d.get("shipments")
+    o.shipments = v if v is None or v.__class__ is not list else [_read_shipment(i) for i in v]
     return o
 
 
 def _read_tax_registration_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TaxRegistrationDetails)
-    o.tax_registration_type = g("taxRegistrationType")
-    o.tax_registration_number = g("taxRegistrationNumber")
+    o.tax_registration_type = d.get("taxRegistrationType")
+    o.tax_registration_number = d.get("taxRegistrationNumber")
     return o
 
 
 def _read_total_weight(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TotalWeight)
-    o.unit_of_measure = g("unitOfMeasure")
-    o.amount = g("amount")
+    o.unit_of_measure = d.get("unitOfMeasure")
+    o.amount = d.get("amount")
     return o
 
 
 def _read_transaction_reference(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TransactionReference)
-    o.transaction_id = g("transactionId")
+    o.transaction_id = d.get("transactionId")
     return o
 
 
 def _read_transport_label(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    items: Any
+    p: Any
     o: Any = _new(m.TransportLabel)
-    v = g("labelCreateDateTime")
-    o.label_create_date_time = None if v is None else read_datetime(v)
-    v = g("shipmentInformation")
-    o.shipment_information = None if v is None else _read_shipment_information(v)
-    v = g("labelData")
-    o.label_data = None if v is None else [_read_label_data(i) for i in v] if v.__class__ is list else v
+    v = d.get("labelCreateDateTime")
+    o.label_create_date_time = v if v is None else read_datetime(v)
+    v = d.get("shipmentInformation")
+    o.shipment_information = v if v is None else _read_shipment_information(v)
+    v = d.get("labelData")
+    if v is None or v.__class__ is not list:
+        o.label_data = v
+    else:
+        o.label_data = items = []
+        for i in v:
+            if i.__class__ is not dict:
+                items.append(i)
+            else:
+                p = _new(m.LabelData)
+                p.label_sequence_number = i.get("labelSequenceNumber")
+                p.label_format = i.get("labelFormat")
+                p.carrier_code = i.get("carrierCode")
+                p.tracking_id = i.get("trackingId")
+                p.label = i.get("label")
+                items.append(p)
     return o
 
 
 def _read_transport_shipment_measurements(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TransportShipmentMeasurements)
-    o.total_carton_count = g("totalCartonCount")
-    o.total_pallet_stackable = g("totalPalletStackable")
-    o.total_pallet_non_stackable = g("totalPalletNonStackable")
-    v = g("shipmentWeight")
-    o.shipment_weight = None if v is None else _read_weight(v)
-    v = g("shipmentVolume")
-    o.shipment_volume = None if v is None else _read_volume(v)
+    o.total_carton_count = d.get("totalCartonCount")
+    o.total_pallet_stackable = d.get("totalPalletStackable")
+    o.total_pallet_non_stackable = d.get("totalPalletNonStackable")
+    v = d.get("shipmentWeight")
+    if v is None or v.__class__ is not dict:
+        o.shipment_weight = v
+    else:
+        o.shipment_weight = p = _new(m.Weight)
+        p.unit_of_measure = v.get("unitOfMeasure")
+        p.value = v.get("value")
+    v = d.get("shipmentVolume")
+    if v is None or v.__class__ is not dict:
+        o.shipment_volume = v
+    else:
+        o.shipment_volume = p = _new(m.Volume)
+        p.unit_of_measure = v.get("unitOfMeasure")
+        p.value = v.get("value")
     return o
 
 
 def _read_transportation_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TransportationDetails)
-    o.ship_mode = g("shipMode")
-    o.transportation_mode = g("transportationMode")
-    v = g("shippedDate")
-    o.shipped_date = None if v is None else read_datetime(v)
-    v = g("estimatedDeliveryDate")
-    o.estimated_delivery_date = None if v is None else read_datetime(v)
-    v = g("shipmentDeliveryDate")
-    o.shipment_delivery_date = None if v is None else read_datetime(v)
-    v = g("carrierDetails")
-    o.carrier_details = None if v is None else _read_carrier_details(v)
-    o.bill_of_lading_number = g("billOfLadingNumber")
+    o.ship_mode = d.get("shipMode")
+    o.transportation_mode = d.get("transportationMode")
+    v = d.get("shippedDate")
+    o.shipped_date = v if v is None else read_datetime(v)
+    v = d.get("estimatedDeliveryDate")
+    o.estimated_delivery_date = v if v is None else read_datetime(v)
+    v = d.get("shipmentDeliveryDate")
+    o.shipment_delivery_date = v if v is None else read_datetime(v)
+    v = d.get("carrierDetails")
+    if v is None or v.__class__ is not dict:
+        o.carrier_details = v
+    else:
+        o.carrier_details = p = _new(m.CarrierDetails)
+        p.name = v.get("name")
+        p.code = v.get("code")
+        p.phone = v.get("phone")
+        p.email = v.get("email")
+        p.shipment_reference_number = v.get("shipmentReferenceNumber")
+    o.bill_of_lading_number = d.get("billOfLadingNumber")
     return o
 
 
 def _read_transportation_details_for_shipment_confirmation(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.TransportationDetailsForShipmentConfirmation)
-    o.carrier_scac = g("carrierScac")
-    o.carrier_shipment_reference_number = g("carrierShipmentReferenceNumber")
-    o.transportation_mode = g("transportationMode")
-    o.bill_of_lading_number = g("billOfLadingNumber")
+    o.carrier_scac = d.get("carrierScac")
+    o.carrier_shipment_reference_number = d.get("carrierShipmentReferenceNumber")
+    o.transportation_mode = d.get("transportationMode")
+    o.bill_of_lading_number = d.get("billOfLadingNumber")
     return o
 
 
 def _read_transportation_labels(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
+    p: Any
     o: Any = _new(m.TransportationLabels)
-    v = g("pagination")
-    o.pagination = None if v is None else _read_pagination(v)
-    v = g("transportLabels")
-    o.transport_labels = None if v is None else [_read_transport_label(i) for i in v] if v.__class__ is list else v
+    v = d.get("pagination")
+    if v is None or v.__class__ is not dict:
+        o.pagination = v
+    else:
+        o.pagination = p = _new(m.Pagination)
+        p.next_token = v.get("nextToken")
+    v = d.get("transportLabels")
+    o.transport_labels = v if v is None or v.__class__ is not list else [_read_transport_label(i) for i in v]
     return o
 
 
 def _read_vendor_details(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.VendorDetails)
-    v = g("sellingParty")
-    o.selling_party = None if v is None else _read_party_identification(v)
-    o.vendor_shipment_identifier = g("vendorShipmentIdentifier")
+    v = d.get("sellingParty")
+    o.selling_party = v if v is None else _read_party_identification(v)
+    o.vendor_shipment_identifier = d.get("vendorShipmentIdentifier")
     return o
 
 
 def _read_volume(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Volume)
-    o.unit_of_measure = g("unitOfMeasure")
-    o.value = g("value")
+    o.unit_of_measure = d.get("unitOfMeasure")
+    o.value = d.get("value")
     return o
 
 
 def _read_weight(d: Any) -> Any:
     if d.__class__ is not dict:
         return d
-    g = d.get
     o: Any = _new(m.Weight)
-    o.unit_of_measure = g("unitOfMeasure")
-    o.value = g("value")
+    o.unit_of_measure = d.get("unitOfMeasure")
+    o.value = d.get("value")
     return o
 
 
