@@ -125,19 +125,27 @@ def test_what_is_not_as_the_model_says() -> None:
 
 @pytest.mark.parametrize("was_enabled", [True, False])
 @pytest.mark.parametrize("body", [b"{}", b"[]", b"[[]]", b"["])
-def test_no_garbage_is_looked_for(was_enabled: bool, body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python's collector rests while a reply is read, and does afterwards what it did before, whatever came of it."""
+def test_garbage_waits_for_a_large_reply(was_enabled: bool, body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a large reply is read Python's collector rests, and does afterwards what it did before, whatever came."""
     seen = []
     monkeypatch.setitem(codec._decoders, Money, lambda value: seen.append(gc.isenabled()))
     try:
         (gc.enable if was_enabled else gc.disable)()
         for function in (decode, decode_list):
             with suppress(DecodeError):
-                function(Money, body, **NAMED)
+                function(Money, body + b" " * 20_000, **NAMED)
             assert gc.isenabled() is was_enabled
     finally:
         gc.enable()
     assert not any(seen)
+
+
+def test_garbage_does_not_wait_for_a_small_reply(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reply of the usual size leaves Python's collector alone."""
+    seen = []
+    monkeypatch.setitem(codec._decoders, Money, lambda value: seen.append(gc.isenabled()))
+    decode(Money, b"{}", **NAMED)
+    assert seen == [True]
 
 
 @pytest.mark.parametrize("body", [b"", b" \n"])
