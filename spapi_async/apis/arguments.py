@@ -332,7 +332,7 @@ def get(operation: Operation, body: Any, place: Sequence[str]) -> Any:  # Any: m
     for depth, name in enumerate(place):
         if body is None:
             return None
-        body = body.get(model.__wire__[name]) if isinstance(body, Mapping) else getattr(body, name)
+        body = body.get(model.__wire__[name]) if isinstance(body, Mapping) else getattr(body, name, None)
         if depth < len(place) - 1:
             model = _part(model, name)
     return body
@@ -351,10 +351,11 @@ def _body_model(operation: Operation) -> Any:
 def _put(model: Any, body: Any, place: Sequence[str], value: Any) -> Any:
     name, *rest = place
     wire = model.__wire__[name]
+    if body is None:  # Amazon's models do not require every body, nor every part of one
+        body = {}
     is_mapping = isinstance(body, Mapping)
     if rest:
-        inner = body.get(wire) if is_mapping else getattr(body, name)
-        value = _put(_part(model, name), {} if inner is None else inner, rest, value)
+        value = _put(_part(model, name), body.get(wire) if is_mapping else getattr(body, name), rest, value)
     return {**body, wire: value} if is_mapping else attrs.evolve(body, **{name: value})
 
 

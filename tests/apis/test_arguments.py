@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from spapi_async.apis.arguments import make_call
+from spapi_async.apis.arguments import get, make_call, put
 from spapi_async.apis.messaging_v1 import Attachment, CreateConfirmCustomizationDetailsRequest, CreateWarrantyRequest
 from spapi_async.apis.messaging_v1.operations import (
     CONFIRM_CUSTOMIZATION_DETAILS,
@@ -19,6 +19,8 @@ from spapi_async.apis.messaging_v1.operations import (
     CREATE_WARRANTY,
 )
 from spapi_async.apis.orders_v0 import operations as orders
+from spapi_async.apis.replenishment_2022_11_07 import ListOffersRequest
+from spapi_async.apis.replenishment_2022_11_07.operations import LIST_OFFERS
 from spapi_async.apis.tokens_2021_03_01.operations import CREATE_RESTRICTED_DATA_TOKEN
 from spapi_async.apis.uploads_2020_11_01.operations import CREATE_UPLOAD_DESTINATION_FOR_RESOURCE
 from spapi_async.codec import encode
@@ -26,6 +28,7 @@ from spapi_async.errors import ArgumentError
 from spapi_async.marketplaces import Marketplace
 from spapi_async.operation import Operation, Parameter, UsagePlan
 
+NONE: Any = None
 ORDER = {"amazon_order_id": "902-1845936-5435065", "marketplace_ids": ["A1PA6795UKMFR9"]}
 
 
@@ -311,3 +314,11 @@ def test_what_cannot_be_sent_is_refused_always(of: Operation, arguments: dict[st
         make_call(of, arguments, validate=False)
     [found] = caught.value.problems
     assert found.startswith(problem)
+
+
+@pytest.mark.parametrize("body", [None, {}, ListOffersRequest(pagination=NONE, filters=NONE)])
+def test_a_place_in_a_body_that_lacks_it(body: Any) -> None:
+    """What lies above the place is made; a body that is not given is an empty one."""
+    assert get(LIST_OFFERS, body, ("pagination", "offset")) is None
+    call = make_call(LIST_OFFERS, {"body": put(LIST_OFFERS, body, ("pagination", "offset"), 5)}, validate=False)
+    assert call.body == b'{"pagination":{"offset":5}}'
