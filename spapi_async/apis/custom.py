@@ -9,9 +9,10 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote
 
-from ..codec import encode, write_time
+from ..codec import write_time
 from ..errors import ArgumentError
 from ..operation import Call, Operation, UsagePlan
+from .arguments import write_json
 
 __all__ = ["make_custom_call"]
 
@@ -134,8 +135,10 @@ def _write_body(body: Any, problems: Problems) -> bytes:
         return b""
     if isinstance(body, bytes | bytearray):
         return bytes(body)
+    if not isinstance(body, str):
+        return write_json(body, problems)
     try:
-        return body.encode() if isinstance(body, str) else encode(body)
-    except (TypeError, ValueError) as error:  # orjson wraps what a function of ours raised
-        problems.append(f"body: {error.__cause__ or error}")
+        return body.encode()
+    except UnicodeEncodeError as error:
+        problems.append(f"body: {error}")
         return b""
