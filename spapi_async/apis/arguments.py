@@ -8,6 +8,7 @@ since it adds some at any time. The limits drift too: with `validate=False` only
 from __future__ import annotations
 
 import re
+import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
@@ -384,7 +385,20 @@ def _part(model: Any, name: str) -> Any:
 
 
 def _model(operation: Operation, name: str) -> Any:  # Any: a generated class, with its facts in class variables
-    return getattr(import_module(f"{__package__}.{operation.module}.models"), name)
+    return getattr(import_module(f"{_package(operation)}.models"), name)
+
+
+@cache
+def _package(operation: Operation) -> str:
+    """Name the package that an operation is of: one of ours, or one that a user generated from newer models.
+
+    A user's `orders_v0` has models of its own, so the name of the module does not tell; who made the operation does.
+    """
+    name = f"{operation.module}.operations"
+    for found, module in list(sys.modules.items()):
+        if (found == name or found.endswith(f".{name}")) and operation in getattr(module, "OPERATIONS", ()):
+            return found.removesuffix(".operations")
+    return f"{__package__}.{operation.module}"
 
 
 def _check_fields(model: Any, value: Any, label: str, problems: Problems) -> None:

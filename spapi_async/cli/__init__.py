@@ -18,9 +18,12 @@ from ..errors import SpapiError
 __all__ = ["main"]
 
 COMMANDS = {
+    "call": "call an operation and print Amazon's reply",
+    "plans": "list the operations with their usage plans",
     "jobs": "send many buyer messages from a file, at most once each, resumably",
     "sandbox": "run a local Selling Partner API that behaves as Amazon's does",
     "bench": "measure throughput against a sandbox on this machine",
+    "generate": "generate modules from models that are newer than this release",
 }
 """Module of this folder, and what it does in a line."""
 
@@ -38,7 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Without any handler Python would print each retry; what became of the calls is told by the command itself.
     logging.getLogger("spapi_async").addHandler(logging.NullHandler())
     try:
-        return _run(sys.argv[1:] if argv is None else argv)
+        status = _run(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # The reader has had enough, as with `| head`. What is buffered has to go somewhere when the program ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (SpapiError, OSError) as error:
         print(f"spapi-async: {error}", file=sys.stderr)
         return 2
@@ -53,6 +62,7 @@ def _run(argv: Sequence[str]) -> int:
     # Only the chosen command is imported: `spapi-async jobs` must not pay for the sandbox.
     chosen = next((word for word in argv if word in COMMANDS), None)
     parser = argparse.ArgumentParser(prog="spapi-async", description="A client for Amazon's Selling Partner API.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
         subparser = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
@@ -61,6 +71,16 @@ def _run(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     status: int = importlib.import_module(f".{arguments.command}", __name__).run(arguments)
     return status
+
+
+class _Version(argparse.Action):
+    """Prints the version, which is read from the package's metadata only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"spapi-async {version('spapi-async')}")
+        parser.exit()
 
 
 def _prepare_output() -> None:

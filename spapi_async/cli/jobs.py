@@ -29,6 +29,7 @@ from ..marketplaces import Region
 from ..operation import UsagePlan
 from .job_report import JobReport
 from .progress import Progress, progress_on
+from .target import SANDBOX_CREDENTIALS, add_target, check_target, client_of
 
 if TYPE_CHECKING:
     from ..sandbox import SandboxProcess
@@ -40,13 +41,6 @@ ALL_SENT, SOME_REFUSED, NOT_DONE, SOME_IN_DOUBT, INTERRUPTED = 0, 1, 2, 3, 130
 
 _MOST_IN_HAND = 10_000
 """Each row in hand is a task; many more would only fill the memory."""
-
-_SANDBOX_CREDENTIALS = {
-    "client_id": "amzn1.application-oa2-client.sandbox",
-    "client_secret": "sandbox",
-    "refresh_token": "Atzr|SANDBOX",
-}
-"""The sandbox takes any; a refresh token in this form says whose it is."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,13 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument("csv", type=Path, metavar="FILE.csv", help="columns order_id, marketplace_id, text, perhaps key")
     run.add_argument("--kind", required=True, help=f"kind of message: {', '.join(KINDS)}")
     run.add_argument("--journal", type=Path, required=True, metavar="FILE.db", help="remembers what was sent")
-    where = run.add_argument_group("where to")
-    where.add_argument("--sandbox", action="store_true", help="to a sandbox that runs on this machine for this job")
-    where.add_argument(
-        "--region", choices=[region.value for region in Region], help="na, eu or fe; default $SPAPI_REGION"
-    )
-    where.add_argument("--endpoint", metavar="URL", help="instead of Amazon's; default $SPAPI_ENDPOINT")
-    where.add_argument("--lwa-endpoint", metavar="URL", help="of the token; default $SPAPI_LWA_ENDPOINT")
+    add_target(run, sandbox="to a sandbox that runs on this machine for this job")
     who = run.add_argument_group("who sells")
     who.add_argument(
         "--selling-partner-id",
@@ -110,8 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     kind = find_kind(arguments.kind)
     columns = read_columns(arguments.csv, kind)
-    if arguments.sandbox and (arguments.endpoint or arguments.lwa_endpoint):
-        raise ConfigError("--sandbox brings its own endpoints; leave out --endpoint and --lwa-endpoint")
+    check_target(arguments)
     if arguments.sandbox_plan and not arguments.sandbox:
         raise ConfigError("--sandbox-plan needs --sandbox; --plan is for the client")
     with ExitStack() as stack:
@@ -180,16 +167,10 @@ class _Program:
             options["lwa_endpoint"] = self._sandbox.lwa_endpoint
             # Never under a real selling partner's name: what only the sandbox got would count as sent.
             identity = Identity(
-                refresh_token=_SANDBOX_CREDENTIALS["refresh_token"], selling_partner_id="sandbox of --sandbox"
+                refresh_token=SANDBOX_CREDENTIALS["refresh_token"], selling_partner_id="sandbox of --sandbox"
             )
-            return SellingPartner(**_SANDBOX_CREDENTIALS, **options), identity
-        if arguments.region:
-            options["region"] = arguments.region
-        if arguments.endpoint:
-            options["endpoint"] = arguments.endpoint
-        if arguments.lwa_endpoint:
-            options["lwa_endpoint"] = arguments.lwa_endpoint
-        client = SellingPartner.from_env(**options)
+            return SellingPartner(**SANDBOX_CREDENTIALS, **options), identity
+        client = client_of(arguments, options)
         name = arguments.selling_partner_id or os.environ.get("SPAPI_SELLING_PARTNER_ID") or None
         token = Credentials.from_env(os.environ).refresh_token or ""
         return client, Identity(refresh_token=token, selling_partner_id=name)

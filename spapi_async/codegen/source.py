@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["VERSION", "ModelFile", "Overrides", "RefusedError", "find_files", "write_lock"]
+__all__ = ["VERSION", "ModelFile", "Overrides", "RefusedError", "find_files", "read_file", "write_lock"]
 
 
 VERSION = 1
@@ -66,14 +66,19 @@ def find_files(folders: Sequence[Path], overrides: Overrides) -> dict[str, list[
             if module is None:
                 raise RefusedError(f"{path.name}: no module is named for this file in overrides.toml [modules]")
             if module in found:
-                found[module].append(_read(path))
+                found[module].append(read_file(path))
     for module, files in found.items():
         if not files:
             raise RefusedError(f"{module}: none of its files is in the folders given")
     return found
 
 
-def _read(path: Path) -> ModelFile:
+def read_file(path: Path) -> ModelFile:
+    """Read a file.
+
+    Raises:
+        RefusedError: It is no JSON.
+    """
     raw = path.read_bytes()
     try:
         content = json.loads(raw)

@@ -7,6 +7,9 @@ import sys
 
 import pytest
 
+import spapi_async
+from spapi_async.cli import COMMANDS, main
+
 
 def loaded(command: str) -> set[str]:
     code = (
@@ -22,6 +25,13 @@ def loaded(command: str) -> set[str]:
     ("command", "needed", "needless"),
     [
         ("jobs", "spapi_async.jobs.runner", {"rich", "click", "uvicorn", "spapi_async.sandbox", "aiobotocore"}),
+        ("call", "spapi_async.client", {"rich", "click", "uvicorn", "spapi_async.sandbox", "spapi_async.codegen"}),
+        ("plans", "spapi_async.apis.namespace", {"httpx", "aiohttp", "rich", "spapi_async.client", "cattrs"}),
+        (
+            "generate",
+            "spapi_async.codegen.run",
+            {"httpx", "aiohttp", "spapi_async.client", "spapi_async.apis.orders_v0"},
+        ),
         ("sandbox", "spapi_async.sandbox.app", {"httpx", "aiohttp", "rich", "spapi_async.client", "aiobotocore"}),
     ],
 )
@@ -30,3 +40,19 @@ def test_a_command_loads_what_it_needs(command: str, needed: str, needless: set[
     modules = loaded(command)
     assert needed in modules
     assert not needless & modules
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` tells which release this is."""
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"spapi-async {spapi_async.__version__}\n"
+
+
+def test_every_command_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help` has a line on each command, and no command is loaded for it."""
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    out = capsys.readouterr().out
+    assert [name for name in COMMANDS if f"\n    {name} " not in out] == []

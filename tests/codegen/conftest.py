@@ -41,7 +41,7 @@ def described(overrides: Overrides) -> dict[str, ApiSpec]:
 def folder(tmp_path_factory: pytest.TempPathFactory, overrides: Overrides) -> Path:
     """A folder with what the generator writes for the small models."""
     pytest.importorskip("ruff", reason="the generator needs ruff")
-    from spapi_async.codegen.__main__ import generate
+    from spapi_async.codegen.run import generate
 
     out = tmp_path_factory.mktemp("apis")
     generate([MODELS], attrs.evolve(overrides), out)

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from spapi_async.codegen.__main__ import compare, generate, main
+from spapi_async.codegen.__main__ import main
+from spapi_async.codegen.run import compare, generate
 from spapi_async.codegen.source import Overrides
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +50,7 @@ def test_style(folder: Path) -> None:
 
 
 def test_check(folder: Path, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`--check` lists what is new, changed or gone, writes nothing, and ends with 1; after a run it finds nothing."""
+    """`--check` tells what has changed and which files, writes nothing, ends with 1; after a run it finds nothing."""
     assert main(arguments(models, tmp_path)) == 0
     capsys.readouterr()
     assert main(arguments(models, tmp_path, "--check")) == 0
@@ -62,6 +63,8 @@ def test_check(folder: Path, models: Path, tmp_path: Path, capsys: pytest.Captur
     before = texts(tmp_path)
     assert main(arguments(models, tmp_path, "--check")) == 1
     assert capsys.readouterr().out.split("\n") == [
+        "odd_v1",
+        "  + the whole module: 6 operations, 10 classes",
         "gone: old_v1/operations.py",
         "changed: odd_v1/client.py",
         "new: odd_v1/models.py",
