@@ -19,11 +19,11 @@ import anyio
 import attrs
 
 from .apis.custom import make_custom_call
-from .apis.namespace import MODULES, AnyApi, Apis, ApisWithRawResponse
+from .apis.namespace import AnyApi, Apis, ApisWithRawResponse
 from .apis.raw import RawResponse
 from .auth import LWA_ENDPOINT, Authorising, Credentials, LwaClient, TokenCache, digest
 from .config import ClientConfig, Options
-from .errors import ClientClosedError
+from .errors import ClientClosedError, ConfigError
 from .events import Event, ReplyDeviated
 from .logs import log
 from .middleware import Middleware, compose
@@ -332,11 +332,24 @@ class SellingPartner(Apis):
                 refused at once with `ThrottleTimeoutError`.
             timeout: How long one HTTP exchange may take.
             validate: Whether arguments are checked before they are sent.
+
+        Raises:
+            ConfigError: One of them is of the wrong type.
         """
         given = {"priority": priority, "deadline": deadline, "timeout": timeout, "validate": validate}
+        for name, (is_right, words) in {
+            "priority": (isinstance(priority, Priority | None), "a Priority"),
+            "deadline": (isinstance(deadline, int | float | None), "seconds"),
+            "timeout": (isinstance(timeout, Timeouts | None), "a Timeouts, as in Timeouts(read=30)"),
+            "validate": (isinstance(validate, bool | None), "True or False"),
+        }.items():
+            if not is_right:
+                raise ConfigError(f"{name} must be {words}, not of type {type(given[name]).__name__}")
         view = copy(self)
-        for name in (*MODULES, "with_raw_response"):  # these are bound to the client that they were first asked of
-            vars(view).pop(name, None)
+        for name in tuple(vars(view)):
+            # Of subclasses too: what they keep is bound to the client that it was first asked of.
+            if isinstance(getattr(type(view), name, None), cached_property):
+                del vars(view)[name]
         view._owns_application = False
         changes = {name: value for name, value in given.items() if value is not None}
         view._options = attrs.evolve(self._options, **changes)  # type: ignore[arg-type]

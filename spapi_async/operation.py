@@ -188,7 +188,7 @@ class Operation:
         for name, value in (path or {}).items():
             # A slash inside a SKU or an id must not start a new segment; only a greedy parameter keeps it.
             encoded = quote(value, safe="/") if name in self.greedy else _quote(value)
-            filled = filled.replace("{" + name + "}", encoded, 1)
+            filled = filled.replace("{" + name + "}", encoded)
         # Spaces as %20, never "+": a gateway that follows RFC 3986 reads "+" as itself.
         pairs = "&".join([f"{_quote(name)}={_quote(value)}" for name, value in query])
         return Call(operation=self, path=filled, query=pairs, headers=headers or {}, body=body)

@@ -213,6 +213,31 @@ async def test_views(make: Callable[..., SellingPartner], amazon: Amazon) -> Non
     assert len(amazon.grants) == 1
 
 
+async def test_views_of_a_subclass(make: Callable[..., SellingPartner], amazon: Amazon) -> None:
+    """A view is of the same class, and what the class keeps is made anew for it, bound to the view."""
+
+    class Shop(SellingPartner):
+        @functools.cached_property
+        def orders(self) -> OrdersV0:
+            return self.api(OrdersV0)
+
+    async with Shop(client_id="a", client_secret="s", refresh_token="r", region="na", transport=amazon.transport) as sp:
+        assert sp.orders is sp.orders
+        view = sp.with_options(validate=False)
+        assert isinstance(view, Shop)
+        await view.orders.get_orders(marketplace_ids=["A"] * 51)
+        with pytest.raises(ArgumentError):
+            await sp.orders.get_orders(marketplace_ids=["A"] * 51)
+
+
+@pytest.mark.parametrize("option", ["priority", "deadline", "timeout", "validate"])
+async def test_views_with_options_of_another_type(make: Callable[..., SellingPartner], option: str) -> None:
+    """They are refused at once, by name, and not in the middle of a call."""
+    async with make() as sp:
+        with pytest.raises(ConfigError, match=f"{option} must be .*, not of type str"):
+            sp.with_options(**{option: "1"})  # type: ignore[arg-type]
+
+
 async def test_an_api_that_you_generated_yourself(make: Callable[..., SellingPartner]) -> None:
     """`api` binds any generated class to the client."""
     async with make() as sp:

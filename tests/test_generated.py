@@ -89,6 +89,14 @@ def test_models(module: str) -> None:
             assert decoder_of(model)({}) is not None
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_money(module: str) -> None:
+    """Every class that Amazon calls money has its amount as a decimal number."""
+    models = import_module(f"spapi_async.apis.{module}.models")
+    for name in {"Money", "MoneyType", "Currency"} & vars(models).keys():
+        assert isinstance(getattr(models, name).decimal, property)
+
+
 def test_catalogue_is_unique() -> None:
     """No two operations have one key, or one verb and path."""
     assert len({operation.key for operation in OPERATIONS}) == len(OPERATIONS)

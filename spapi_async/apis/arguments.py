@@ -15,7 +15,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
 from importlib import import_module
-from typing import Any
+from math import isfinite
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import attrs
 
@@ -23,7 +25,7 @@ from ..codec import encode, write_time
 from ..errors import ArgumentError
 from ..operation import Call, Operation, Parameter
 
-__all__ = ["make_call"]
+__all__ = ["make_call", "write_json"]
 
 Problems = list[str]
 Write = Callable[[Any, "_Draft"], str]  # Any: arguments may be anything until they are checked
@@ -302,11 +304,29 @@ def _write_body(operation: Operation, parameter: Parameter, value: Any, draft: _
         _check_body(operation, parameter, value, draft.problems)
         if draft.problems:
             return b""
+    return write_json(value, draft.unsendable)
+
+
+def write_json(body: Any, problems: Problems) -> bytes:
+    """Encode a body, or note why that cannot be."""
     try:
-        return encode(value)
+        content = encode(body)
     except (TypeError, ValueError) as error:  # orjson wraps what a function of ours raised
-        draft.unsendable.append(f"body: {error.__cause__ or error}")
+        problems.append(f"body: {error.__cause__ or error}")
         return b""
+    if b"null" in content and _holds_nan(body):  # orjson writes null for it: a price would be taken away
+        problems.append("body holds a number that JSON cannot write: NaN or an infinity")
+    return content
+
+
+def _holds_nan(value: Any) -> bool:
+    if isinstance(value, float):
+        return not isfinite(value)
+    if isinstance(value, Mapping):
+        return any(map(_holds_nan, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_holds_nan, value))
+    return any(_holds_nan(getattr(value, name)) for name in getattr(type(value), "__wire__", ()))
 
 
 def _check_body(operation: Operation, parameter: Parameter, value: Any, problems: Problems) -> None:
@@ -333,7 +353,7 @@ def get(operation: Operation, body: Any, place: Sequence[str]) -> Any:  # Any: m
     for depth, name in enumerate(place):
         if body is None:
             return None
-        body = body.get(model.__wire__[name]) if isinstance(body, Mapping) else getattr(body, name)
+        body = body.get(model.__wire__[name]) if isinstance(body, Mapping) else getattr(body, name, None)
         if depth < len(place) - 1:
             model = _part(model, name)
     return body
@@ -352,10 +372,11 @@ def _body_model(operation: Operation) -> Any:
 def _put(model: Any, body: Any, place: Sequence[str], value: Any) -> Any:
     name, *rest = place
     wire = model.__wire__[name]
+    if body is None:  # Amazon's models do not require every body, nor every part of one
+        body = {}
     is_mapping = isinstance(body, Mapping)
     if rest:
-        inner = body.get(wire) if is_mapping else getattr(body, name)
-        value = _put(_part(model, name), {} if inner is None else inner, rest, value)
+        value = _put(_part(model, name), body.get(wire) if is_mapping else getattr(body, name), rest, value)
     return {**body, wire: value} if is_mapping else attrs.evolve(body, **{name: value})
 
 
@@ -381,10 +402,10 @@ def _package(operation: Operation) -> str:
 
 
 def _check_fields(model: Any, value: Any, label: str, problems: Problems) -> None:
-    """Note fields that are required and missing, and limits that are broken, in all parts of a body."""
+    """Note what is required and missing, of another type, or outside its limits, in all parts of a body."""
     is_mapping = isinstance(value, Mapping)
     required, limits = getattr(model, "__required__", ()), getattr(model, "__limits__", {})
-    parts = getattr(model, "__parts__", {})
+    parts, kinds = getattr(model, "__parts__", {}), _kinds(model)
     for name, wire in model.__wire__.items():
         field = value.get(wire) if is_mapping else getattr(value, name)
         path = f"{label}.{wire if is_mapping else name}"
@@ -392,15 +413,72 @@ def _check_fields(model: Any, value: Any, label: str, problems: Problems) -> Non
             if name in required:
                 problems.append(f"{path} is required")
             continue
+        if name in kinds and not _check_kind(kinds[name], field, path, problems):
+            continue
         if name in limits:
             check_limits(path, field, limits[name], problems)
         if name in parts:
             part = _part(model, name)
-            if isinstance(field, list | tuple):
+            if name in kinds:  # a list of them
                 for index, item in enumerate(field):
                     _check_part(part, item, f"{path}[{index}]", problems)
             else:
                 _check_part(part, field, path, problems)
+
+
+@attrs.frozen
+class _Kind:
+    """What a field may hold: its types, in words too; for an array, what each item may be; None for another class."""
+
+    types: tuple[type, ...]
+    words: str
+    item: _Kind | None = None
+
+
+_KINDS: dict[Any, _Kind] = {
+    str: _Kind((str,), "a str"),
+    int: _Kind((int,), "an int"),
+    float: _Kind((int, float), "a number"),
+    bool: _Kind((bool,), "a bool"),
+    # Amazon sends mere dates where its models say date-time, and what was read may be sent again.
+    datetime: _Kind((date, str), "a datetime or a str"),
+    date: _Kind((date, str), "a date or a str"),
+}
+
+
+@cache
+def _kinds(model: Any) -> Mapping[str, _Kind]:
+    """Return what the fields of a class may hold, except those that hold another class, or anything."""
+    hints = get_type_hints(model)
+    return {name: kind for name in model.__wire__ if (kind := _kind(hints[name])) is not None}
+
+
+def _kind(hint: Any) -> _Kind | None:
+    if get_origin(hint) in (Union, UnionType):
+        inner = [argument for argument in get_args(hint) if argument is not NoneType]
+        hint = inner[0] if len(inner) == 1 else str  # `Literal[...] | str`: values that Amazon lists, and others
+    if get_origin(hint) is list:
+        return _Kind((list, tuple), "a list", _kind(get_args(hint)[0]))
+    return _Kind((Mapping,), "a dict") if get_origin(hint) is dict else _KINDS.get(hint)
+
+
+def _check_kind(kind: _Kind, value: Any, label: str, problems: Problems) -> bool:
+    """Note a value of another type, and return whether it is of the right one."""
+    if not isinstance(value, kind.types) or (isinstance(value, bool) and bool not in kind.types):
+        _note_type(label, kind.words, value, problems)
+        return False
+    if isinstance(value, datetime):
+        try:
+            write_time(value)
+        except ValueError as error:
+            problems.append(f"{label}: {error}")  # without a zone nobody knows what is meant
+            return False
+    is_right = True
+    if kind.item is not None:
+        items: Any = value  # Any: of a list or tuple, as was just seen
+        for index, item in enumerate(items):
+            is_right = _check_kind(kind.item, item, f"{label}[{index}]", problems) and is_right
+    return is_right
 
 
 def _check_part(part: Any, value: Any, label: str, problems: Problems) -> None:

@@ -149,7 +149,7 @@ class Api:
     async def _call_without_reply(self, operation: Operation, /, **arguments: Any) -> None:
         """Make a call whose reply has no body, or none that its model tells of."""
         reply = await self._exchange(operation, arguments)
-        return self._result(operation, reply, None, _read_nothing)
+        return self._result(operation, reply, None, partial(_read_nothing, operation))
 
     def _exchange(self, operation: Operation, arguments: Mapping[str, Any]) -> Awaitable[Reply]:
         if operation.retired is not None:
@@ -194,7 +194,11 @@ class Api:
             content = load(reply.body, operation=operation.key, request_id=reply.request_id)
         except DecodeError:
             return  # reading it raises that, where the caller sees it
-        if type_ is not None and content is not None and (found := deviations(type_, content)):
+        try:
+            found = deviations(type_, content) if type_ is not None and content is not None else []
+        except RecursionError:
+            return  # too deep: likewise
+        if found:
             self._report(operation, reply, found)
 
 
@@ -209,15 +213,17 @@ def _alone(page: Page) -> list[Page]:
 
 
 def _read_list(operation: Operation, item: type[T], reply: Reply) -> list[T]:
+    _refuse_errors(operation, reply)
     return _decoded(partial(decode_list, item), operation, reply)
 
 
 def _read_object(operation: Operation, reply: Reply) -> dict[str, Any]:
+    _refuse_errors(operation, reply)
     return _decoded(decode_object, operation, reply)
 
 
-def _read_nothing(*_: object) -> None:
-    return None
+def _read_nothing(operation: Operation, reply: Reply) -> None:
+    _refuse_errors(operation, reply)
 
 
 def _read_model_or_none(operation: Operation, result: type[T] | None, reply: Reply) -> T | None:
@@ -234,18 +240,41 @@ def _read_model(operation: Operation, result: type[T], reply: Reply) -> T:
     model = _decoded(partial(decode, result), operation, reply)
     others = _beside_errors(cast("Any", result))
     # `errors` alone is a failure; beside a payload it is a part of the reply, and stays in the model.
-    if others is not None and all(getattr(model, name) is None for name in others):
-        problems = parse_errors(reply.body)
-        if problems:
-            raise StatusError(
-                operation=operation.key,
-                status=reply.status,
-                errors=problems,
-                headers=reply.headers,
-                body=reply.body,
-                is_retry_safe=operation.repeatable,
-            )
+    if others is None:
+        if "errors" not in cast("Any", result).__wire__:
+            _refuse_errors(operation, reply)
+    elif all(getattr(model, name) is None for name in others):
+        _raise_errors(operation, reply)
     return model
+
+
+def _refuse_errors(operation: Operation, reply: Reply) -> None:
+    """Raise the errors of a reply that holds nothing else, though its model has no place for any.
+
+    Raises:
+        StatusError: It does.
+    """
+    if b'"errors"' not in reply.body[:32]:  # where it is the only name, it comes first
+        return
+    try:
+        content = load(reply.body, operation=operation.key)
+    except DecodeError:
+        return  # reading it raises that, if anybody reads it
+    if isinstance(content, dict) and content.keys() == {"errors"}:
+        _raise_errors(operation, reply)
+
+
+def _raise_errors(operation: Operation, reply: Reply) -> None:
+    problems = parse_errors(reply.body)
+    if problems:
+        raise StatusError(
+            operation=operation.key,
+            status=reply.status,
+            errors=problems,
+            headers=reply.headers,
+            body=reply.body,
+            is_retry_safe=operation.repeatable,
+        )
 
 
 def _decoded(read: Callable[..., T], operation: Operation, reply: Reply) -> T:

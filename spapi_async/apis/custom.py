@@ -9,9 +9,10 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote
 
-from ..codec import encode, write_time
+from ..codec import write_time
 from ..errors import ArgumentError
 from ..operation import Call, Operation, UsagePlan
+from .arguments import write_json
 
 __all__ = ["make_custom_call"]
 
@@ -46,10 +47,11 @@ def make_custom_call(
         ArgumentError: Something cannot be sent; it names everything that is wrong.
     """
     problems: Problems = []
-    method = method.upper()
+    method = str(method).upper()
     if method not in _METHODS:
         problems.append(f"method must be one of {', '.join(_METHODS)}")
     values: dict[str, Any] = dict(path_parameters or {})  # Any: callers need not check types
+    path = str(path)
     if not _PATH(path):
         problems.append(
             "path must begin with a slash and be percent-encoded, without host and query; values go to path_parameters"
@@ -63,20 +65,25 @@ def make_custom_call(
     if not {".", ".."}.isdisjoint(unquote(path).split("/")):
         problems.append("path must not hold '.' or '..' as a segment")
     pairs = _write_query(query, problems)
-    fields: dict[str, Any] = dict(headers or {})
+    fields: dict[Any, Any] = dict(headers or {})  # Any: likewise
     for name, text in fields.items():
-        if name.lower() in _OURS:
+        if str(name).lower() in _OURS:
             problems.append(f"header {name} is set by the client itself")
-        elif not _TOKEN(name) or not (isinstance(text, str) and text.isascii() and text.isprintable()):
+        elif not (isinstance(name, str) and _TOKEN(name)) or not (
+            isinstance(text, str) and text.isascii() and text.isprintable()
+        ):
             problems.append(f"header {name!r} cannot be sent: names are tokens, values printable ASCII")
     content = _write_body(body, problems)
+    chosen: Any = plan or _CAREFUL
+    if not isinstance(chosen, UsagePlan):
+        problems.append("plan must be a UsagePlan, as in UsagePlan(rate=2, burst=10)")
     operation = Operation(
         module="request",
         name=f"{method} {path}",
         operation_id=f"{method} {path}",
         method=method,
         path=path,
-        plan=plan or _CAREFUL,
+        plan=chosen,
         repeatable=repeatable,
         grantless_scope=grantless_scope,
     )
@@ -91,10 +98,17 @@ def make_custom_call(
 def _write_query(
     query: Mapping[str, Any] | Iterable[tuple[str, Any]] | None, problems: Problems
 ) -> list[tuple[str, str]]:
-    given = query.items() if isinstance(query, Mapping) else query or ()
+    try:
+        given = [(name, value) for name, value in (query.items() if isinstance(query, Mapping) else query or ())]
+    except (TypeError, ValueError):
+        problems.append("query must be a mapping, or pairs of a name and a value")
+        return []
     pairs = []
     for name, value in given:
         if value is None:
+            continue
+        if not isinstance(name, str):
+            problems.append(f"query {name}: a name must be a str")
             continue
         try:
             items = value if isinstance(value, list | tuple) else [value]
@@ -121,8 +135,10 @@ def _write_body(body: Any, problems: Problems) -> bytes:
         return b""
     if isinstance(body, bytes | bytearray):
         return bytes(body)
+    if not isinstance(body, str):
+        return write_json(body, problems)
     try:
-        return body.encode() if isinstance(body, str) else encode(body)
-    except (TypeError, ValueError) as error:  # orjson wraps what a function of ours raised
-        problems.append(f"body: {error.__cause__ or error}")
+        return body.encode()
+    except UnicodeEncodeError as error:
+        problems.append(f"body: {error}")
         return b""

@@ -21,7 +21,7 @@ __all__ = ["Deviation", "deviations"]
 
 Check = Callable[[Any, str], "Iterator[Deviation]"]  # Any: what JSON may hold
 
-# Names of values look like this; what does not may be a buyer's words in the wrong place, and is not shown.
+# Names of fields and values look like this; what does not may be a buyer's words in the wrong place, and is not shown.
 _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}").fullmatch
 
 
@@ -101,7 +101,7 @@ def _check_of_later(type_: Any) -> Check:
 def _check_of_model(model: Any) -> Check:
     hints = get_type_hints(model)
     limits = getattr(model, "__limits__", {})
-    required = [model.__wire__[name] for name in getattr(model, "__required__", ())]
+    required = [wire for name, wire in model.__wire__.items() if name in getattr(model, "__required__", ())]
     checks = {wire: (_check_of_later(hints[name]), limits.get(name, ())) for name, wire in model.__wire__.items()}
 
     def check_model(value: Any, path: str) -> Iterator[Deviation]:
@@ -182,4 +182,5 @@ def _mistyped(value: Any, path: str, words: str) -> Deviation:
 
 
 def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
+    shown = name if _CODE(name) else "(a name not shown)"
+    return f"{path}.{shown}" if path else shown

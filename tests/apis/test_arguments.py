@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from spapi_async.apis.arguments import make_call
+from spapi_async.apis.arguments import get, make_call, put
 from spapi_async.apis.messaging_v1 import Attachment, CreateConfirmCustomizationDetailsRequest, CreateWarrantyRequest
 from spapi_async.apis.messaging_v1.operations import (
     CONFIRM_CUSTOMIZATION_DETAILS,
@@ -19,6 +19,11 @@ from spapi_async.apis.messaging_v1.operations import (
     CREATE_WARRANTY,
 )
 from spapi_async.apis.orders_v0 import operations as orders
+from spapi_async.apis.product_fees_v0.operations import GET_MY_FEES_ESTIMATES
+from spapi_async.apis.replenishment_2022_11_07 import ListOffersRequest
+from spapi_async.apis.replenishment_2022_11_07.operations import LIST_OFFERS
+from spapi_async.apis.reports_2021_06_30 import CreateReportSpecification
+from spapi_async.apis.reports_2021_06_30.operations import CREATE_REPORT
 from spapi_async.apis.tokens_2021_03_01.operations import CREATE_RESTRICTED_DATA_TOKEN
 from spapi_async.apis.uploads_2020_11_01.operations import CREATE_UPLOAD_DESTINATION_FOR_RESOURCE
 from spapi_async.codec import encode
@@ -26,6 +31,7 @@ from spapi_async.errors import ArgumentError
 from spapi_async.marketplaces import Marketplace
 from spapi_async.operation import Operation, Parameter, UsagePlan
 
+NONE: Any = None
 ORDER = {"amazon_order_id": "902-1845936-5435065", "marketplace_ids": ["A1PA6795UKMFR9"]}
 
 
@@ -224,6 +230,56 @@ def test_bodies_are_checked_all_the_way_down() -> None:
     assert found[1] == "body.attachments[0].upload_destination_id is required"
 
 
+def test_types_in_bodies() -> None:
+    """A value of another type is named with its place, in models and in plain data, beside all else that is wrong."""
+    model = CreateReportSpecification(
+        report_type=5,  # type: ignore[arg-type]
+        marketplace_ids=["A1", 2],  # type: ignore[list-item]
+        data_start_time=datetime(2026, 1, 1),
+        data_end_time=0,  # type: ignore[arg-type]
+        report_options=[],  # type: ignore[arg-type]
+    )
+    plain = {
+        "reportType": 5,
+        "marketplaceIds": ["A1", 2],
+        "dataStartTime": datetime(2026, 1, 1),
+        "dataEndTime": 0,
+        "reportOptions": [],
+    }
+    for body, wire in ((model, False), (plain, True)):
+        assert sorted(problems(CREATE_REPORT, body=body)) == [
+            f"body.{'dataEndTime' if wire else 'data_end_time'} must be a datetime or a str, and is an int",
+            f"body.{'dataStartTime' if wire else 'data_start_time'}: a datetime without a time zone is ambiguous; "
+            "give it one, as in tzinfo=UTC",
+            f"body.{'marketplaceIds' if wire else 'marketplace_ids'}[1] must be a str, and is an int",
+            f"body.{'reportOptions' if wire else 'report_options'} must be a dict, and is a list",
+            f"body.{'reportType' if wire else 'report_type'} must be a str, and is an int",
+        ]
+
+
+@pytest.mark.parametrize("amount", [True, "1.00", Decimal("1.00")])
+def test_numbers_in_bodies(amount: Any) -> None:
+    """A number is an int or a float; a Decimal has no form in JSON of its own."""
+    listing = {"ListingPrice": {"CurrencyCode": "USD", "Amount": amount}}
+    request = {"MarketplaceId": "A1", "PriceToEstimateFees": listing, "Identifier": "1"}
+    found = problems(GET_MY_FEES_ESTIMATES, body=[{"IdType": "ASIN", "IdValue": "B1", "FeesEstimateRequest": request}])
+    assert found == [
+        "body[0].FeesEstimateRequest.PriceToEstimateFees.ListingPrice.Amount must be a number, "
+        f"and is a {type(amount).__name__}"
+    ]
+
+
+@pytest.mark.parametrize("validate", [True, False])
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_no_number_becomes_null(validate: bool, number: float) -> None:
+    """NaN would be written as null, which takes a value away: it is refused, however deep it lies."""
+    attachment: Any = {"uploadDestinationId": "1", "fileName": "a", "z": (number,)}
+    for body in ({"x": [{"y": number}]}, CreateWarrantyRequest(attachments=[attachment])):
+        with pytest.raises(ArgumentError, match="NaN or an infinity"):
+            make_call(CREATE_WARRANTY, {**ORDER, "body": body}, validate=validate)
+    assert make_call(CREATE_WARRANTY, {**ORDER, "body": {"x": None}}).body == b'{"x":null}'
+
+
 def test_bodies_are_required() -> None:
     """None is no body; the wrong model is none either."""
     assert problems(CREATE_RESTRICTED_DATA_TOKEN, body=None) == ["body is required"]
@@ -311,3 +367,11 @@ def test_what_cannot_be_sent_is_refused_always(of: Operation, arguments: dict[st
         make_call(of, arguments, validate=False)
     [found] = caught.value.problems
     assert found.startswith(problem)
+
+
+@pytest.mark.parametrize("body", [None, {}, ListOffersRequest(pagination=NONE, filters=NONE)])
+def test_a_place_in_a_body_that_lacks_it(body: Any) -> None:
+    """What lies above the place is made; a body that is not given is an empty one."""
+    assert get(LIST_OFFERS, body, ("pagination", "offset")) is None
+    call = make_call(LIST_OFFERS, {"body": put(LIST_OFFERS, body, ("pagination", "offset"), 5)}, validate=False)
+    assert call.body == b'{"pagination":{"offset":5}}'

@@ -72,3 +72,22 @@ async def test_a_reply_that_cannot_be_read() -> None:
         with pytest.raises(DecodeError) as caught:
             await sp.product_fees_v0.get_my_fees_estimates(body=[{"IdType": "ASIN", "IdValue": "B1"}])
         assert caught.value.is_retry_safe is True
+
+
+async def test_errors_where_the_model_has_no_place_for_them() -> None:
+    """Nothing, a list or a plain model is what these reply with; errors alone are the error all the same."""
+    async with client_of(ERRORS) as sp:
+        for pending in (
+            sp.services_v1.cancel_reservation(reservation_id="x" * 100, marketplace_ids=["A1"]),
+            sp.product_fees_v0.get_my_fees_estimates(body=[{"IdType": "ASIN", "IdValue": "B1"}]),
+            sp.reports_2021_06_30.get_report(report_id="1"),
+        ):
+            with pytest.raises(StatusError, match="InvalidInput"):
+                await pending
+
+
+@pytest.mark.parametrize("body", [b"", b"OK", b"[]", {"code": "Done", "message": "It is."}, {"errors": []}])
+async def test_a_body_that_nobody_asked_for(body: Any) -> None:
+    """Where nothing comes back, a body without errors changes nothing."""
+    async with client_of(body) as sp:
+        await sp.feeds_2021_06_30.cancel_feed(feed_id="1")

@@ -37,6 +37,23 @@ def test_what_a_call_is_made_of() -> None:
     assert not call.operation.repeatable
 
 
+def test_a_placeholder_that_repeats() -> None:
+    """It is filled everywhere."""
+    assert make_custom_call("GET", "/a/{id}/b/{id}", path_parameters={"id": "1"}).path == "/a/1/b/1"
+
+
+def test_what_is_of_another_type() -> None:
+    """What a type checker would have refused is an error of the arguments too."""
+    anything: Any = 5
+    assert problems(anything)[0].startswith("method must be one of")
+    assert problems("GET", anything)[0].startswith("path must begin with a slash")
+    assert problems(headers={anything: "x"})[0].startswith("header 5 cannot be sent")
+    assert problems(plan=anything) == ["plan must be a UsagePlan, as in UsagePlan(rate=2, burst=10)"]
+    assert problems(query=anything) == ["query must be a mapping, or pairs of a name and a value"]
+    assert problems(query="a=1") == ["query must be a mapping, or pairs of a name and a value"]
+    assert problems(query={anything: 1}) == ["query 5: a name must be a str"]
+
+
 def test_without_a_plan() -> None:
     """Without a plan of yours, one call a second is assumed, as for generated operations that have none."""
     assert make_custom_call("GET", "/x").operation.plan == UsagePlan(1, 1, "default")

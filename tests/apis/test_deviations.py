@@ -9,11 +9,13 @@ import attrs
 import orjson
 import pytest
 
+from spapi_async.apis.catalog_items_2022_04_01 import CatalogItems20220401
 from spapi_async.apis.deviations import Deviation, _check_of, deviations
 from spapi_async.apis.messaging_v1 import CreateWarrantyRequest
 from spapi_async.apis.namespace import MODULES
 from spapi_async.apis.orders_v0 import GetOrdersResponse, Order, OrdersV0
 from spapi_async.apis.shipping_v2 import GetAccessPointsResult
+from spapi_async.errors import DecodeError
 from spapi_async.operation import Call, Operation, Reply
 
 ORDER = {
@@ -39,6 +41,7 @@ def test_a_reply_that_is_as_its_model_says() -> None:
     ("changes", "expected"),
     [
         ({"New": 1}, "New: is not in the model"),
+        ({"To Jane Doe\n": 1}, "(a name not shown): is not in the model"),
         ({"OrderTotal": {"amount": "1"}}, "OrderTotal.amount: is not in the model"),
         ({"OrderStatus": "Lost"}, "OrderStatus: 'Lost' is not among the 8 values that the model lists"),
         ({"OrderStatus": "To Jane Doe"}, "OrderStatus: its value is not among the 8 values that the model lists"),
@@ -66,14 +69,13 @@ def test_what_is_reported(changes: dict[str, Any], expected: str) -> None:
 
 
 def test_what_is_missing() -> None:
-    """A field that the model requires and that is not there is reported, though decoding makes it None."""
+    """A field that the model requires and that is not there is reported, though decoding makes it None.
+
+    In the order of the model: every process reports the same reply with the same words.
+    """
     assert [str(each) for each in deviations(GetOrdersResponse, {"payload": {"Orders": [{}]}})] == [
-        f"payload.Orders[0].{name}: is required, and missing" for name in get_order_of_required()
+        f"payload.Orders[0].{name}: is required, and missing" for name in ORDER
     ]
-
-
-def get_order_of_required() -> list[str]:
-    return [Order.__wire__[name] for name in Order.__required__]
 
 
 def test_limits_are_compared() -> None:
@@ -109,6 +111,19 @@ def test_a_type_that_is_not_known_is_an_error() -> None:
     """A new kind of annotation is noticed here, and not passed over."""
     with pytest.raises(TypeError, match="Literal"):
         _check_of(Literal["x"])
+
+
+@pytest.mark.asyncio
+async def test_a_reply_that_is_nested_too_deeply() -> None:
+    """What cannot be decoded for its depth is not compared either; decoding tells."""
+    body = b'{"classifications":[{"classifications":[' + b'{"parent":' * 1000 + b"{}" + b"}" * 1000 + b"]}]}"
+
+    async def send(_: Call) -> Reply:
+        return Reply(status=200, headers={}, body=body)
+
+    api = CatalogItems20220401(send, report=lambda *_: None)
+    with pytest.raises(DecodeError):
+        await api.get_catalog_item(asin="A", marketplace_ids=["A1"])
 
 
 @pytest.mark.asyncio

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, ClassVar, Final, Literal
 
 from attrs import define
+
+from ...codec import read_decimal
 
 __all__ = [
     "Address",
@@ -815,6 +818,11 @@ class Currency:
     __wire__: ClassVar[Mapping[str, str]] = {"amount": "amount", "code": "code"}
     __required__: ClassVar[frozenset[str]] = frozenset({"amount", "code"})
     __limits__: ClassVar[Mapping[str, tuple[tuple[str, Any], ...]]] = {"code": (("min_length", 3), ("max_length", 3))}
+
+    @property
+    def decimal(self) -> Decimal | None:
+        """The amount as a decimal number; None where there is none."""
+        return read_decimal(self.amount)
 
 
 @define(kw_only=True)

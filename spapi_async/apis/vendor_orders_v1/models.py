@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, ClassVar, Final, Literal
 
 from attrs import define
+
+from ...codec import read_decimal
 
 __all__ = [
     "AcknowledgementStatusDetails",
@@ -346,6 +349,11 @@ class Money:
         "unit_of_measure": "unitOfMeasure",
     }
     __limits__: ClassVar[Mapping[str, tuple[tuple[str, Any], ...]]] = {"currency_code": (("max_length", 3),)}
+
+    @property
+    def decimal(self) -> Decimal | None:
+        """The amount as a decimal number; None where there is none."""
+        return read_decimal(self.amount)
 
 
 @define(kw_only=True)

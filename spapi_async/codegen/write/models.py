@@ -97,8 +97,10 @@ def _amount(model: ModelSpec) -> str:
     kinds = {field.name: field.type.kind for field in model.fields}
     for amount in ("amount", "value", "currency_amount"):
         # An amount with a `unit` may be a weight; only the name of the class tells.
-        for currency in ("currency_code", "currency", *(["unit"] if model.name == "Currency" else [])):
-            if set(kinds) == {amount, currency} and kinds[amount] in {"string", "number"}:
+        for currency in ("currency_code", "currency", *(["unit", "code"] if model.name == "Currency" else [])):
+            # A price may be one per unit of weight; only its name tells it from what has an amount among other things.
+            is_money = {amount, currency} == set(kinds) or (model.name == "Money" and {amount, currency} < set(kinds))
+            if is_money and kinds[amount] in {"string", "number"}:
                 return amount
     return ""
 
