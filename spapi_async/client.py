@@ -366,6 +366,7 @@ class SellingPartner(Apis):
         headers: Mapping[str, str] | None = None,
         plan: UsagePlan | None = None,
         repeatable: bool = False,
+        restricted: bool = False,
         grantless_scope: str | None = None,
     ) -> RawResponse[Any]:
         """Call what no generated method calls yet, through all stages: token, usage plan, retries, errors.
@@ -385,6 +386,7 @@ class SellingPartner(Apis):
                 1/s, burst 1.
             repeatable: True if sending it twice does no more than sending it once. Only then is it sent again after a
                 failure that leaves open whether it was done.
+            restricted: True for data that needs a restricted data token: one is fetched for this path.
             grantless_scope: Of a grantless operation, the scope of its token.
 
         Raises:
@@ -400,6 +402,7 @@ class SellingPartner(Apis):
             headers=headers,
             plan=plan,
             repeatable=repeatable,
+            restricted=restricted,
             grantless_scope=grantless_scope,
         )
         return RawResponse.plain(call.operation, await self.send(call))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
-from .errors import CallError, DecodeError
+from .errors import CallError, DecodeError, SpapiError
 from .operation import Reply
 
 __all__ = ["Pager"]
@@ -34,6 +35,8 @@ class Pager(Generic[Page, Item]):
             last one. Raises ValueError where there is no telling.
         items_of: Reads the items of a page; None when it has none. Raises ValueError where they are no list. Where they
             lie in several lists side by side, a page is its own only item.
+        is_eager: Whether its tokens expire so soon that all pages are fetched before the first is given. If one fails,
+            those before it are given first.
     """
 
     def __init__(
@@ -42,11 +45,14 @@ class Pager(Generic[Page, Item]):
         fetch: Fetch[Page],
         token_of: Callable[[Page, str | None], str | None],
         items_of: Callable[[Page], Iterable[Item] | None],
+        *,
+        is_eager: bool = False,
     ) -> None:
         self._operation = operation
         self._fetch = fetch
         self._token_of = token_of
         self._items_of = items_of
+        self._is_eager = is_eager
 
     def __await__(self) -> Generator[Any, None, Page]:
         """Get the first page."""
@@ -64,11 +70,14 @@ class Pager(Generic[Page, Item]):
             DecodeError: The token of the next page, or the items when these are iterated, are of another type than the
                 model's.
         """
-        return _Pages(self._operation, self._fetch, self._token_of)
+        return self._pages()
+
+    def _pages(self) -> _Pages[Page]:
+        return _Pages(self._operation, self._fetch, self._token_of, is_eager=self._is_eager)
 
     def __aiter__(self) -> AsyncIterator[Item]:
         """Iterate over the items of all pages. Raises as `pages` does."""
-        return _Items(_Pages(self._operation, self._fetch, self._token_of), self._items_of)
+        return _Items(self._pages(), self._items_of)
 
 
 # Classes, not generators: an asynchronous generator that a `break` leaves half-way has to be closed by its user (trio
@@ -81,10 +90,15 @@ class _Pages(Generic[Page]):
         operation: str,
         fetch: Fetch[Page],
         token_of: Callable[[Page, str | None], str | None],
+        *,
+        is_eager: bool,
     ) -> None:
         self._operation = operation
         self._fetch = fetch
         self._token_of = token_of
+        self._is_eager = is_eager
+        self._ahead: deque[tuple[Page, Reply]] = deque()
+        self._failure: SpapiError | None = None
         self._followed: set[str] = set()
         self._token: str | None = None
         self._is_last = False
@@ -94,24 +108,44 @@ class _Pages(Generic[Page]):
         return self
 
     async def __anext__(self) -> Page:
-        if self._is_last:
+        if self._is_eager:
+            await self._fetch_rest()
+            if not self._ahead and self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise failure
+        if self._ahead:
+            page, self._reply = self._ahead.popleft()
+        elif self._is_last:
             raise StopAsyncIteration
+        else:
+            page, self._reply = await self._next()
+        return page
+
+    async def _fetch_rest(self) -> None:
+        while not self._is_last and self._failure is None:
+            try:
+                self._ahead.append(await self._next())
+            except SpapiError as error:
+                self._failure = error
+
+    async def _next(self) -> tuple[Page, Reply]:
         if self._token in self._followed:
             raise CallError(
                 "the token of the next page was followed before: the pages would never end",
                 operation=self._operation,
                 is_retry_safe=False,
             )
-        page, self._reply = await self._fetch(self._token)
+        page, reply = await self._fetch(self._token)
         try:
             token = self._token_of(page, self._token) or None
         except ValueError as error:
+            self._reply = reply
             raise self.unreadable(error) from None
         if self._token is not None:
             self._followed.add(self._token)  # only now: who goes on after an error gets the page that failed
         self._token = token
         self._is_last = token is None
-        return page
+        return page, reply
 
     def unreadable(self, why: ValueError) -> DecodeError:
         """Make the error for the last page: its model holds what Amazon sent, and that cannot be followed."""

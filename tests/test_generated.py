@@ -67,7 +67,8 @@ def test_signatures(operation: Operation) -> None:
     assert required == sorted(required, reverse=True)
     assert "return" in hints
     is_paged = getattr(hints["return"], "__origin__", None) is Pager
-    assert inspect.iscoroutinefunction(method) != is_paged
+    if operation.retired is None:  # else there is the function that warns around it
+        assert inspect.iscoroutinefunction(method) != is_paged
     assert f"{operation.method} {operation.path}" in (inspect.getdoc(method) or "")
 
 

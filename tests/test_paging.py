@@ -33,7 +33,7 @@ class Page:
     token: str | None = None
 
 
-def make(pages: dict[str | None, Page]) -> tuple[Pager[Page, int], list[str | None]]:
+def make(pages: dict[str | None, Page], *, is_eager: bool = False) -> tuple[Pager[Page, int], list[str | None]]:
     """Return a pager over pages by token, and the list of the tokens it asks for."""
     asked: list[str | None] = []
 
@@ -41,7 +41,7 @@ def make(pages: dict[str | None, Page]) -> tuple[Pager[Page, int], list[str | No
         asked.append(token)
         return pages[token], REPLY
 
-    return Pager("test_v0.get", fetch, lambda page, _: page.token, lambda page: page.items), asked
+    return Pager("test_v0.get", fetch, lambda page, _: page.token, lambda page: page.items, is_eager=is_eager), asked
 
 
 async def test_awaiting_gets_the_first_page_only() -> None:
@@ -56,6 +56,39 @@ async def test_items_of_all_pages() -> None:
     pager, asked = make({None: Page([1, 2], "a"), "a": Page([3], "b"), "b": Page([4])})
     assert [item async for item in pager] == [1, 2, 3, 4]
     assert asked == [None, "a", "b"]
+
+
+async def test_tokens_that_expire_soon_are_used_at_once() -> None:
+    """Where a token lives for 30 seconds, all pages are fetched before the first is given; `await` still gets one."""
+    pages: dict[str | None, Page] = {None: Page([1], "a"), "a": Page([2], "b"), "b": Page([3])}
+    pager, asked = make(pages, is_eager=True)
+    given = []
+    async for page in pager.pages():
+        assert asked == [None, "a", "b"]
+        given.append(page.items)
+    assert given == [[1], [2], [3]]
+    assert [item async for item in pager] == [1, 2, 3]
+    pager, asked = make(pages, is_eager=True)
+    await pager
+    assert asked == [None]
+
+
+async def test_a_page_that_fails_loses_none_before_it() -> None:
+    """Of pages that are fetched ahead, those before a failure are given first; who goes on gets the one that failed."""
+    tokens: list[str | None] = []
+
+    async def fetch(token: str | None) -> tuple[Page, Reply]:
+        tokens.append(token)
+        if token == "b" and tokens.count("b") == 1:
+            raise CallError("failed", operation="test_v0.get")
+        return {None: Page([1], "a"), "a": Page([2], "b"), "b": Page([3])}[token], REPLY
+
+    pages = Pager("test_v0.get", fetch, lambda page, _: page.token, lambda page: page.items, is_eager=True).pages()
+    assert [(await anext(pages)).items for _ in range(2)] == [[1], [2]]
+    with pytest.raises(CallError, match="failed"):
+        await anext(pages)
+    assert [page.items async for page in pages] == [[3]]
+    assert tokens == [None, "a", "b", "b"]
 
 
 async def test_pages() -> None:

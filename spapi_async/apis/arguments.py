@@ -180,7 +180,11 @@ def _writer(parameter: Parameter) -> Write:
                     return _wrong(argument, words, value, draft)
                 if limits:
                     check_limits(argument, value, limits, draft.problems)
-                return str(value)
+                try:
+                    return write_number(value)
+                except ValueError as error:
+                    draft.unsendable.append(f"{argument}: {error}")
+                    return ""
 
         case other:
             raise ValueError(f"{argument}: no argument of type {other} is known")
@@ -209,6 +213,7 @@ def _moment_writer(parameter: Parameter) -> Write:
 def _items_of(parameter: Parameter) -> Callable[[Any, _Draft], list[str]]:
     """Return the function that checks an array and writes each of its items."""
     argument, double = parameter.argument, parameter.double_encoded
+    is_joined = parameter.collection != "multi" and not double
     limits = [(name, bound) for name in ("min_items", "max_items") if (bound := getattr(parameter, name)) is not None]
 
     def items(value: Any, draft: _Draft) -> list[str]:
@@ -219,6 +224,8 @@ def _items_of(parameter: Parameter) -> Callable[[Any, _Draft], list[str]]:
             draft.problems.append(f"{argument} is empty: leave it out, or give at least one")
         elif limits:
             check_limits(argument, value, limits, draft.problems)
+        if is_joined and any(isinstance(item, str) and "," in item for item in value):
+            draft.problems.append(f"{argument} holds a comma within an item: Amazon would read two")
         texts = [
             str.__str__(item) if isinstance(item, str) else _wrong(argument, "a list of str", item, draft, "holds")
             for item in value
@@ -226,6 +233,17 @@ def _items_of(parameter: Parameter) -> Callable[[Any, _Draft], list[str]]:
         return [_encode_once_more(text) for text in texts] if double else texts
 
     return items
+
+
+def write_number(value: float | Decimal) -> str:
+    """Write a number as JSON would have it: no exponent of a Decimal's, which not every server reads.
+
+    Raises:
+        ValueError: It is infinite, or none at all.
+    """
+    if not isinstance(value, int) and not isfinite(value):
+        raise ValueError(f"{value} is no number that can be sent")
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
 def _encode_once_more(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from functools import cache, partial
@@ -37,7 +36,8 @@ class Paging:
         argument: The argument that takes the token, or attributes that lead to its place in the body.
         token: Attributes that lead from a page to the token of the next one.
         items: Attributes that lead from a page to its items; none where they lie in several lists side by side.
-        token_only: Whether the token must be sent alone.
+        keep: The arguments that are sent with the token; None for all.
+        is_eager: Whether the token expires so soon that all pages are fetched before the first is given.
         is_total: Whether `token` leads to the number of all items, and the token is an offset.
         switch: Arguments that have another value when a token is sent.
         follow: The operation that gets the pages after the first, where it is another one.
@@ -46,7 +46,8 @@ class Paging:
     argument: tuple[str, ...]
     token: tuple[str, ...]
     items: tuple[str, ...] = ()
-    token_only: bool = False
+    keep: tuple[str, ...] | None = None
+    is_eager: bool = False
     is_total: bool = False
     switch: Mapping[str, str] = attrs.field(factory=dict)
     follow: Operation | None = None
@@ -54,7 +55,8 @@ class Paging:
     def arguments(self, operation: Operation, given: Mapping[str, Any], token: str) -> dict[str, Any]:
         """Return the arguments of a page after the first."""
         known = {parameter.argument for parameter in operation.parameters}
-        kept = {} if self.token_only else {name: value for name, value in given.items() if name in known}
+        known = known if self.keep is None else known & set(self.keep)
+        kept = {name: value for name, value in given.items() if name in known}
         name, *place = self.argument
         value: Any = token if not place else put(operation, given[name], place, int(token) if self.is_total else token)
         return {**kept, **self.switch, name: value}
@@ -67,7 +69,7 @@ class Paging:
         """
         found = _follow(self.token, page)
         if not self.is_total:
-            if found is not None and not isinstance(found, str | int):
+            if found is not None and (isinstance(found, bool) or not isinstance(found, str | int)):
                 raise ValueError(f"the token of its next page is no text, but of the type {type(found).__name__}")
             return found if found is None else str(found)
         name, *place = self.argument
@@ -152,9 +154,6 @@ class Api:
         return self._result(operation, reply, None, partial(_read_nothing, operation))
 
     def _exchange(self, operation: Operation, arguments: Mapping[str, Any]) -> Awaitable[Reply]:
-        if operation.retired is not None:
-            # Up from here: the method below, the generated one, and who called that.
-            warnings.warn(f"{operation.key}: {operation.retired}", DeprecationWarning, stacklevel=4)
         return self._send(make_call(operation, arguments, validate=self._validate))
 
     def _pages(
@@ -177,7 +176,8 @@ class Api:
         if self._is_raw:
             return cast("Pager[Page, Item]", first())  # one page: there are no items to iterate over in raw replies
         items_of = paging.items_of if paging.items else cast("Callable[[Page], list[Item]]", _alone)
-        return Pager(operation.key, fetch, partial(paging.token_of, operation, arguments), items_of)
+        token_of = partial(paging.token_of, operation, arguments)
+        return Pager(operation.key, fetch, token_of, items_of, is_eager=paging.is_eager)
 
     def _result(self, operation: Operation, reply: Reply, type_: Any, read: Callable[[Reply], T]) -> T:
         if self._report is not None:
@@ -192,12 +192,11 @@ class Api:
         assert self._report is not None
         try:
             content = load(reply.body, operation=operation.key, request_id=reply.request_id)
-        except DecodeError:
-            return  # reading it raises that, where the caller sees it
-        try:
+            if content is None and hasattr(type_, "__wire__"):
+                content = {}  # as which an empty body is read
             found = deviations(type_, content) if type_ is not None and content is not None else []
-        except RecursionError:
-            return  # too deep: likewise
+        except (DecodeError, RecursionError):
+            return  # reading it raises that, where the caller sees it
         if found:
             self._report(operation, reply, found)
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from ..codec import write_time
 from ..errors import ArgumentError
 from ..operation import Call, Operation, UsagePlan
-from .arguments import write_json
+from .arguments import write_json, write_number
 
 __all__ = ["make_custom_call"]
 
@@ -39,6 +39,7 @@ def make_custom_call(
     headers: Mapping[str, str] | None = None,
     plan: UsagePlan | None = None,
     repeatable: bool = False,
+    restricted: bool = False,
     grantless_scope: str | None = None,
 ) -> Call:
     """Check what a call is made of, and make it. Arguments as of `SellingPartner.request`.
@@ -85,6 +86,7 @@ def make_custom_call(
         path=path,
         plan=chosen,
         repeatable=repeatable,
+        restricted="required" if restricted else "never",
         grantless_scope=grantless_scope,
     )
     if problems:
@@ -112,6 +114,8 @@ def _write_query(
             continue
         try:
             items = value if isinstance(value, list | tuple) else [value]
+            if not items:
+                raise ValueError("an empty list says nothing: leave it out")
             pairs.append((name, ",".join([_write_value(item) for item in items])))
         except (TypeError, ValueError) as error:
             problems.append(f"query {name}: {error}")
@@ -124,7 +128,7 @@ def _write_value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float | Decimal):
-        return str(value)
+        return write_number(value)
     if isinstance(value, date):  # a datetime is one too
         return str(write_time(value))
     raise TypeError(f"a value of type {type(value).__name__} cannot be sent in a query")

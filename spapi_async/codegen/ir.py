@@ -68,8 +68,10 @@ class PagingSpec:
     items: tuple[str, ...]
     """Attributes that lead from a page to its items; none where they lie in parallel lists."""
     item: TypeSpec | None
-    token_only: bool = False
-    """Whether the token must be sent alone."""
+    keep: tuple[str, ...] | None = None
+    """The arguments that are sent with the token; None for all."""
+    is_eager: bool = False
+    """Whether the token expires too soon to be used when it is needed."""
     is_total: bool = False
     """Whether `token` leads to the number of all items, and the token is an offset."""
     switch: tuple[tuple[str, str], ...] = ()

@@ -44,10 +44,10 @@ _PARAMETER_FORMATS = {None, "date-time", "date", "boolean", "int32", "int64", "f
 # What overrides.toml may say of an operation.
 _FACTS = {
     "plan", "application_rate", "repeatable", "grantless_scope", "restricted", "restricted_path", "roles", "paging",
-    "timestamps", "double_encoded",
+    "timestamps", "double_encoded", "sandbox_only",
 }  # fmt: skip
 _MODULE_FACTS = {"roles", "timestamps", "operations", "rename_operations", "rename_classes", "rename_arguments"}
-_PAGING = {"argument", "token", "total", "items", "token_only", "switch", "follow"}
+_PAGING = {"argument", "token", "total", "items", "keep", "eager", "switch", "follow"}
 
 _RATE_TABLE = re.compile(
     r"\|(?:\s*Plan type\s*\|)?\s*Rate \(requests per second\)\s*\|\s*Burst\s*\|\s*\n"
@@ -199,7 +199,11 @@ class _File:
             ),
             deprecated=bool(raw.get("deprecated")),
             retired=raw.get("x-retired"),
-            sandbox_only=bool(item.get("x-amzn-api-sandbox-only") or raw.get("x-amzn-api-sandbox-only")),
+            sandbox_only=bool(
+                item.get("x-amzn-api-sandbox-only")
+                or raw.get("x-amzn-api-sandbox-only")
+                or facts.get("sandbox_only", False)
+            ),
             roles=tuple(facts.get("roles", self.facts.get("roles", ()))),
             docs=_REFERENCE + operation_id.lower(),
         )
@@ -354,7 +358,8 @@ class _File:
             token=token,
             items=items,
             item=item,
-            token_only=told.get("token_only", False),
+            keep=tuple(snake(name) for name in told["keep"]) if "keep" in told else None,
+            is_eager=told.get("eager", False),
             is_total="total" in told,
             switch=tuple((snake(name), value) for name, value in told.get("switch", {}).items()),
             follow=told.get("follow", ""),

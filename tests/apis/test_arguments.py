@@ -375,3 +375,23 @@ def test_a_place_in_a_body_that_lacks_it(body: Any) -> None:
     assert get(LIST_OFFERS, body, ("pagination", "offset")) is None
     call = make_call(LIST_OFFERS, {"body": put(LIST_OFFERS, body, ("pagination", "offset"), 5)}, validate=False)
     assert call.body == b'{"pagination":{"offset":5}}'
+
+
+def test_an_item_with_a_comma_is_refused() -> None:
+    """Arrays that travel joined by commas cannot hold one: Amazon would read two items."""
+    of = query(type="array", collection="csv")
+    assert problems(of, value=["red,large"]) == ["value holds a comma within an item: Amazon would read two"]
+    assert make_call(of, {"value": ["red,large"]}, validate=False).query == "Value=red%2Clarge"
+    assert make_call(query(type="array", collection="multi"), {"value": ["a,b", "c"]}).query == "Value=a%2Cb&Value=c"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), Decimal("NaN")])
+def test_numbers_that_are_none_are_refused_always(value: Any) -> None:
+    """What no JSON could hold is no number in a query either, with `validate=False` too."""
+    with pytest.raises(ArgumentError, match="is no number that can be sent"):
+        make_call(query(type="number"), {"value": value}, validate=False)
+
+
+def test_decimals_have_no_exponent() -> None:
+    """A Decimal is written in full."""
+    assert sent(query(type="number"), Decimal("1E+2")) == "100"

@@ -135,3 +135,14 @@ def test_characters_that_utf_8_cannot_write() -> None:
     """Half of a surrogate pair is refused, wherever it stands."""
     assert problems(query={"q": "\ud800"})
     assert problems(body="\ud800")
+
+
+def test_a_restricted_call() -> None:
+    """`restricted=True` asks for a restricted data token for the path."""
+    assert make_custom_call("GET", "/x", restricted=True).operation.restricted == "required"
+    assert make_custom_call("GET", "/x").operation.restricted == "never"
+
+
+def test_an_empty_list_is_refused() -> None:
+    """Sent as nothing, it would mean something else to each operation."""
+    assert problems(query={"ids": []}) == ["query ids: an empty list says nothing: leave it out"]

@@ -53,7 +53,7 @@ async def test_arguments_on_the_wire() -> None:
     wire = Wire({})
     await odd(wire).get_thing(
         thing_id="a/b c",
-        seller_skus=["A,1", "B"],
+        seller_skus=["A 1", "B"],
         mskus=["x%y", "p+q,r"],
         created_after=datetime(2026, 1, 1, 12, tzinfo=UTC),
         include_details=False,
@@ -65,7 +65,7 @@ async def test_arguments_on_the_wire() -> None:
     [call] = wire.calls
     assert call.path == "/odd/v1/things/a%2Fb%20c"
     assert call.query.split("&") == [
-        "SellerSKUs=A%2C1%2CB",
+        "SellerSKUs=A%201%2CB",
         "mskus=x%2525y",  # these are decoded twice
         "mskus=p%252Bq%252Cr",
         "createdAfter=2026-01-01T12%3A00%3A00Z",
@@ -202,10 +202,11 @@ async def test_success_without_content() -> None:
 
 
 async def test_withdrawn_operations_warn() -> None:
-    """The warning tells when, points at the user's line, and the call is made all the same."""
+    """The warning tells when, points at the user's line also where a task awaits it, and the call is made."""
     wire = Wire({})
     with pytest.warns(DeprecationWarning, match=r"paged_v0\.get_gone: withdrawn on 2025-08-04") as caught:
-        await paged(wire).get_gone()
+        pending = paged(wire).get_gone()
+    await pending
     assert caught[0].filename == __file__
     assert len(wire.calls) == 1
 

@@ -115,7 +115,7 @@ def test_pages(folder: Path, tmp_path: Path) -> None:
     """How the pages of an operation follow each other is a fact about it too."""
     shutil.copytree(folder / "paged_v0", tmp_path / "paged_v0")
     client = tmp_path / "paged_v0" / "client.py"
-    client.write_text(client.read_text().replace("token_only=True", "token_only=False"))
+    client.write_text(client.read_text().replace("keep=()", 'keep=("page_size",)'))
     [line] = report(tmp_path, folder, is_part=True)["paged_v0"]
     assert line.startswith("~ operation get_feeds, pages: Paging(")
 

@@ -29,6 +29,8 @@ class ExternalFulfillmentLocation20260730(Api):
 
         Usage plan: 1 requests/s, burst 1 (default).
 
+        On Amazon's sandbox endpoint only.
+
         https://developer-docs.amazon.com/sp-api/reference/createsandboxlocation
         """
         return await self._call(op.CREATE_SANDBOX_LOCATION, m.CreateSandboxLocationResponse, body=body)

@@ -31,6 +31,7 @@ CREATE_SANDBOX_LOCATION = Operation(
     ),
     result="CreateSandboxLocationResponse",
     success=(201,),
+    sandbox_only=True,
     docs="https://developer-docs.amazon.com/sp-api/reference/createsandboxlocation",
 )
 

@@ -249,6 +249,8 @@ class ExternalFulfillmentShipments20240911(Api):
 
         Usage plan: 1 requests/s, burst 1 (default).
 
+        On Amazon's sandbox endpoint only.
+
         https://developer-docs.amazon.com/sp-api/reference/createsandboxshipment
         """
         return await self._call(op.CREATE_SANDBOX_SHIPMENT, m.CreateSandboxShipmentResponse, body=body)
@@ -264,6 +266,8 @@ class ExternalFulfillmentShipments20240911(Api):
         PATCH /externalFulfillment/2024-09-11/shipments/{shipmentId}
 
         Usage plan: 1 requests/s, burst 1 (default).
+
+        On Amazon's sandbox endpoint only.
 
         https://developer-docs.amazon.com/sp-api/reference/updatesandboxshipment
         """

@@ -222,6 +222,7 @@ CREATE_SANDBOX_SHIPMENT = Operation(
     ),
     result="CreateSandboxShipmentResponse",
     success=(201,),
+    sandbox_only=True,
     docs="https://developer-docs.amazon.com/sp-api/reference/createsandboxshipment",
 )
 
@@ -244,6 +245,7 @@ UPDATE_SANDBOX_SHIPMENT = Operation(
         ),
     ),
     success=(204,),
+    sandbox_only=True,
     docs="https://developer-docs.amazon.com/sp-api/reference/updatesandboxshipment",
 )
 

@@ -17,7 +17,7 @@ from . import models as m, operations as op
 __all__ = ["FbaInventoryV1", "FbaInventoryV1WithRawResponse"]
 
 _GET_INVENTORY_SUMMARIES_PAGES = Paging(
-    ("next_token",), ("pagination", "next_token"), ("payload", "inventory_summaries")
+    ("next_token",), ("pagination", "next_token"), ("payload", "inventory_summaries"), is_eager=True
 )
 
 
@@ -41,6 +41,8 @@ class FbaInventoryV1(Api):
         GET /fba/inventory/v1/summaries
 
         Usage plan: 2 requests/s, burst 2 (model).
+
+        Its tokens expire soon, so all pages are fetched before the first is given.
 
         Role: any of Amazon Fulfillment, Product Listing.
 

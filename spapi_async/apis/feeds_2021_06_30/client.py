@@ -16,7 +16,7 @@ from . import models as m, operations as op
 
 __all__ = ["Feeds20210630", "Feeds20210630WithRawResponse"]
 
-_GET_FEEDS_PAGES = Paging(("next_token",), ("next_token",), ("feeds",), token_only=True)
+_GET_FEEDS_PAGES = Paging(("next_token",), ("next_token",), ("feeds",), keep=())
 
 
 class Feeds20210630(Api):

@@ -17,17 +17,26 @@ from . import models as m, operations as op
 __all__ = ["FulfillmentInboundV0", "FulfillmentInboundV0WithRawResponse"]
 
 _GET_SHIPMENTS_PAGES = Paging(
-    ("next_token",), ("payload", "next_token"), ("payload", "shipment_data"), switch={"query_type": "NEXT_TOKEN"}
+    ("next_token",),
+    ("payload", "next_token"),
+    ("payload", "shipment_data"),
+    keep=("marketplace_id",),
+    switch={"query_type": "NEXT_TOKEN"},
 )
 _GET_SHIPMENT_ITEMS_BY_SHIPMENT_ID_PAGES = Paging(
     ("next_token",),
     ("payload", "next_token"),
     ("payload", "item_data"),
+    keep=("marketplace_id",),
     follow=op.GET_SHIPMENT_ITEMS,
     switch={"query_type": "NEXT_TOKEN"},
 )
 _GET_SHIPMENT_ITEMS_PAGES = Paging(
-    ("next_token",), ("payload", "next_token"), ("payload", "item_data"), switch={"query_type": "NEXT_TOKEN"}
+    ("next_token",),
+    ("payload", "next_token"),
+    ("payload", "item_data"),
+    keep=("marketplace_id",),
+    switch={"query_type": "NEXT_TOKEN"},
 )
 
 

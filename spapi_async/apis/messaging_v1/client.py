@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from typing_extensions import deprecated
+
 from ..base import Api
 from ..raw import raw
 from . import models as m, operations as op
@@ -319,6 +321,7 @@ class MessagingV1(Api):
             body=body,
         )
 
+    @deprecated("messaging_v1.create_negative_feedback_removal: withdrawn by Amazon 2025-08-04")
     async def create_negative_feedback_removal(
         self,
         *,
@@ -349,6 +352,7 @@ class MessagingV1(Api):
             marketplace_ids=marketplace_ids,
         )
 
+    @deprecated("messaging_v1.create_amazon_motors: withdrawn by Amazon 2026-01-30")
     async def create_amazon_motors(
         self,
         *,

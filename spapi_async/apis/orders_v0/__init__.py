@@ -195,3 +195,7 @@ def __getattr__(name: str) -> Any:
             import_module(".client" if name in ("OrdersV0", "OrdersV0WithRawResponse") else ".models", __name__), name
         )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

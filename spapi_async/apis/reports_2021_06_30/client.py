@@ -16,7 +16,7 @@ from . import models as m, operations as op
 
 __all__ = ["Reports20210630", "Reports20210630WithRawResponse"]
 
-_GET_REPORTS_PAGES = Paging(("next_token",), ("next_token",), ("reports",), token_only=True)
+_GET_REPORTS_PAGES = Paging(("next_token",), ("next_token",), ("reports",), keep=())
 
 
 class Reports20210630(Api):

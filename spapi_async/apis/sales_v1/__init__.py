@@ -28,3 +28,7 @@ def __getattr__(name: str) -> Any:
             import_module(".client" if name in ("SalesV1", "SalesV1WithRawResponse") else ".models", __name__), name
         )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -49,3 +49,7 @@ def __getattr__(name: str) -> Any:
             import_module(".client" if name in ("SellersV1", "SellersV1WithRawResponse") else ".models", __name__), name
         )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -16,7 +16,20 @@ from .operations import write_operations
 __all__ = ["write_api", "write_namespace"]
 
 # Names that the emitted modules use themselves; a class of that name would hide them.
-_TAKEN = {"Any", "ClassVar", "Final", "Literal", "Mapping", "Sequence", "Pager", "Api", "Paging", "Decimal", "raw"}
+_TAKEN = {
+    "Any",
+    "ClassVar",
+    "Final",
+    "Literal",
+    "Mapping",
+    "Sequence",
+    "Pager",
+    "Api",
+    "Paging",
+    "Decimal",
+    "raw",
+    "deprecated",
+}
 _TAKEN |= set(dir(builtins))
 
 
@@ -123,4 +136,8 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(import_module(".client" if name in {classes!r} else ".models", __name__), name)
     raise AttributeError(f"module {{__name__!r}} has no attribute {{name!r}}")
+
+
+def __dir__() -> list[str]:
+    return sorted({{*globals(), *__all__}})
 '''

@@ -37,6 +37,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from typing_extensions import deprecated
+
 from ...paging import Pager
 from ..base import {", ".join(base)}
 from ..raw import raw
@@ -72,8 +74,10 @@ def _paging(spec: OperationSpec) -> str:
     facts = [repr(paging.argument), repr(paging.token)]
     if paging.items:
         facts.append(repr(paging.items))
-    if paging.token_only:
-        facts.append("token_only=True")
+    if paging.keep is not None:
+        facts.append(f"keep={paging.keep!r}")
+    if paging.is_eager:
+        facts.append("is_eager=True")
     if paging.is_total:
         facts.append("is_total=True")
     if paging.follow:
@@ -99,7 +103,9 @@ def _method(spec: OperationSpec) -> str:
         head = f"def {operation.name}({signature}) -> Pager[{result}, {item}]"
         body = f"return self._pages(op.{constant_name(spec)}{first}, {item}, _{constant_name(spec)}_PAGES{given})"
     doc = textwrap.indent(_method_doc(spec), "        ").strip()
+    warning = f"{operation.key}: {operation.retired}"
     return f'''
+    {f"@deprecated({warning!r})" if operation.retired else ""}
     {head}:
         """{doc}
         """
@@ -169,6 +175,8 @@ def _method_doc(spec: OperationSpec) -> str:
         paragraphs.append("Restricted: it travels with a restricted data token, fetched by itself.")
     if operation.restricted == "optional":
         paragraphs.append("Restricted: without a restricted data token, Amazon leaves some of the data out.")
+    if spec.paging is not None and spec.paging.is_eager:
+        paragraphs.append("Its tokens expire soon, so all pages are fetched before the first is given.")
     if operation.deprecated:
         paragraphs.append("Deprecated by Amazon.")
     if operation.retired:
