@@ -12,7 +12,8 @@ if nothing were taken. Tokens now = burst - rate * (full_at - now).
 What is known when:
 - The rate comes from the plan, later from `x-amzn-RateLimit-Limit`. The burst is never transmitted: the plan's stays.
 - J comes from observed round trips: the spread between the slowest and the fastest bounds the spread of the way out.
-- A 429 says that the server's bucket was empty, whatever ours says.
+- A 429 says that the server's bucket was empty, whatever ours says. 429s that should not have come say that not the
+  whole plan is ours (`share.py`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import math
 from collections import deque
 
 from ..operation import UsagePlan
+from .share import Share
 
 __all__ = ["Bucket"]
 
@@ -38,6 +40,8 @@ _LEAST_JITTER = 0.02
 # How many round trips the spread is taken from: enough to contain a slow one, few enough to forget it within minutes.
 _WINDOW = 32
 _ENOUGH = 8
+# The fastest is rarer than a slow one, and remembered longer; but when the way gets longer for good, it is forgotten.
+_GENERATION = 256
 
 
 class Bucket:
@@ -47,21 +51,28 @@ class Bucket:
         plan: Rate and burst to begin with. The bucket starts full, as Amazon's do.
 
     Attributes:
-        rate: Requests/s in force.
+        rate: Requests/s of the plan in force.
+        share: How much of it is ours.
         burst: The most calls at once from a full bucket.
         jitter: Seconds by which the way to Amazon is assumed to vary.
     """
 
     __slots__ = (
+        "_age",
         "_busy_since",
         "_confirmed_at",
         "_early",
+        "_fastest",
+        "_fastest_before",
         "_full_at",
+        "_late",
+        "_left_at",
         "_not_before",
         "_round_trips",
         "burst",
         "jitter",
         "rate",
+        "share",
     )
 
     def __init__(self, plan: UsagePlan) -> None:
@@ -71,8 +82,13 @@ class Bucket:
         self._busy_since = -math.inf  # when it was full last
         self._confirmed_at = -math.inf  # when Amazon last said that the rate is this one
         self._not_before = -math.inf  # until when Amazon asked to wait
+        self._left_at = -math.inf  # when the last call left
+        self._late: float | None = None  # by how much its round trip was longer than the fastest, once its reply came
+        self._fastest = self._fastest_before = math.inf  # of this generation of round trips and the one before
+        self._age = 0
         self.jitter = _ASSUMED_JITTER
         self._round_trips: deque[float] = deque(maxlen=_WINDOW)
+        self.share = Share()
         self._plan_anew()
 
     @property
@@ -89,11 +105,21 @@ class Bucket:
 
     def wait(self, now: float, ahead: int = 0) -> float:
         """Return the seconds until a call may leave when `ahead` others go before it; 0.0 if it may at once."""
+        return max(self._wait_for_token(now, ahead), self.share.wait(now, self.rate, ahead))
+
+    def _wait_for_token(self, now: float, ahead: int = 0) -> float:
         early = self._early
         if early >= 0.0:  # a line of calls leaves at the full rate
             return max(0.0, max(self._full_at, now) + ahead / self.rate - early - now)
         # No room for a burst: each call leaves some time after the bucket is full, and the next one counts from there.
-        return max(self._full_at - early, now) + ahead * (1.0 / self.rate - early) - now
+        return max(self._full_at - self._early_now(), now) + ahead * (1.0 / self.rate - early) - now
+
+    def _early_now(self) -> float:
+        """Return how long before the bucket is full a call may leave; below 0: how long after."""
+        if self._early >= 0.0 or self._late is None:
+            return self._early
+        # How late the last call arrived at most is known from its reply, and mostly less than the headroom.
+        return max(self._early, -self._late - _LEAST_JITTER)
 
     def take(self, now: float) -> float:
         """Take one token, or say how long until there is one.
@@ -104,7 +130,17 @@ class Bucket:
         Returns:
             0.0 if a token was taken, else the wait in seconds. Nothing is reserved: ask again when the wait is over.
         """
-        wait = self._full_at - self._early - now
+        if self.share.is_whole:
+            return self._take_token(now)
+        self._end_share(now)
+        if (wait := self.share.wait(now, self.rate)) > 0.0:
+            return max(wait, self._wait_for_token(now))
+        if (wait := self._take_token(now)) == 0.0:
+            self.share.take(now, self.rate)
+        return wait
+
+    def _take_token(self, now: float) -> float:
+        wait = self._full_at - self._early_now() - now
         # A timer may fire a hair early; without this, the caller would ask again for the rest of a nanosecond.
         if wait > 1e-9:
             empty = now + self.burst / self.rate
@@ -113,6 +149,7 @@ class Bucket:
                 # random, with each `trio.run`.) How much time passed is not known, so none is assumed.
                 self._full_at = empty
                 self._busy_since = self._confirmed_at = self._not_before = now
+                self.share.reset()
                 return self.wait(now)
             return max(wait, self._not_before - now)
         if self._not_before > now:
@@ -120,19 +157,60 @@ class Bucket:
         if self._full_at <= now:
             self._full_at = self._busy_since = now
         self._full_at += 1.0 / self.rate
+        self._left_at, self._late = now, None
         return 0.0
+
+    def _end_share(self, now: float) -> None:
+        """Use the whole plan again once the pace has grown to it."""
+        at = self.share.whole_again_at(self.rate)
+        if now >= at:
+            self.share.end()
+            # Counted from then, so that what has grown since is there.
+            self._full_at = max(self._full_at, at + (self.burst - self.share.tokens_at_return(self.burst)) / self.rate)
+        elif now < self.share.began_at - 1e-3:
+            self.share.reset()  # another clock, as below
 
     def put_back(self) -> None:
         """Return a token that was taken for a request that never left this machine."""
         self._full_at -= 1.0 / self.rate
 
-    def observe(self, round_trip: float) -> None:
-        """Note how long a call took from its grant to its reply, in seconds."""
+    def succeeded(self, sent: float) -> None:
+        """Note that a call which left at `sent` found a token."""
+        self.share.succeeded(sent)
+
+    def refused(self, sent: float, now: float, wait: float = 0.0) -> None:
+        """Take note of a 429: Amazon's bucket was empty, and perhaps not the whole plan is ours.
+
+        Args:
+            sent: When the call left.
+            now: Seconds on the scheduler's clock.
+            wait: Seconds that Amazon asked to wait (Retry-After). It is not known to send any with a 429.
+        """
+        # Where there is room for a burst the bucket is full after a pause only, and then no estimate is near.
+        full_at = self._busy_since if self._early < 0.0 else -math.inf
+        self.share.refused(sent, now, self.rate, self.jitter, full_at)
+        self.drain(now, wait)
+
+    def observe(self, sent: float, round_trip: float) -> bool:
+        """Note how long a call that left at `sent` took to its reply, in seconds.
+
+        Returns:
+            Whether the next call may leave earlier than was said before.
+        """
         seen = self._round_trips
         seen.append(round_trip)
+        self._fastest = min(self._fastest, round_trip)
+        self._age += 1
+        if self._age == _GENERATION:
+            self._fastest_before, self._fastest, self._age = self._fastest, round_trip, 0
         if len(seen) >= _ENOUGH:
-            self.jitter = max(max(seen) - min(seen), _LEAST_JITTER)
+            fastest = min(self._fastest, self._fastest_before)
+            self.jitter = max(max(seen) - fastest, _LEAST_JITTER)
             self._plan_anew()
+            if sent == self._left_at:
+                self._late = round_trip - fastest
+                return self._early < 0.0
+        return False
 
     def learn(self, rate: float, now: float) -> None:
         """Go on at the rate that Amazon says is in force.
@@ -144,6 +222,7 @@ class Bucket:
         that time was never there, so it is taken off.
         """
         if rate != self.rate:
+            self.share.reset()
             missing = self.burst - self.tokens(now)
             if rate < self.rate and missing > 0.0:
                 missing += (self.rate - rate) * (now - max(self._confirmed_at, self._busy_since))
@@ -153,12 +232,7 @@ class Bucket:
         self._confirmed_at = now
 
     def drain(self, now: float, wait: float = 0.0) -> None:
-        """Take note of a 429: Amazon's bucket is empty now.
-
-        Args:
-            now: Seconds on the scheduler's clock.
-            wait: Seconds that Amazon asked to wait (Retry-After). It is not known to send any with a 429.
-        """
+        """Empty the bucket, and take nothing from it for `wait` seconds."""
         self._full_at = max(self._full_at, now + self.burst / self.rate)
         self._not_before = now + wait
 

@@ -105,7 +105,8 @@ class Scheduler:
                 reply = await next_(call)
             except QuotaExceededError as error:
                 # Amazon did not execute it, so it is as if it had never been sent: no backoff, no attempt counted.
-                lane.bucket.drain(self._clock(), min(error.retry_after or 0.0, _LONGEST_RETRY_AFTER))
+                wait = min(error.retry_after or 0.0, _LONGEST_RETRY_AFTER)
+                lane.bucket.refused(granted_at, self._clock(), wait)
                 throttled = True
                 self._emit(
                     Throttled(
@@ -118,6 +119,7 @@ class Scheduler:
             except (CallError, AuthError, ArgumentError) as error:
                 self._learn_from_error(lane, call, error, granted_at)
                 raise
+            lane.bucket.succeeded(granted_at)
             self._learn(lane, call, reply.headers, granted_at)
             return reply
 
@@ -199,7 +201,8 @@ class Scheduler:
     def _learn(self, lane: _Lane, call: Call, headers: Mapping[str, str], granted_at: float) -> None:
         now = self._clock()
         bucket = lane.bucket
-        bucket.observe(now - granted_at)
+        if bucket.observe(granted_at, now - granted_at):
+            lane.wake_head()
         rate = read_rate_limit(headers)
         if rate is None:
             return

@@ -109,8 +109,8 @@ def test_jitter_is_the_spread_of_round_trips() -> None:
     bucket = Bucket(UsagePlan(5, 10))
     assumed = bucket.jitter
     for _ in range(4):
-        bucket.observe(0.08)
-        bucket.observe(0.10)
+        bucket.observe(-1.0, 0.08)
+        bucket.observe(-1.0, 0.10)
     assert bucket.jitter == pytest.approx(0.02) != assumed
 
 
@@ -118,10 +118,22 @@ def test_one_slow_reply_does_not_lower_the_pace() -> None:
     """With room in the burst, even a reply of half a minute leaves the sustained rate at 100 %."""
     bucket = Bucket(UsagePlan(5, 10))
     for _ in range(8):
-        bucket.observe(0.05)
-    bucket.observe(30.0)
+        bucket.observe(-1.0, 0.05)
+    bucket.observe(-1.0, 30.0)
     moments = run(bucket, 200)
     assert moments[-1] - moments[-101] == pytest.approx(100 / 5)
+
+
+def test_a_burst_of_one_waits_for_what_the_reply_tells() -> None:
+    """Without a burst each call leaves when the last one must have arrived, not when it may have at the latest."""
+    bucket = Bucket(UsagePlan(1, 1))
+    for round_trip in (0.1, 0.3) * 4:
+        bucket.observe(-1.0, round_trip)
+    [first] = run(bucket, 1, now=10.0)
+    late = bucket.take(10.5)
+    bucket.observe(first, 0.15)
+    assert 10.5 + bucket.take(10.5) == pytest.approx(first + 1.0 + (0.15 - 0.1) + 0.02)
+    assert bucket.take(10.5) < late
 
 
 @pytest.mark.parametrize(("rate", "burst"), [(5, 10), (1, 1), (0.0167, 20), (0.5, 2), (25, 30), (1, 1.5)])
@@ -147,8 +159,8 @@ def test_no_429_when_the_jitter_is_known(
     jitter = min(jitter, max((burst - 1.03), 0.25) / rate)
     bucket, server = Bucket(UsagePlan(rate, burst)), server_bucket(rate, burst)
     for _ in range(4):
-        bucket.observe(0.1)
-        bucket.observe(0.1 + jitter)
+        bucket.observe(-1.0, 0.1)
+        bucket.observe(-1.0, 0.1 + jitter)
     draw = random.Random(seed)
     now, arrivals = 0.0, []
     for gap in [*gaps, 0.0]:
@@ -156,7 +168,11 @@ def test_no_429_when_the_jitter_is_known(
         for _ in range(burst + 20):
             while wait := bucket.take(now):
                 now += wait
-            arrivals.append(now + draw.uniform(0, jitter))
+            out, back = draw.uniform(0, jitter), draw.uniform(0, jitter)
+            arrivals.append(now + out)
+            if burst == 1 and out + back < 1 / rate:  # its reply is there before the next one leaves
+                bucket.observe(now, 0.1 + min(out + back, jitter))
+                bucket.observe(-1.0, 0.1 + jitter)  # so that it stays known
     assert all(server.arrive(arrival) for arrival in sorted(arrivals))
 
 
