@@ -32,6 +32,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="another usage plan, as in orders_v0.get_orders=2/10, messaging_v1.*=5/10 or *=100/100; repeatable",
     )
     add(
+        "--tokens",
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help="tokens that a bucket holds at its first call; default: as many as its burst. Repeatable",
+    )
+    add(
+        "--eat",
+        action="append",
+        default=[],
+        metavar="NAME=RATE",
+        help="let an unseen consumer ask for RATE tokens/s of each selling partner's bucket, evenly spaced; repeatable",
+    )
+    add(
         "--application",
         action="append",
         default=[],
@@ -61,7 +75,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--seed", type=int, default=0, help="of chance; default 0")
     add("--latency", type=float, default=0.0, metavar="S", help="seconds a round trip takes at least; default 0")
-    add("--jitter", type=float, default=0.0, metavar="S", help="seconds it takes longer at most; default 0")
+    add(
+        "--jitter",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="seconds that each way, in and out, takes longer at most, by chance; default 0",
+    )
     add("--token-lifetime", type=float, default=3600.0, metavar="S", help="seconds of an access token; default 3600")
     add("--no-rate-header", action="store_true", help="never send x-amzn-RateLimit-Limit")
     add("--quiet", action="store_true", help="print the two URLs only")
@@ -77,6 +97,8 @@ def run(arguments: argparse.Namespace) -> int:
     applications = dict(_pair(text, "--application", "ID=SECRET") for text in arguments.application)
     app = Sandbox(
         plans=_plans(arguments.plan),
+        tokens=_amounts(arguments.tokens, "--tokens", "NAME=N"),
+        eat=_amounts(arguments.eat, "--eat", "NAME=RATE"),
         models=arguments.models,
         applications=applications or None,
         token_lifetime=arguments.token_lifetime,
@@ -118,6 +140,17 @@ def _plans(texts: Iterable[str]) -> dict[str, UsagePlan]:
         except ValueError as error:
             raise ConfigError(f"--plan {text}: {figures!r} is no RATE/BURST as in 0.5/30 ({error})") from None
     return plans
+
+
+def _amounts(texts: Iterable[str], option: str, form: str) -> dict[str, float]:
+    amounts = {}
+    for text in texts:
+        name, figure = _pair(text, option, form)
+        try:
+            amounts[name] = float(figure)
+        except ValueError:
+            raise ConfigError(f"{option} {text}: {figure!r} is no number") from None
+    return amounts
 
 
 def _pair(text: str, option: str, form: str) -> tuple[str, str]:

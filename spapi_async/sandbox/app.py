@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,13 +24,13 @@ from ..operation import Operation, UsagePlan
 from . import asgi, checks, examples, messaging, notifications, tokens, uploads
 from .answers import Typed
 from .asgi import Receive, Scope, Send
-from .bucket import TokenBucket
 from .exchange import Answer, Request, refuse, reply
 from .faults import Fault, Faults
-from .lwa import SCOPES, TOKEN_PATH, Grant, Lwa, LwaError
-from .names import plans_in_force
+from .lwa import SCOPES, TOKEN_PATH, Lwa, LwaError
 from .routing import Router
 from .state import State
+from .throttle import Throttle, amount
+from .tokens import RDT_PATH
 
 __all__ = ["Sandbox"]
 
@@ -36,6 +38,8 @@ Handler = Callable[[Request, State], Answer]
 
 _ADMIN = "/_sandbox/"
 _UNKNOWN = "unknown"
+_CHANGES = {"plans": ("rate", "burst"), "tokens": ("tokens",), "eat": ("rate",)}
+_RATE_HEADER = b"x-amzn-ratelimit-limit"
 _RATE_STATUSES = (400, 404)  # besides 2xx, the statuses that carry the rate (Amazon's page on usage plans)
 _NOTIFICATIONS = "/notifications/v1"
 _SUBSCRIPTION = _NOTIFICATIONS + "/subscriptions/{notificationType}"
@@ -67,26 +71,33 @@ class Sandbox:
 
     Args:
         plans: Usage plans that are enforced instead of Amazon's: `orders_v0.get_orders`, `messaging_v1.*` or `*`.
+        tokens: What buckets hold at their first call, by such names; at most the burst. Default: all are full.
+        eat: Tokens/s that an unseen consumer of the same plan asks of each bucket, by such names; see `eat`.
         models: A folder of Amazon's Swagger models (a checkout of amzn/selling-partner-api-models): requests that its
             static sandbox knows get that sandbox's replies. None: all replies are made here.
         applications: Client id -> client secret of the applications that exist. None: any, but a secret with
             `wrong` or `invalid` in it.
-        clock: Seconds, for usage plans and the ages of tokens.
+        clock: Gives seconds; all that the sandbox knows of time, but the time of messages is the calendar's at the
+            first one. On virtual time: `anyio.current_time`, which is read only while the event loop runs.
         token_lifetime: Seconds until an access token expires.
         rate_header: Whether replies carry `x-amzn-RateLimit-Limit`; Amazon leaves it out at times.
         faults: Calls that fail on purpose.
         latency: Seconds a round trip takes at least, half of it on each way.
-        jitter: Seconds it takes longer at most, by chance, half of it on each way.
+        jitter: Seconds that each way takes longer at most: drawn evenly from 0 to `jitter` for the way in, and again
+            for the way out, by the seed of `faults`. Requests so meet their usage plan late and out of order.
         operations: What is served. Default: every generated operation.
 
     Raises:
-        ConfigError: A name in `plans` or `faults` means no operation, or `models` holds no models.
+        ConfigError: A name in `plans`, `tokens`, `eat` or `faults` means no operation, a number is out of range, or
+            `models` holds no models.
     """
 
     def __init__(
         self,
         *,
         plans: Mapping[str, UsagePlan] | None = None,
+        tokens: Mapping[str, float] | None = None,
+        eat: Mapping[str, float] | None = None,
         models: str | Path | None = None,
         applications: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -100,30 +111,80 @@ class Sandbox:
         served = tuple(catalog() if operations is None else operations)
         # Amazon's gateway no longer knows an operation that was withdrawn.
         live = [operation for operation in served if operation.retired is None]
-        self._plans = plans_in_force(live, plans or {})
-        self._rates = {key: (b"x-amzn-ratelimit-limit", _decimal(p.rate)) for key, p in self._plans.items()}
+        self._throttle = Throttle(live, clock, plans=plans, tokens=tokens, eat=eat)
         self._router = Router(live)
         self._examples = examples.load(models, live) if models is not None else {}
         self._clock = clock
+        self._epoch: datetime | None = None  # when the clock was at 0
         scopes = SCOPES.union(o.grantless_scope for o in live if o.grantless_scope)
         self._lwa = Lwa(applications, scopes, token_lifetime)
         self._rate_header = rate_header
         self._faults = faults or Faults()
         self._faults.aim(live)
-        self._latency, self._jitter, self._random = latency, jitter, Random(self._faults.seed)
+        self._latency, self._jitter = amount("latency", latency), amount("jitter", jitter)
         self._typed = Typed()
         self._handlers: dict[tuple[str, str], Handler] = {
             **_HANDLERS,
-            ("POST", tokens.RDT_PATH): self._create_rdt,
+            ("POST", RDT_PATH): self._create_rdt,
             ("POST", "/uploads/2020-11-01/uploadDestinations/{resource}"): self._create_upload,
         }
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was called and sent, fill all buckets, and begin the faults anew. Tokens stay valid."""
+        """Forget what was called and sent, and begin anew with faults, usage plans, buckets and unseen consumers.
+
+        What was changed by `set_plan`, `set_tokens` and `eat` is forgotten too. Access tokens stay valid.
+        """
         self.state = State()
-        self._buckets: dict[tuple[str, str, str], TokenBucket] = {}
+        self._throttle.restart()
         self._faults.restart()
+        # Of its own, so that jitter changes no fault; and not the faults' numbers again, which would go with them.
+        self._random = Random(f"jitter {self._faults.seed}")
+
+    def set_plan(self, name: str, plan: UsagePlan, *, seller: str | None = None) -> None:
+        """Enforce another usage plan from now on. The next reply tells its rate.
+
+        Each bucket keeps its tokens, as far as the new burst has room for them. The last call for an operation and a
+        selling partner counts, whatever its name was.
+
+        Args:
+            name: `orders_v0.get_orders`, `messaging_v1.*` or `*`.
+            plan: Rate in requests/s, and burst.
+            seller: The selling partner it holds for; None for all. Grantless operations have none.
+
+        Raises:
+            ConfigError: `name` means no operation.
+        """
+        self._throttle.set_plan(name, plan, seller)
+
+    def set_tokens(self, name: str, tokens: float, *, seller: str | None = None) -> None:
+        """Let buckets hold so many tokens now, and others as many at their first call.
+
+        Args:
+            name: As of `set_plan`.
+            tokens: 0 for an empty bucket; never more than the burst.
+            seller: As of `set_plan`.
+
+        Raises:
+            ConfigError: `name` means no operation, or `tokens` is out of range.
+        """
+        self._throttle.set_tokens(name, tokens, seller)
+
+    def eat(self, name: str, rate: float, *, seller: str | None = None) -> None:
+        """Let an unseen consumer use each bucket too, as another program of the same application would.
+
+        It asks for one token every 1/rate seconds: the first 1/rate seconds from now, or from the bucket's first call.
+        What is refused to it is lost: it does not ask again.
+
+        Args:
+            name: As of `set_plan`.
+            rate: Tokens/s, up to 1000; 0 ends it.
+            seller: As of `set_plan`.
+
+        Raises:
+            ConfigError: `name` means no operation, or `rate` is out of range.
+        """
+        self._throttle.eat(name, rate, seller)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
@@ -141,51 +202,58 @@ class Sandbox:
         if path.startswith(_ADMIN):
             await asgi.respond(send, self._administer(scope, path, headers, body), str(uuid4()))
             return
-        await self._travel()
+        there, back = self._ways()
+        # Before its usage plan sees it, so that requests come late and out of order there.
+        await _travel(there)
         request_id = str(uuid4())
-        key, answer, fault = self._serve(scope, path, headers, body, request_id)
+        key, answer, fault, plan = self._serve(scope, path, headers, body, request_id)
         is_dropped = fault is not None and fault.kind.startswith("drop")
         self.state.statuses[key, "dropped" if is_dropped else str(answer.status)] += 1
-        await self._travel()
+        await _travel(back)
         if fault is not None and fault.kind == "slow":
             await anyio.sleep(fault.seconds)
         if is_dropped:
             await asgi.drop(scope, receive)
             return
         has_rate = self._rate_header and (answer.status < 300 or answer.status in _RATE_STATUSES)
-        await asgi.respond(send, answer, request_id, self._rates.get(key) if has_rate else None)
+        rate = (_RATE_HEADER, _decimal(plan.rate)) if has_rate and plan is not None else None
+        await asgi.respond(send, answer, request_id, rate)
 
-    async def _travel(self) -> None:
-        # One way of a round trip. On the way out it decides when a request reaches its usage plan.
-        if self._latency or self._jitter:
-            await anyio.sleep((self._latency + self._random.uniform(0.0, self._jitter)) / 2)
+    def _ways(self) -> tuple[float, float]:
+        """Draw how many seconds a call takes on its way in and out, both at once: chance so goes by who calls first."""
+        if not self._jitter:
+            return self._latency / 2, self._latency / 2
+        there, back = (self._latency / 2 + self._random.uniform(0.0, self._jitter) for _ in range(2))
+        return there, back
 
     def _serve(
         self, scope: Scope, path: str, headers: dict[str, str], body: bytes, request_id: str
-    ) -> tuple[str, Answer, Fault | None]:
-        """Pass the gateway's stages; give the operation's key, the answer, and the fault that befalls it."""
+    ) -> tuple[str, Answer, Fault | None, UsagePlan | None]:
+        """Pass the gateway's stages; give the operation's key, the answer, the fault that befalls it, and the plan."""
         if path == TOKEN_PATH:
-            return TOKEN_PATH, self._exchange_token(scope["method"], headers, body), None
+            return TOKEN_PATH, self._exchange_token(scope["method"], headers, body), None, None
         found = self._router.find(scope["method"], path)
         if found is None:
             message = "There is no such operation: check host, path and verb."
             error_type = "MissingAuthenticationTokenException"
-            return _UNKNOWN, refuse(403, "MissingAuthenticationToken", message, "", error_type), None
+            return _UNKNOWN, refuse(403, "MissingAuthenticationToken", message, "", error_type), None, None
         operation, arguments = found
         key, now = operation.key, self._clock()
         grant = tokens.find_grant(self._lwa, headers.get("x-amz-access-token"), operation, path, now)
         if isinstance(grant, Answer):
-            return key, grant, None
-        if not self._bucket(key, grant, now).take(now):
-            return key, _throttled(), None
+            return key, grant, None, None
+        bucket = self._throttle.bucket(key, grant, now)
+        plan = bucket.plan
+        if not bucket.take(now):
+            return key, _throttled(), None, plan
         fault = self._faults.draw(key)
         kind = "" if fault is None else fault.kind
         if kind == "throttle":
-            return key, _throttled(), fault
+            return key, _throttled(), fault, plan
         if fault is not None and kind == "error-before":
-            return key, _failed(fault), fault
+            return key, _failed(fault), fault, plan
         if kind == "drop-before":
-            return key, Answer(0), fault
+            return key, Answer(0), fault, plan
         request = Request(
             operation=operation,
             path=path,
@@ -195,6 +263,7 @@ class Sandbox:
             body=body,
             grant=grant,
             request_id=request_id,
+            time=self._date(now),
             origin=f"{scope['scheme']}://{headers.get('host', '')}",
         )
         answer = self._answer(request)
@@ -204,15 +273,12 @@ class Sandbox:
             answer = attrs.evolve(answer, body=answer.body[: len(answer.body) // 2] or b"{")
         elif kind == "html":
             answer = attrs.evolve(answer, body=b"<html><body>It works!</body></html>", media_type="text/html")
-        return key, answer, fault
+        return key, answer, fault, plan
 
-    def _bucket(self, key: str, grant: Grant, now: float) -> TokenBucket:
-        # A grantless token has no seller, so its bucket is the application's.
-        owner = grant.client_id, grant.seller, key
-        bucket = self._buckets.get(owner)
-        if bucket is None:
-            bucket = self._buckets[owner] = TokenBucket(self._plans[key], now)
-        return bucket
+    def _date(self, now: float) -> datetime:
+        if self._epoch is None:
+            self._epoch = datetime.now(UTC) - timedelta(seconds=now)
+        return self._epoch + timedelta(seconds=now)
 
     def _answer(self, request: Request) -> Answer:
         operation = request.operation
@@ -274,28 +340,48 @@ class Sandbox:
             case "POST", "reset":
                 self.reset()
                 return reply(200, {})
+            case "POST", page if page in _CHANGES:
+                return self._change(page, body)
         return refuse(404, "NotFound", "The sandbox has no such page.")
+
+    def _change(self, page: str, body: bytes) -> Answer:
+        """Do for another process what `set_plan`, `set_tokens` and `eat` do for this one."""
+        names = _CHANGES[page]
+        try:
+            fields = orjson.loads(body)
+            known = {"operation", *names}
+            if not isinstance(fields, dict) or not known <= fields.keys() <= known | {"seller"}:
+                raise ValueError(f"give a JSON object of operation, {', '.join(names)} and, if it is for one, seller")
+            name, seller, figures = fields["operation"], fields.get("seller"), [fields[n] for n in names]
+            if not (isinstance(name, str) and isinstance(seller, str | None)):
+                raise ValueError("operation and seller must be strings")
+            if not all(isinstance(figure, float | int) for figure in figures):
+                raise ValueError(f"{' and '.join(names)} must be numbers")
+            match page:
+                case "plans":
+                    self.set_plan(name, UsagePlan(*figures), seller=seller)
+                case "tokens":
+                    self.set_tokens(name, *figures, seller=seller)
+                case _:
+                    self.eat(name, *figures, seller=seller)
+        except ValueError as error:  # a ConfigError is one too
+            return refuse(400, "InvalidInput", str(error))
+        return reply(200, {})
 
     def requests(self) -> dict[str, Any]:
         """Tell what was called: statuses by operation, and for each usage plan what it accepted and refused."""
         operations: dict[str, dict[str, int]] = {}
         for (key, status), count in sorted(self.state.statuses.items()):
             operations.setdefault(key, {})[status] = count
-        buckets = [
-            {
-                "client_id": client_id,
-                "seller": seller,
-                "operation": key,
-                "rate": bucket.plan.rate,
-                "burst": bucket.plan.burst,
-                "throttled": bucket.refused,
-                "arrivals": list(bucket.arrivals),
-            }
-            for (client_id, seller, key), bucket in self._buckets.items()
-        ]
-        return {"operations": operations, "buckets": buckets}
+        return {"operations": operations, "buckets": self._throttle.report()}
 
 
+async def _travel(seconds: float) -> None:
+    if seconds:
+        await anyio.sleep(seconds)
+
+
+@lru_cache(maxsize=1024)  # plans are few, and the same in every reply
 def _decimal(rate: float) -> bytes:
     text = repr(rate)
     return (f"{rate:.12f}".rstrip("0") if "e" in text else text).encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import attrs
@@ -38,6 +39,8 @@ class Request:
     body: bytes = attrs.field(repr=False)
     grant: Grant
     request_id: str
+    time: datetime
+    """When it arrived, in UTC."""
     origin: str
     """Scheme and host the caller used, for the links in answers."""
     is_example: bool = False

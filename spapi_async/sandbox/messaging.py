@@ -15,7 +15,6 @@ Every well-formed order id exists and offers everything, but for those that begi
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from .exchange import Answer, Request, refuse, reply
@@ -150,7 +149,7 @@ def _message(request: Request, kind: str, text: str, attachments: tuple[str, ...
         marketplace_id=request.first("marketplaceIds"),
         text=text,
         attachments=attachments,
-        time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        time=request.time.isoformat(timespec="milliseconds"),
         request_id=request.request_id,
     )
 

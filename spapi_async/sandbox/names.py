@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from typing import TypeVar
 
 from ..errors import ConfigError
-from ..operation import Operation, UsagePlan
+from ..operation import Operation
 
-__all__ = ["plans_in_force", "select"]
+__all__ = ["by_operation", "select"]
+
+T = TypeVar("T")
 
 
 def select(name: str, operations: Iterable[Operation]) -> list[str]:
@@ -32,16 +35,12 @@ def select(name: str, operations: Iterable[Operation]) -> list[str]:
     return found
 
 
-def plans_in_force(operations: Iterable[Operation], plans: Mapping[str, UsagePlan]) -> dict[str, UsagePlan]:
-    """Give each operation its plan: the one named most exactly in `plans`, else Amazon's.
+def by_operation(named: Mapping[str, T], operations: Iterable[Operation]) -> dict[str, T]:
+    """Give what is said of operations to each of them; the name that means one most exactly has the last word.
 
     Raises:
-        ConfigError: A name in `plans` means no operation.
+        ConfigError: A name means no operation.
     """
     operations = tuple(operations)
-    result = {operation.key: operation.plan for operation in operations}
-    # "*" sorts before any letter, so the more exact name has the last word.
-    for name in sorted(plans):
-        for key in select(name, operations):
-            result[key] = plans[name]
-    return result
+    # "*" sorts before any letter, so the more exact name comes later.
+    return {key: named[name] for name in sorted(named) for key in select(name, operations)}

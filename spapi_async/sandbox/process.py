@@ -68,8 +68,20 @@ class SandboxProcess:
         return found
 
     def reset(self) -> None:
-        """Forget what was called and sent, and fill all buckets. Tokens stay valid."""
+        """Forget what was called, sent and changed, and begin anew; see `Sandbox.reset`."""
         self._ask("POST", "reset")
+
+    def set_plan(self, name: str, plan: UsagePlan, *, seller: str | None = None) -> None:
+        """Enforce another usage plan from now on; see `Sandbox.set_plan`."""
+        self._change("plans", name, seller, rate=plan.rate, burst=plan.burst)
+
+    def set_tokens(self, name: str, tokens: float, *, seller: str | None = None) -> None:
+        """Let buckets hold so many tokens; see `Sandbox.set_tokens`."""
+        self._change("tokens", name, seller, tokens=tokens)
+
+    def eat(self, name: str, rate: float, *, seller: str | None = None) -> None:
+        """Let an unseen consumer use each bucket too; see `Sandbox.eat`."""
+        self._change("eat", name, seller, rate=rate)
 
     def kill(self) -> None:
         """End it at once, as a crash would; what it remembered is gone."""
@@ -80,14 +92,21 @@ class SandboxProcess:
         """End it and wait for its end. Again is harmless."""
         self._finalizer()
 
-    def _ask(self, method: str, page: str) -> Any:
+    def _change(self, page: str, name: str, seller: str | None, **figures: float) -> None:
+        self._ask("POST", page, {"operation": name, "seller": seller, **figures})
+
+    def _ask(self, method: str, page: str, value: Any = None) -> Any:
         # http.client, unlike urllib, reads no proxy from the environment.
         connection = http.client.HTTPConnection(*self._address, timeout=_START)
         try:
-            connection.request(method, "/_sandbox/" + page)
-            return orjson.loads(connection.getresponse().read())
+            connection.request(method, "/_sandbox/" + page, None if value is None else orjson.dumps(value))
+            response = connection.getresponse()
+            answer = orjson.loads(response.read())
         finally:
             connection.close()
+        if response.status >= 400:
+            raise ConfigError(answer["errors"][0]["message"])
+        return answer
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -106,6 +125,8 @@ def start_process(
     *,
     port: int = 0,
     plans: Mapping[str, UsagePlan] | None = None,
+    tokens: Mapping[str, float] | None = None,
+    eat: Mapping[str, float] | None = None,
     models: str | Path | None = None,
     applications: Mapping[str, str] | None = None,
     token_lifetime: float | None = None,
@@ -119,13 +140,15 @@ def start_process(
     Args:
         port: 0 for any free one.
         plans: As of `Sandbox`, like all that follow.
+        tokens: What buckets hold at their first call.
+        eat: Tokens/s that an unseen consumer asks of each bucket.
         models: A folder of Amazon's Swagger models.
         applications: Client id -> client secret.
         token_lifetime: Seconds; None for 3600.
         rate_header: Whether replies carry `x-amzn-RateLimit-Limit`.
         faults: Calls that fail on purpose.
-        latency: Seconds a round trip takes at least.
-        jitter: Seconds it takes longer at most.
+        latency: Seconds a round trip takes at least, half of it on each way.
+        jitter: Seconds that each way takes longer at most.
 
     Raises:
         ConfigError: It did not start; the message is its own.
@@ -133,6 +156,9 @@ def start_process(
     command = [sys.executable, "-P", "-c", _PROGRAM, str(_ROOT), "sandbox", "--port", str(port), "--child"]
     for name, plan in (plans or {}).items():
         command += ["--plan", f"{name}={plan.rate!r}/{plan.burst!r}"]
+    for option, amounts in (("--tokens", tokens), ("--eat", eat)):
+        for name, figure in (amounts or {}).items():
+            command += [option, f"{name}={figure!r}"]
     for client_id, secret in (applications or {}).items():
         command += ["--application", f"{client_id}={secret}"]
     command += ["--models", str(models)] if models is not None else []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
 
@@ -26,6 +27,7 @@ def _request(operation: Operation) -> Request:
         body=b"",
         grant=Grant(client_id="app", seller="S", expires_at=0.0),
         request_id="",
+        time=datetime(2026, 1, 15, tzinfo=UTC),
         origin="",
     )
 

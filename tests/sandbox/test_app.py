@@ -1,12 +1,16 @@
 from __future__ import annotations
 
-import itertools
+import math
+import statistics
+from datetime import datetime, timedelta
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 from trio.testing import MockClock
 
+from spapi_async import SellingPartner
 from spapi_async.apis import catalog
 from spapi_async.errors import ConfigError
 from spapi_async.operation import UsagePlan
@@ -15,6 +19,8 @@ from spapi_async.sandbox import Faults, Sandbox
 pytestmark = pytest.mark.anyio
 
 ORDER = "/orders/v0/orders/902-1845936-5435065"
+MESSAGE = "/messaging/v1/orders/902-1845936-5435065/messages/confirmOrderDetails"
+VIRTUAL_TIME = [("trio", {"clock": MockClock(autojump_threshold=0)})]
 PLAN = {"orders_v0.get_order": UsagePlan(0.5, 2)}
 
 
@@ -150,19 +156,197 @@ async def test_the_lifespan_is_answered() -> None:
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
-@pytest.mark.parametrize("anyio_backend", [("trio", {"clock": MockClock(autojump_threshold=0)})])
+async def test_the_plan_can_change(connect: Any, clock: Any) -> None:
+    """The next reply tells the new rate, tokens stay, and one selling partner can have a plan of its own."""
+    app = Sandbox(clock=clock, plans=PLAN)
+
+    async def rates(refresh_token: str) -> list[str | None]:
+        await caller.log_in(refresh_token)
+        return [(await caller.get(ORDER)).headers.get("x-amzn-ratelimit-limit") for _ in range(2)]
+
+    async with connect(app) as caller:
+        assert await rates("Atzr|A") == ["0.5", "0.5"]
+        app.set_plan("orders_v0.get_order", UsagePlan(4, 9))
+        assert await rates("Atzr|A") == [None, None]
+        clock.now += 0.25
+        assert await rates("Atzr|A") == ["4", None]
+        app.set_plan("*", UsagePlan(0.25, 1), seller="B")
+        assert await rates("Atzr|B") == ["0.25", None]
+        assert await rates("Atzr|C") == ["4", "4"]
+        app.reset()
+        assert await rates("Atzr|B") == ["0.5", "0.5"]
+
+
+async def test_an_empty_bucket(connect: Any, clock: Any) -> None:
+    """A bucket can begin with less than its burst, and be emptied or filled later."""
+    app = Sandbox(clock=clock, plans={"*": UsagePlan(1, 3)}, tokens={"orders_v0.get_order": 0})
+
+    async def statuses() -> list[int]:
+        return [(await caller.get(ORDER)).status_code for _ in range(2)]
+
+    async with connect(app) as caller:
+        assert await statuses() == [429, 429]
+        clock.now += 1
+        assert await statuses() == [200, 429]
+        app.set_tokens("orders_v0.get_order", 2)
+        assert await statuses() == [200, 200]
+
+
+async def test_an_unseen_consumer(connect: Any, clock: Any) -> None:
+    """It takes tokens of each selling partner's bucket until it is stopped; what it took can be looked up."""
+    app = Sandbox(clock=clock, plans={"*": UsagePlan(0.001, 10)}, eat={"orders_v0.get_order": 2})
+    async with connect(app) as caller:
+        assert (await caller.get(ORDER)).status_code == 200
+        clock.now += 3
+        assert [(await caller.get(ORDER)).status_code for _ in range(4)] == [200] * 3 + [429]
+        assert app.requests()["buckets"][0]["eaten"] == 6
+        app.set_tokens("*", 2)
+        app.eat("*", 0)
+        clock.now += 3
+        assert [(await caller.get(ORDER)).status_code for _ in range(3)] == [200, 200, 429]
+        assert app.requests()["buckets"][0]["eaten"] == 6
+
+
+async def test_changes_from_outside(connect: Any) -> None:
+    """What Python can change, a POST with JSON can change too, also for one selling partner."""
+    app = Sandbox(plans={"*": UsagePlan(0.001, 1)})
+    order = "orders_v0.get_order"
+    async with connect(app) as caller:
+        for page, body in [
+            ("plans", {"operation": order, "rate": 0.002, "burst": 5, "seller": "SELLER1"}),
+            ("tokens", {"operation": "*", "tokens": 2, "seller": None}),
+            ("eat", {"operation": "orders_v0.*", "rate": 0.5}),
+        ]:
+            reply = await caller.post(f"/_sandbox/{page}", body)
+            assert (reply.status_code, reply.json()) == (200, {})
+        replies = [await caller.get(ORDER) for _ in range(3)]
+        await caller.log_in("Atzr|SELLER2")
+        replies += [await caller.get(ORDER) for _ in range(2)]
+    assert [reply.status_code for reply in replies] == [200, 200, 429, 200, 429]
+    assert [r.headers.get("x-amzn-ratelimit-limit") for r in replies] == ["0.002", "0.002", None, "0.001", None]
+
+
+@pytest.mark.parametrize(
+    ("page", "body", "words"),
+    [
+        ("plans", b"{", "unexpected end"),
+        ("plans", b"[]", "operation, rate, burst"),
+        ("plans", b'{"operation": "*", "rate": 1}', "operation, rate, burst"),
+        ("plans", b'{"operation": "*", "rate": 1, "burst": "x"}', "rate and burst must be numbers"),
+        ("plans", b'{"operation": "*", "rate": 0, "burst": 1}', "above 0"),
+        ("plans", b'{"operation": "x", "rate": 1, "burst": 1}', "no operation"),
+        ("tokens", b'{"operation": "*", "tokens": -1}', "at least 0"),
+        ("tokens", b'{"operation": 1, "tokens": 1}', "must be strings"),
+        ("eat", b'{"operation": "*", "rate": 1, "sellers": "A"}', "operation, rate"),
+        ("eat", b'{"operation": "*", "rate": 1001}', "0 to 1000"),
+    ],
+)
+async def test_changes_that_cannot_be_read(connect: Any, page: str, body: bytes, words: str) -> None:
+    """Each is a 400 that says what is wrong."""
+    async with connect(Sandbox()) as caller:
+        reply = await caller.http.post(f"/_sandbox/{page}", content=body)
+    assert reply.status_code == 400
+    assert words in reply.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("anyio_backend", VIRTUAL_TIME)
 async def test_latency_and_jitter(connect: Any) -> None:
-    """A round trip takes between `latency` and `latency + jitter`, on virtual time here."""
+    """A round trip takes `latency`, and on each way up to `jitter` longer, on virtual time here."""
     app = Sandbox(latency=0.2, jitter=0.1, clock=anyio.current_time, plans={"*": UsagePlan(1000, 1000)})
     async with connect(app) as caller:
-        times = [anyio.current_time()]
+        left, back = [], []
         for _ in range(50):
+            left.append(anyio.current_time())
             await caller.get(ORDER)
-            times.append(anyio.current_time())
-    trips = [after - before for before, after in itertools.pairwise(times)]
-    assert min(trips) >= 0.2
-    assert max(trips) <= 0.3
-    assert max(trips) - min(trips) > 0.05
+            back.append(anyio.current_time())
+    [bucket] = app.requests()["buckets"]
+    arrived = bucket["arrivals"]
+    ways = [[b - a for a, b in zip(*pair, strict=True)] for pair in ((left, arrived), (arrived, back))]
+    for way in ways:
+        assert 0.1 <= min(way) < 0.12
+        assert 0.18 < max(way) <= 0.2 + 1e-9
+    assert abs(statistics.correlation(*ways)) < 0.3  # chance decides again for the way out
+
+
+@pytest.mark.parametrize("anyio_backend", VIRTUAL_TIME)
+async def test_jitter_changes_the_order(connect: Any) -> None:
+    """Requests reach their usage plan in another order than they left in; the same seed repeats the times."""
+
+    async def arrivals(seed: int) -> list[float]:
+        app = Sandbox(jitter=0.2, clock=anyio.current_time, faults=Faults(seed=seed), plans={"*": UsagePlan(99, 99)})
+        async with connect(app) as caller:
+            started = anyio.current_time()
+
+            async def call(number: int) -> None:
+                await anyio.sleep(number / 100)
+                await caller.post(MESSAGE, {"text": str(number)}, marketplaceIds="ATVPDKIKX0DER")
+
+            async with anyio.create_task_group() as tasks:
+                for number in range(20):
+                    tasks.start_soon(call, number)
+        order = [int(message.text) for message in app.state.messages]
+        assert sorted(order) == list(range(20)) != order
+        [bucket] = app.requests()["buckets"]
+        return [arrival - started for arrival in bucket["arrivals"]]
+
+    first = await arrivals(1)
+    assert await arrivals(1) == pytest.approx(first)
+    assert await arrivals(2) != pytest.approx(first)
+
+
+async def test_jitter_without_virtual_time(connect: Any) -> None:
+    """The delays are those of the event loop, whichever it is."""
+    app = Sandbox(latency=0.002, jitter=0.001)
+    async with connect(app) as caller:
+        started = anyio.current_time()
+        await caller.get(ORDER)
+        assert anyio.current_time() - started >= 0.002
+
+
+@pytest.mark.parametrize("option", ["latency", "jitter"])
+@pytest.mark.parametrize("seconds", [-0.1, math.nan, math.inf])
+async def test_delays_that_cannot_be(option: str, seconds: float) -> None:
+    """Seconds on the way are finite and not negative."""
+    with pytest.raises(ConfigError, match=option):
+        Sandbox(**{option: seconds})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("anyio_backend", VIRTUAL_TIME)
+async def test_hours_pass_at_once() -> None:
+    """On trio's mock clock a client and the sandbox keep a plan of 1/min for an hour, renewing the token on the way."""
+    plans = {"orders_v0.get_order": UsagePlan(1 / 60, 1)}
+    app = Sandbox(plans=plans, clock=anyio.current_time)
+    started = anyio.current_time()
+    async with SellingPartner(
+        client_id="app",
+        client_secret="secret",
+        refresh_token="Atzr|SELLER1",
+        endpoint="http://sandbox",
+        lwa_endpoint="http://sandbox/auth/o2/token",
+        plans=plans,
+        transport=httpx.ASGITransport(app=app),
+    ) as sp:
+
+        async def call() -> None:
+            await sp.orders_v0.get_order(order_id="902-1845936-5435065")
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(60):
+                tasks.start_soon(call)
+    # No 429, and by the sandbox's clock each call came a minute after the one before.
+    assert app.requests()["operations"] == {"/auth/o2/token": {"200": 2}, "orders_v0.get_order": {"200": 60}}
+    assert 59 * 60 <= anyio.current_time() - started < 59 * 60 * 1.05
+
+
+async def test_messages_are_dated_by_the_clock(connect: Any, clock: Any) -> None:
+    """Two messages that the clock sets half an hour apart are so in what the sandbox tells of them."""
+    app = Sandbox(clock=clock)
+    async with connect(app) as caller:
+        for _ in range(2):
+            assert (await caller.post(MESSAGE, {"text": "Hi"}, marketplaceIds="ATVPDKIKX0DER")).status_code == 201
+            clock.now += 1800
+    first, second = (datetime.fromisoformat(message.time) for message in app.state.messages)
+    assert second - first == timedelta(minutes=30)
 
 
 async def test_faults_leave_other_operations_alone(connect: Any) -> None:
@@ -187,7 +371,7 @@ async def test_a_caller_who_leaves_in_the_middle_of_its_request() -> None:
     assert app.requests()["operations"] == {}
 
 
-@pytest.mark.parametrize("anyio_backend", [("trio", {"clock": MockClock(autojump_threshold=0)})])
+@pytest.mark.parametrize("anyio_backend", VIRTUAL_TIME)
 async def test_what_was_done_is_counted_before_the_reply_is_back(connect: Any) -> None:
     """A caller that gives up while the reply is on its way has made a call that was done."""
     app = Sandbox(latency=1.0, clock=anyio.current_time)

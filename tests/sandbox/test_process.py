@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -78,6 +80,42 @@ def test_plans_reach_the_process(sandbox: SandboxProcess, http: httpx.Client) ->
     assert "server" not in replies[0].headers
     sandbox.reset()
     assert http.get("/orders/v0/orders/902-1845936-5435065").status_code == 200
+
+
+def test_plans_change_in_the_process(sandbox: SandboxProcess, http: httpx.Client) -> None:
+    """Plans, tokens and unseen consumers are changed from here, for one selling partner or all, until `reset`."""
+    sandbox.reset()
+    operation, path = "orders_v0.get_order", "/orders/v0/orders/902-1845936-5435065"
+    sandbox.set_plan("*", UsagePlan(0.125, 3), seller="S")
+    assert http.get(path).headers["x-amzn-ratelimit-limit"] == "0.125"
+    sandbox.set_tokens(operation, 0)
+    assert http.get(path).status_code == 429
+    sandbox.set_plan(operation, UsagePlan(1000, 3))
+    sandbox.eat(operation, 1000)
+    [bucket] = sandbox.requests()["buckets"]
+    assert (bucket["rate"], bucket["throttled"], bucket["eaten"]) == (1000, 1, 0)
+    sandbox.reset()
+    assert http.get(path).headers["x-amzn-ratelimit-limit"] == "0.25"
+    with pytest.raises(ConfigError, match=r"did you mean orders_v0\.get_order"):
+        sandbox.eat("orders_v0.get_ordr", 1)
+
+
+def test_requests_come_late_there() -> None:
+    """With jitter, requests that leave together reach their usage plan apart; tokens and `rate_header` go there too."""
+    form = {"grant_type": "refresh_token", "refresh_token": "Atzr|S", "client_id": "app", "client_secret": "secret"}
+    options: dict[str, Any] = {"tokens": {"*": 8}, "eat": {"*": 0.001}, "rate_header": False}
+    with (
+        start_process(latency=0.01, jitter=0.1, plans={"*": UsagePlan(0.001, 30)}, **options) as running,
+        httpx.Client(base_url=running.endpoint, trust_env=False) as http,
+        ThreadPoolExecutor(10) as pool,
+    ):
+        headers = {"x-amz-access-token": http.post(running.lwa_endpoint, data=form).json()["access_token"]}
+        path = "/orders/v0/orders/902-1845936-5435065"
+        replies = list(pool.map(lambda _: http.get(path, headers=headers), range(10)))
+        [bucket] = running.requests()["buckets"]
+    assert sorted(reply.status_code for reply in replies) == [200] * 8 + [429] * 2
+    assert not any("x-amzn-ratelimit-limit" in reply.headers for reply in replies)
+    assert max(bucket["arrivals"]) - min(bucket["arrivals"]) > 0.02
 
 
 def test_a_client_in_the_terminal_is_interrupted_alone(sandbox: SandboxProcess) -> None:
