@@ -21,7 +21,7 @@ ROWS: list[list[str]] = [
     ["errors"],
     ["marketplaces", "operation", "events"],
     ["middleware"],
-    ["retry", "codec", "paging", "scheduler.bucket", "scheduler.keys", "scheduler.queue"],
+    ["retry", "codec", "paging", "scheduler.bucket", "scheduler.keys", "scheduler.queue", "scheduler.share"],
     ["transport", "scheduler", "auth", "logs"],
     ["apis", "config"],
     ["client"],
