@@ -5,7 +5,6 @@ your middleware -> retry -> prepare a token -> throttling -> attach the token ->
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import random
@@ -29,7 +28,7 @@ from .logs import log
 from .middleware import Middleware, compose
 from .operation import Call, Operation, Priority, Reply, Timeouts, UsagePlan
 from .retry import retrying
-from .scheduler import Account, Scheduler
+from .scheduler import Account, Scheduler, current_time
 from .transport import Wire, default_transport, user_agent
 
 __all__ = ["Application", "SellingPartner"]
@@ -173,14 +172,6 @@ def _check_plans(config: ClientConfig) -> None:
 
 
 _Stages = tuple[Middleware, ...]
-
-
-def current_time() -> float:
-    """Return the event loop's clock, in seconds. It is asked several times a call."""
-    try:
-        return asyncio.get_running_loop().time()
-    except RuntimeError:  # not asyncio; anyio knows, but takes twenty times as long to find out
-        return anyio.current_time()
 
 
 @attrs.frozen(kw_only=True)

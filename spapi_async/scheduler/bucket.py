@@ -19,7 +19,6 @@ What is known when:
 from __future__ import annotations
 
 import math
-from collections import deque
 
 from ..operation import UsagePlan
 from .share import Share
@@ -37,7 +36,7 @@ _ASSUMED_JITTER = 0.1
 # Seconds that are allowed for in any case: under load, timers and the event loop are no more exact than that.
 _LEAST_JITTER = 0.02
 
-# How many round trips the spread is taken from: enough to contain a slow one, few enough to forget it within minutes.
+# A slow round trip is remembered for so many to twice as many: enough to meet another, few enough to forget it soon.
 _WINDOW = 32
 _ENOUGH = 8
 # The fastest is rarer than a slow one, and remembered longer; but when the way gets longer for good, it is forgotten.
@@ -58,7 +57,6 @@ class Bucket:
     """
 
     __slots__ = (
-        "_age",
         "_busy_since",
         "_confirmed_at",
         "_early",
@@ -68,7 +66,9 @@ class Bucket:
         "_late",
         "_left_at",
         "_not_before",
-        "_round_trips",
+        "_seen",
+        "_slowest",
+        "_slowest_before",
         "burst",
         "jitter",
         "rate",
@@ -84,10 +84,10 @@ class Bucket:
         self._not_before = -math.inf  # until when Amazon asked to wait
         self._left_at = -math.inf  # when the last call left
         self._late: float | None = None  # by how much its round trip was longer than the fastest, once its reply came
-        self._fastest = self._fastest_before = math.inf  # of this generation of round trips and the one before
-        self._age = 0
+        self._seen = 0  # round trips
+        self._slowest = self._slowest_before = -math.inf  # of this generation of them and the one before
+        self._fastest = self._fastest_before = math.inf  # likewise
         self.jitter = _ASSUMED_JITTER
-        self._round_trips: deque[float] = deque(maxlen=_WINDOW)
         self.share = Share()
         self._plan_anew()
 
@@ -102,6 +102,10 @@ class Bucket:
     def tokens(self, now: float) -> float:
         """Return the tokens that Amazon's bucket should hold now, between 0 and burst."""
         return self.burst - self.rate * max(0.0, self._full_at - now)
+
+    def is_as_new(self, now: float) -> bool:
+        """Whether it is full, and all of the plan is ours."""
+        return self._full_at <= now >= self._not_before and self.share.is_whole
 
     def wait(self, now: float, ahead: int = 0) -> float:
         """Return the seconds until a call may leave when `ahead` others go before it; 0.0 if it may at once."""
@@ -197,16 +201,22 @@ class Bucket:
         Returns:
             Whether the next call may leave earlier than was said before.
         """
-        seen = self._round_trips
-        seen.append(round_trip)
-        self._fastest = min(self._fastest, round_trip)
-        self._age += 1
-        if self._age == _GENERATION:
-            self._fastest_before, self._fastest, self._age = self._fastest, round_trip, 0
-        if len(seen) >= _ENOUGH:
+        self._seen = seen = self._seen + 1
+        # Of two generations each, rather than of all round trips one by one: every reply comes here.
+        if seen % _WINDOW == 0:
+            self._slowest_before, self._slowest = self._slowest, round_trip
+            if seen % _GENERATION == 0:
+                self._fastest_before, self._fastest = self._fastest, round_trip
+        if round_trip > self._slowest:
+            self._slowest = round_trip
+        if round_trip < self._fastest:
+            self._fastest = round_trip
+        if seen >= _ENOUGH:
             fastest = min(self._fastest, self._fastest_before)
-            self.jitter = max(max(seen) - fastest, _LEAST_JITTER)
-            self._plan_anew()
+            jitter = max(self._slowest - fastest, self._slowest_before - fastest, _LEAST_JITTER)
+            if jitter != self.jitter:
+                self.jitter = jitter
+                self._plan_anew()
             if sent == self._left_at:
                 self._late = round_trip - fastest
                 return self._early < 0.0

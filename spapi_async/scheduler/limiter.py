@@ -8,6 +8,8 @@ taker goes on, with no `await` between: a cancelled waiter never holds one.
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -32,26 +34,52 @@ from .bucket import Bucket
 from .keys import Account, BucketKey
 from .queue import Queue, Ticket
 
-__all__ = ["Scheduler"]
+__all__ = ["Scheduler", "current_time"]
 
 # Seconds. The slowest plan grows a token in three minutes; whoever asks for much more is not to be believed.
 _LONGEST_RETRY_AFTER = 300.0
 
 
+# Seconds for which a bucket is kept at least when it is not used, and how many are looked at in one go.
+_KEPT = 60.0
+_TIDIED = 50
+
+_NOBODY = Queue()
+"""The queue of a bucket that nobody ever waited for, as of most: an own one takes three thousand bytes."""
+
+
 class _Lane:
     """One bucket, and the calls that wait for it."""
 
-    __slots__ = ("bucket", "plan", "queue")
+    __slots__ = ("bucket", "in_flight", "plan", "queue")
 
     def __init__(self, plan: UsagePlan) -> None:
         self.plan = plan
+        self.in_flight = 0
         self.bucket = Bucket(plan)
-        self.queue = Queue()
+        self.queue = _NOBODY
+
+    def is_idle(self, now: float) -> bool:
+        """Whether a new one of the same plan would do as well."""
+        return not self.in_flight and not self.queue.waiting_now and self.bucket.is_as_new(now)
+
+    def own_queue(self) -> Queue:
+        if self.queue is _NOBODY:
+            self.queue = Queue()
+        return self.queue
 
     def wake_head(self) -> None:
         head = self.queue.head()
         if head is not None and head.wake is not None:
             head.wake()
+
+
+def current_time() -> float:
+    """Return the event loop's clock, in seconds. It is asked several times a call."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:  # not asyncio; anyio knows, but takes twenty times as long to find out
+        return anyio.current_time()
 
 
 class Scheduler:
@@ -68,7 +96,7 @@ class Scheduler:
         self,
         *,
         emit: Emit,
-        clock: Callable[[], float] = anyio.current_time,
+        clock: Callable[[], float] = current_time,
         plans: Mapping[str, UsagePlan] | None = None,
         max_queue: int = 100_000,
     ) -> None:
@@ -76,8 +104,13 @@ class Scheduler:
         self._emit = emit
         self._plans = dict(plans or {})
         self._max_queue = max_queue
+        # Idle buckets are forgotten bit by bit, as calls pass: those that were not used since the last round are aside.
         self._lanes: dict[BucketKey, _Lane] = {}
+        self._aside: dict[BucketKey, _Lane] = {}
+        self._tidy_at = -math.inf
+        self._learned: dict[BucketKey, UsagePlan] = {}
         self._is_closed = False
+        self._arrivals = 0
 
     def throttling(self, account: Account) -> Middleware:
         """Make the throttling stage for the calls of one account."""
@@ -86,27 +119,33 @@ class Scheduler:
     def close(self) -> None:
         """Admit nothing more: whoever waits, or comes later, gets a `ClientClosedError`."""
         self._is_closed = True
-        for lane in self._lanes.values():
+        for lane in (*self._lanes.values(), *self._aside.values()):
             for ticket in lane.queue.waiting():
                 if ticket.wake is not None:
                     ticket.wake()
 
     async def _pass(self, account: Account, call: Call, next_: Next) -> Reply:
         lane = self._lane(account, call.operation)
-        ticket = lane.queue.ticket(call.priority)
+        self._arrivals = number = self._arrivals + 1
+        ticket: Ticket | None = None  # of a call that waits; most do not
         throttled = False
         while True:
             if self._is_closed:
                 raise self._closed(call)
-            if lane.queue or lane.bucket.take(self._clock()) != 0.0:
-                await self._wait(lane, call, ticket, throttled=throttled)
             granted_at = self._clock()
+            if granted_at >= self._tidy_at:
+                self._tidy(granted_at)
+            if lane.queue.waiting_now or lane.bucket.take(granted_at) != 0.0:
+                ticket = ticket or Ticket(number, call.priority)
+                granted_at = await self._wait(lane, call, ticket, throttled=throttled)
+            lane.in_flight += 1
             try:
                 reply = await next_(call)
             except QuotaExceededError as error:
                 # Amazon did not execute it, so it is as if it had never been sent: no backoff, no attempt counted.
                 wait = min(error.retry_after or 0.0, _LONGEST_RETRY_AFTER)
                 lane.bucket.refused(granted_at, self._clock(), wait)
+                ticket = ticket or Ticket(number, call.priority)
                 throttled = True
                 self._emit(
                     Throttled(
@@ -119,13 +158,15 @@ class Scheduler:
             except (CallError, AuthError, ArgumentError) as error:
                 self._learn_from_error(lane, call, error, granted_at)
                 raise
+            finally:
+                lane.in_flight -= 1
             lane.bucket.succeeded(granted_at)
             self._learn(lane, call, reply.headers, granted_at)
             return reply
 
-    async def _wait(self, lane: _Lane, call: Call, ticket: Ticket, *, throttled: bool) -> None:
-        """Return when the call has its token."""
-        queue, bucket = lane.queue, lane.bucket
+    async def _wait(self, lane: _Lane, call: Call, ticket: Ticket, *, throttled: bool) -> float:
+        """Wait until the call has its token, and return when it got it."""
+        queue, bucket = lane.own_queue(), lane.bucket
         now = self._clock()
         if not throttled:
             self._check_bounds(lane, call, ticket, now)
@@ -156,6 +197,7 @@ class Scheduler:
             queue.leave(ticket, granted=granted)
             lane.wake_head()
         self._emit(Waited(operation=call.operation.key, seconds=now - came_at, queue_length=len(queue)))
+        return now
 
     def _check_bounds(self, lane: _Lane, call: Call, ticket: Ticket, now: float) -> None:
         if len(lane.queue) >= self._max_queue:
@@ -217,13 +259,44 @@ class Scheduler:
         key = BucketKey.of(account, operation)
         lane = self._lanes.get(key)
         if lane is None:
-            plan = self._plans.get(operation.key, operation.plan)
-            lane = self._lanes[key] = _Lane(plan)
+            if key in self._aside:
+                lane = self._aside.pop(key)
+            else:
+                lane = _Lane(self._learned.get(key) or self._plans.get(operation.key, operation.plan))
+            self._lanes[key] = lane
         return lane
+
+    def _tidy(self, now: float) -> None:
+        """Look at some of the buckets that were not used lately, and forget those that are full."""
+        for _ in range(min(len(self._aside), _TIDIED)):
+            key, lane = self._aside.popitem()
+            if not lane.is_idle(now):
+                self._lanes[key] = lane
+            elif lane.plan.source == "header":
+                self._learned[key] = lane.plan
+        if not self._aside:
+            self._aside, self._lanes = self._lanes, {}
+            self._tidy_at = now + _KEPT
 
 
 async def _sleep(ticket: Ticket, seconds: float | None) -> None:
     """Sleep until the ticket is woken, or for so many seconds."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        pass  # not asyncio
+    else:
+        # A future and a timer: a third of what an event in a cancel scope with a deadline costs.
+        future = loop.create_future()
+        ticket.wake = partial(_finish, future)
+        timer = None if seconds is None else loop.call_later(seconds, _finish, future)
+        try:
+            await future
+        finally:
+            ticket.wake = None
+            if timer is not None:
+                timer.cancel()
+        return
     event = anyio.Event()
     ticket.wake = event.set
     try:
@@ -234,3 +307,8 @@ async def _sleep(ticket: Ticket, seconds: float | None) -> None:
                 await event.wait()
     finally:
         ticket.wake = None
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

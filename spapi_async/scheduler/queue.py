@@ -48,18 +48,13 @@ class Queue:
     def __init__(self) -> None:
         self._classes: tuple[deque[Ticket], ...] = tuple(deque() for _ in Priority)
         self._throttled: list[tuple[int, Ticket]] = []  # a heap: mostly empty, rarely more than a few
-        self._waiting = 0
+        self.waiting_now = 0
+        """How many wait; as `len`, which costs a call."""
         self._waiting_by_class = [0] * (len(Priority) + 1)  # the last counts those that were throttled
-        self._arrivals = 0
         self._turns = 0
 
     def __len__(self) -> int:
-        return self._waiting
-
-    def ticket(self, priority: Priority) -> Ticket:
-        """Make a ticket for a call that arrives now; it does not wait yet."""
-        self._arrivals += 1
-        return Ticket(self._arrivals, priority)
+        return self.waiting_now
 
     def join(self, ticket: Ticket, *, throttled: bool = False) -> None:
         """Let the ticket wait: at the end of its class, or before all others if Amazon throttled its call."""
@@ -76,6 +71,8 @@ class Queue:
         ticket.is_waiting = False
         self._count(ticket, -1)
         self._turns += granted
+        if not granted:
+            self._compact()
         self.head()  # forgets it now if it stands in front: a throttled call may come back with the same ticket
 
     def head(self) -> Ticket | None:
@@ -110,6 +107,14 @@ class Queue:
             everybody.extend(tickets)
         return [ticket for ticket in everybody if ticket.is_waiting]
 
+    def _compact(self) -> None:
+        """Drop cancelled tickets once they are most of what is kept: behind a patient head they would pile up."""
+        for number, tickets in enumerate(self._classes):
+            if len(tickets) > 2 * self._waiting_by_class[number] + 64:
+                alive = [ticket for ticket in tickets if ticket.is_waiting]
+                tickets.clear()
+                tickets.extend(alive)
+
     def _count(self, ticket: Ticket, change: int) -> None:
-        self._waiting += change
+        self.waiting_now += change
         self._waiting_by_class[-1 if ticket.was_throttled else ticket.priority] += change

@@ -417,3 +417,66 @@ async def test_runs_on_both_back_ends(anyio_backend, events, make_operation: Cal
         for number in range(5):
             tasks.start_soon(throttle, attrs.evolve(operation.call(), path=str(number)), next_)
     assert sorted(arrived) == ["0", "1", "2", "3", "4"]
+
+
+def test_a_plan_that_is_too_high_without_any_header(run, events, make_operation, server_bucket) -> None:
+    """2/s where 5/s was believed, and no header: all calls end nearly as soon as if it had been known, with few 429s."""
+    operation, amazon = make_operation(5, 10), Amazon(server_bucket(2, 10))
+
+    elapsed = run(partial(all_at_once, operation, amazon, 60, events))
+    assert len(amazon.done) == 60
+    assert elapsed <= 25 * 1.05 + 0.5
+    assert amazon.bucket.refused <= 0.12 * (60 + amazon.bucket.refused)
+
+
+def test_idle_buckets_are_forgotten(run, events, make_operation, server_bucket) -> None:
+    """A bucket that is full again and not in use is dropped as others pass; what was learned of its plan stays."""
+    busy, idle, learned = (make_operation(1, 5, name) for name in ("busy", "idle", "learned"))
+
+    async def main() -> object:
+        scheduler = Scheduler(emit=events.append)
+        throttle = scheduler.throttling(ACCOUNT)
+        for operation, header in ((idle, None), (learned, "2.0")):
+            amazon = Amazon(server_bucket(5, 10), header=header)
+            amazon.bucket.at = trio.current_time()
+            await throttle(operation.call(), amazon)
+        amazon = Amazon(server_bucket(5, 10))
+        for _ in range(4):
+            await trio.sleep(61)
+            amazon.bucket.at = trio.current_time()
+            await throttle(busy.call(), amazon)
+        return scheduler
+
+    scheduler = run(main)
+    kept = [key.operation for key in (*scheduler._lanes, *scheduler._aside)]
+    assert kept == [busy.key]
+    assert [(key.operation, plan.rate, plan.source) for key, plan in scheduler._learned.items()] == [
+        (learned.key, 2.0, "header")
+    ]
+
+
+def test_a_bucket_that_is_not_full_is_not_forgotten(run, events, make_operation, server_bucket) -> None:
+    """Neither one whose tokens are still growing, nor one with a call under way, nor one that somebody waits for."""
+    slow, busy = make_operation(0.001, 1, "slow"), make_operation(1, 5, "busy")
+    hung = make_operation(1, 5, "hung")
+
+    async def hang(call: Call) -> Reply:
+        await trio.sleep(1_000)
+        return Reply(status=200, headers={}, body=b"")
+
+    async def main() -> object:
+        scheduler = Scheduler(emit=events.append)
+        throttle = scheduler.throttling(ACCOUNT)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(throttle, hung.call(), hang)
+            amazon = Amazon(server_bucket(5, 10))
+            amazon.bucket.at = trio.current_time()
+            await throttle(slow.call(), amazon)
+            for _ in range(6):
+                await trio.sleep(61)
+                await throttle(busy.call(), amazon)
+            kept = {key.operation for key in (*scheduler._lanes, *scheduler._aside)}
+            nursery.cancel_scope.cancel()
+        return kept
+
+    assert run(main) == {slow.key, busy.key, hung.key}

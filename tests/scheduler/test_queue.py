@@ -6,7 +6,17 @@ from spapi_async.operation import Priority
 from spapi_async.scheduler import Queue, Ticket
 
 
-def joined(queue: Queue, priority: Priority = Priority.NORMAL) -> Ticket:
+class Line(Queue):
+    """A queue that numbers those who come to it."""
+
+    arrivals = 0
+
+    def ticket(self, priority: Priority) -> Ticket:
+        self.arrivals += 1
+        return Ticket(self.arrivals, priority)
+
+
+def joined(queue: Line, priority: Priority = Priority.NORMAL) -> Ticket:
     ticket = queue.ticket(priority)
     queue.join(ticket)
     return ticket
@@ -23,7 +33,7 @@ def serve(queue: Queue) -> list[int]:
 
 def test_first_come_first_served() -> None:
     """Within a priority, calls go in the order they came."""
-    queue = Queue()
+    queue = Line()
     for _ in range(20):
         joined(queue)
     assert serve(queue) == list(range(1, 21))
@@ -31,7 +41,7 @@ def test_first_come_first_served() -> None:
 
 def test_urgent_goes_first() -> None:
     """An interactive call goes before normal ones, those before bulk ones."""
-    queue = Queue()
+    queue = Line()
     for priority in (Priority.BULK, Priority.NORMAL, Priority.INTERACTIVE):
         joined(queue, priority)
     assert serve(queue) == [3, 2, 1]
@@ -39,7 +49,7 @@ def test_urgent_goes_first() -> None:
 
 def test_throttled_goes_before_all() -> None:
     """What Amazon throttled goes before all others, in the order in which it first came."""
-    queue = Queue()
+    queue = Line()
     first, second = (queue.ticket(Priority.BULK) for _ in range(2))
     joined(queue, Priority.INTERACTIVE)
     queue.join(second, throttled=True)
@@ -49,7 +59,7 @@ def test_throttled_goes_before_all() -> None:
 
 def test_a_cancelled_ticket_falls_out() -> None:
     """A call that left the queue is skipped, wherever it stood, and does not count as waiting."""
-    queue = Queue()
+    queue = Line()
     tickets = [joined(queue) for _ in range(5)]
     for index in (0, 2, 4):
         queue.leave(tickets[index], granted=False)
@@ -59,7 +69,7 @@ def test_a_cancelled_ticket_falls_out() -> None:
 
 def test_how_many_go_before() -> None:
     """Before a newcomer go those of its class, of more urgent ones, and the throttled; nobody who was cancelled."""
-    queue = Queue()
+    queue = Line()
     late, throttled = queue.ticket(Priority.NORMAL), queue.ticket(Priority.BULK)
     queue.join(throttled, throttled=True)
     tickets = [joined(queue, priority) for priority in Priority for _ in range(3)]
@@ -74,7 +84,7 @@ def test_how_many_go_before() -> None:
 
 def test_the_same_ticket_may_come_back() -> None:
     """A call that had its turn and was throttled waits again with its old place, and only once."""
-    queue = Queue()
+    queue = Line()
     ticket = joined(queue)
     joined(queue)
     queue.leave(ticket, granted=True)
@@ -84,7 +94,7 @@ def test_the_same_ticket_may_come_back() -> None:
 
 def test_bulk_does_not_starve() -> None:
     """However many urgent calls keep coming, every tenth turn goes to whoever waits longest."""
-    queue = Queue()
+    queue = Line()
     bulk = joined(queue, Priority.BULK)
     turns = 0
     while bulk.is_waiting:
@@ -100,7 +110,7 @@ def test_bulk_does_not_starve() -> None:
 @given(st.lists(st.tuples(st.sampled_from(["join", "serve", "cancel"]), st.integers(0, 2), st.integers(0, 50))))
 def test_nobody_is_lost_and_nobody_goes_twice(steps: list[tuple[str, int, int]]) -> None:
     """Whatever joins, leaves and turns come, each call that is not cancelled gets exactly one turn."""
-    queue, waiting, served = Queue(), [], []
+    queue, waiting, served = Line(), [], []
     for step, priority, index in steps:
         if step == "join":
             waiting.append(joined(queue, Priority(priority)))
@@ -114,3 +124,13 @@ def test_nobody_is_lost_and_nobody_goes_twice(steps: list[tuple[str, int, int]])
     rest = serve(queue)
     assert sorted(rest) == sorted(ticket.number for ticket in waiting)
     assert not set(rest) & set(served)
+
+
+def test_cancelled_tickets_do_not_pile_up() -> None:
+    """Behind a head that waits long, thousands may come and be cancelled; hardly any of them is kept."""
+    queue = Line()
+    joined(queue)
+    for _ in range(5_000):
+        queue.leave(joined(queue), granted=False)
+    assert sum(map(len, queue._classes)) < 200
+    assert serve(queue) == [1]
