@@ -40,7 +40,8 @@ __all__ = ["Scheduler", "current_time"]
 _LONGEST_RETRY_AFTER = 300.0
 
 
-# Seconds for which a bucket is kept at least when it is not used, and how many are looked at in one go.
+# Seconds for which a bucket is kept at least when it is not used, and how many are looked at in one go: a millisecond's work
+# at most, with a million of them.
 _KEPT = 60.0
 _TIDIED = 50
 
@@ -268,7 +269,7 @@ class Scheduler:
 
     def _tidy(self, now: float) -> None:
         """Look at some of the buckets that were not used lately, and forget those that are full."""
-        for _ in range(min(len(self._aside), _TIDIED)):
+        for _ in range(min(len(self._aside), _TIDIED + len(self._aside) // 1000)):
             key, lane = self._aside.popitem()
             if not lane.is_idle(now):
                 self._lanes[key] = lane

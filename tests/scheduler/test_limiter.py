@@ -420,7 +420,7 @@ async def test_runs_on_both_back_ends(anyio_backend, events, make_operation: Cal
 
 
 def test_a_plan_that_is_too_high_without_any_header(run, events, make_operation, server_bucket) -> None:
-    """2/s where 5/s was believed, and no header: all calls end nearly as soon as if it had been known, with few 429s."""
+    """2/s where 5/s was believed, and no header: all calls end nearly as soon as if it had been known, few 429s."""
     operation, amazon = make_operation(5, 10), Amazon(server_bucket(2, 10))
 
     elapsed = run(partial(all_at_once, operation, amazon, 60, events))
