@@ -7,7 +7,7 @@ way through).
 
 from .bucket import Bucket
 from .keys import Account, BucketKey
-from .limiter import Scheduler, current_time
+from .limiter import BucketState, Scheduler, current_time
 from .queue import Queue, Ticket
 
-__all__ = ["Account", "Bucket", "BucketKey", "Queue", "Scheduler", "Ticket", "current_time"]
+__all__ = ["Account", "Bucket", "BucketKey", "BucketState", "Queue", "Scheduler", "Ticket", "current_time"]

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import anyio
+import attrs
 
 from ..errors import (
     ArgumentError,
@@ -29,19 +30,19 @@ from ..errors import (
 )
 from ..events import Emit, RateLearned, Throttled, Waited
 from ..middleware import Middleware, Next
-from ..operation import Call, Operation, Reply, UsagePlan, read_rate_limit
+from ..operation import Call, Operation, Priority, Reply, UsagePlan, read_rate_limit
 from .bucket import Bucket
 from .keys import Account, BucketKey
 from .queue import Queue, Ticket
 
-__all__ = ["Scheduler", "current_time"]
+__all__ = ["BucketState", "Scheduler", "current_time"]
 
 # Seconds. The slowest plan grows a token in three minutes; whoever asks for much more is not to be believed.
 _LONGEST_RETRY_AFTER = 300.0
 
 
-# Seconds for which a bucket is kept at least when it is not used, and how many are looked at in one go: a millisecond's work
-# at most, with a million of them.
+# Seconds for which a bucket is kept at least when it is not used, and how many are looked at in one go: with a million
+# of them a millisecond's work.
 _KEPT = 60.0
 _TIDIED = 50
 
@@ -52,11 +53,12 @@ _NOBODY = Queue()
 class _Lane:
     """One bucket, and the calls that wait for it."""
 
-    __slots__ = ("bucket", "in_flight", "plan", "queue")
+    __slots__ = ("bucket", "cancelled", "granted", "in_flight", "plan", "queue", "refused")
 
     def __init__(self, plan: UsagePlan) -> None:
         self.plan = plan
         self.in_flight = 0
+        self.granted = self.refused = self.cancelled = 0
         self.bucket = Bucket(plan)
         self.queue = _NOBODY
 
@@ -73,6 +75,42 @@ class _Lane:
         head = self.queue.head()
         if head is not None and head.wake is not None:
             head.wake()
+
+
+@attrs.frozen(kw_only=True)
+class BucketState:
+    """What a bucket looks like now.
+
+    Args:
+        operation: As in `orders_v0.get_orders`.
+        selling_partner: Amazon's id, or a digest of the refresh token; "" for the application's own bucket.
+        endpoint: The URL of the region's deployment.
+        plan: The usage plan in force; its `source` is `header` where a reply has named the rate.
+        rate: Requests/s in use: the plan's, or less while others use it too.
+        tokens: What should be in Amazon's bucket now.
+        headroom: Seconds for which a token is left to ripen, because the way to Amazon varies.
+        waiting: How many calls wait, by priority.
+        throttled: How many wait because Amazon answered them 429; they go first.
+        wait: Seconds until a call of normal priority that came now would have its turn.
+        in_flight: Calls under way.
+        granted, refused, cancelled: Since the bucket was made: calls that got their turn, 429s, and calls that left the
+            queue without a turn.
+    """
+
+    operation: str
+    selling_partner: str
+    endpoint: str
+    plan: UsagePlan
+    rate: float
+    tokens: float
+    headroom: float
+    waiting: Mapping[Priority, int]
+    throttled: int
+    wait: float
+    in_flight: int
+    granted: int
+    refused: int
+    cancelled: int
 
 
 def current_time() -> float:
@@ -117,6 +155,15 @@ class Scheduler:
         """Make the throttling stage for the calls of one account."""
         return partial(self._pass, account)
 
+    def snapshot(self) -> list[BucketState]:
+        """Return the state of every bucket that is in use, by selling partner and operation.
+
+        A bucket that was full and not used for a minute or two may be forgotten; a call then begins a new one.
+        """
+        now = self._clock()
+        lanes = {**self._aside, **self._lanes}
+        return [_state(key, lane, now) for key, lane in sorted(lanes.items(), key=lambda item: item[0])]
+
     def close(self) -> None:
         """Admit nothing more: whoever waits, or comes later, gets a `ClientClosedError`."""
         self._is_closed = True
@@ -140,11 +187,13 @@ class Scheduler:
                 ticket = ticket or Ticket(number, call.priority)
                 granted_at = await self._wait(lane, call, ticket, throttled=throttled)
             lane.in_flight += 1
+            lane.granted += 1
             try:
                 reply = await next_(call)
             except QuotaExceededError as error:
                 # Amazon did not execute it, so it is as if it had never been sent: no backoff, no attempt counted.
                 wait = min(error.retry_after or 0.0, _LONGEST_RETRY_AFTER)
+                lane.refused += 1
                 lane.bucket.refused(granted_at, self._clock(), wait)
                 ticket = ticket or Ticket(number, call.priority)
                 throttled = True
@@ -196,6 +245,7 @@ class Scheduler:
         finally:
             # Also on cancellation: the place is given up in the same step, and the new head takes over the timer.
             queue.leave(ticket, granted=granted)
+            lane.cancelled += not granted
             lane.wake_head()
         self._emit(Waited(operation=call.operation.key, seconds=now - came_at, queue_length=len(queue)))
         return now
@@ -278,6 +328,27 @@ class Scheduler:
         if not self._aside:
             self._aside, self._lanes = self._lanes, {}
             self._tidy_at = now + _KEPT
+
+
+def _state(key: BucketKey, lane: _Lane, now: float) -> BucketState:
+    bucket, queue = lane.bucket, lane.queue
+    *waiting, throttled = queue.counts()
+    return BucketState(
+        operation=key.operation,
+        selling_partner=key.selling_partner,
+        endpoint=key.endpoint,
+        plan=lane.plan,
+        rate=bucket.share.rate(now, bucket.rate),
+        tokens=bucket.tokens(now),
+        headroom=bucket.headroom,
+        waiting=dict(zip(Priority, waiting, strict=True)),
+        throttled=throttled,
+        wait=bucket.wait(now, sum(waiting[: Priority.NORMAL + 1]) + throttled),
+        in_flight=lane.in_flight,
+        granted=lane.granted,
+        refused=lane.refused,
+        cancelled=lane.cancelled,
+    )
 
 
 async def _sleep(ticket: Ticket, seconds: float | None) -> None:

@@ -100,6 +100,10 @@ class Queue:
             return sum(other.is_waiting and number < ticket.number for number, other in self._throttled)
         return self._waiting_by_class[-1] + sum(self._waiting_by_class[: ticket.priority + 1])
 
+    def counts(self) -> list[int]:
+        """Return how many wait, for each priority, and last of those that Amazon throttled."""
+        return list(self._waiting_by_class)
+
     def waiting(self) -> list[Ticket]:
         """Return all tickets that wait, in no particular order."""
         everybody = [ticket for _, ticket in self._throttled]

@@ -480,3 +480,55 @@ def test_a_bucket_that_is_not_full_is_not_forgotten(run, events, make_operation,
         return kept
 
     assert run(main) == {slow.key, busy.key, hung.key}
+
+
+def test_a_snapshot(run, events, make_operation, server_bucket) -> None:
+    """What each bucket looks like: plan, pace, tokens, who waits, for how long, and what has happened."""
+    operation, other = make_operation(1, 5), make_operation(0.01, 1, "other")
+
+    async def main() -> object:
+        scheduler = Scheduler(emit=events.append)
+        throttle = scheduler.throttling(ACCOUNT)
+        amazon = Amazon(server_bucket(2, 5), header="2.0")
+        amazon.bucket.at = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                await throttle(operation.call(), amazon)
+            with trio.move_on_after(0.01):
+                await throttle(operation.call(), amazon)
+            for priority in (Priority.NORMAL, Priority.NORMAL, Priority.BULK, Priority.INTERACTIVE):
+                nursery.start_soon(throttle, attrs.evolve(operation.call(), priority=priority), amazon)
+            await trio.testing.wait_all_tasks_blocked()
+            [state] = scheduler.snapshot()
+        await throttle(other.call(), Amazon(server_bucket(1, 1)))
+        return state, scheduler.snapshot()
+
+    state, after = run(main)
+    assert (state.operation, state.selling_partner, state.endpoint) == (operation.key, "seller", "https://eu")
+    assert (state.plan, state.rate) == (UsagePlan(2, 5, "header"), 2)
+    assert state.waiting == {Priority.INTERACTIVE: 1, Priority.NORMAL: 2, Priority.BULK: 1}
+    assert (state.granted, state.throttled, state.refused, state.cancelled) == (5, 0, 0, 1)
+    assert 0 <= state.tokens < 2
+    assert state.headroom > 0
+    assert 1.5 < state.wait < 2.2  # three at 2/s go before a newcomer: all but the bulk call
+    assert [each.operation for each in after] == [operation.key, other.key]
+    assert (after[0].granted, after[0].in_flight, sum(after[0].waiting.values())) == (9, 0, 0)
+
+
+def test_a_snapshot_counts_429s(run, events, make_operation, server_bucket) -> None:
+    """The pace in use is below the plan's once 429s said that not all of it is ours."""
+    operation, amazon = make_operation(5, 10), Amazon(server_bucket(2, 10))
+
+    async def main() -> object:
+        scheduler = Scheduler(emit=events.append)
+        amazon.bucket.at = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            for _ in range(30):
+                nursery.start_soon(scheduler.throttling(ACCOUNT), operation.call(), amazon)
+            await trio.sleep(3)
+            [state] = scheduler.snapshot()
+        return state
+
+    state = run(main)
+    assert state.refused > 0
+    assert state.rate < state.plan.rate == 5
