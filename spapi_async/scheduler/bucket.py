@@ -33,6 +33,10 @@ _MARGIN = 0.02
 # takes some round trips more than a warm call.
 _ASSUMED_JITTER = 0.1
 
+# Tokens that are given up for the jitter at most where the burst has no room for them: each is lost on every call, so
+# a 429 now and then is the lesser evil; after one, more is given.
+_ALLOWANCE, _MORE_ALLOWANCE, _MOST_ALLOWANCE = 0.18, 0.04, 0.5
+
 # Seconds that are allowed for in any case: under load, timers and the event loop are no more exact than that.
 _LEAST_JITTER = 0.02
 
@@ -57,6 +61,7 @@ class Bucket:
     """
 
     __slots__ = (
+        "_allowance",
         "_busy_since",
         "_confirmed_at",
         "_early",
@@ -89,6 +94,7 @@ class Bucket:
         self._fastest = self._fastest_before = math.inf  # likewise
         self.jitter = _ASSUMED_JITTER
         self.share = Share()
+        self._allowance = _ALLOWANCE
         self._plan_anew()
 
     @property
@@ -96,7 +102,7 @@ class Bucket:
         """Seconds by which a token is left to ripen before it is used, because of the jitter."""
         # One slow reply must not slow the pace down: while the burst has room for it, headroom costs nothing in the
         # long run; beyond that (burst 1, mostly) each second of it is lost on every call, so a 429 is the lesser evil.
-        most = max(self.burst - 1.0 - _MARGIN, 0.25)
+        most = max(self.burst - 1.0 - _MARGIN, self._allowance)
         return (min(self.rate * self.jitter, most) + _MARGIN) / self.rate
 
     def tokens(self, now: float) -> float:
@@ -193,6 +199,9 @@ class Bucket:
         # Where there is room for a burst the bucket is full after a pause only, and then no estimate is near.
         full_at = self._busy_since if self._early < 0.0 else -math.inf
         self.share.refused(sent, now, self.rate, self.jitter, full_at)
+        if self._early < 0.0 and self.share.is_whole and self._seen >= _ENOUGH:
+            self._allowance = min(self._allowance + _MORE_ALLOWANCE, _MOST_ALLOWANCE)
+            self._plan_anew()
         self.drain(now, wait)
 
     def observe(self, sent: float, round_trip: float) -> bool:

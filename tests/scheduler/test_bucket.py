@@ -124,6 +124,18 @@ def test_one_slow_reply_does_not_lower_the_pace() -> None:
     assert moments[-1] - moments[-101] == pytest.approx(100 / 5)
 
 
+def test_a_burst_of_one_gives_more_after_a_429() -> None:
+    """What is given up for the jitter is little where each bit is lost on every call; 429s make it more."""
+    bucket = Bucket(UsagePlan(1, 1))
+    for round_trip in (0.1, 0.9) * 4:
+        bucket.observe(-1.0, round_trip)
+    before = bucket.headroom
+    assert before < 0.25
+    [sent] = run(bucket, 1, now=10.0)
+    bucket.refused(sent, sent + 0.1)
+    assert bucket.headroom == pytest.approx(before + 0.04)
+
+
 def test_a_burst_of_one_waits_for_what_the_reply_tells() -> None:
     """Without a burst each call leaves when the last one must have arrived, not when it may have at the latest."""
     bucket = Bucket(UsagePlan(1, 1))
@@ -156,7 +168,7 @@ def test_no_429_when_the_jitter_is_known(
     server_bucket: type, rate: float, burst: int, jitter: float, seed: int, gaps: list[float]
 ) -> None:
     """With the jitter known and headroom for it, Amazon's bucket never refuses, whatever the delays and the pauses."""
-    jitter = min(jitter, max((burst - 1.03), 0.25) / rate)
+    jitter = min(jitter, max((burst - 1.03), 0.18) / rate)
     bucket, server = Bucket(UsagePlan(rate, burst)), server_bucket(rate, burst)
     for _ in range(4):
         bucket.observe(-1.0, 0.1)
