@@ -21,8 +21,8 @@ from .apis.custom import make_custom_call
 from .apis.namespace import AnyApi, Apis, ApisWithRawResponse
 from .apis.raw import RawResponse
 from .auth import LWA_ENDPOINT, Authorising, Credentials, LwaClient, TokenCache, digest
-from .config import ClientConfig, Options
-from .errors import ClientClosedError, ConfigError
+from .config import ClientConfig, Options, check_kind
+from .errors import ClientClosedError
 from .events import Event, ReplyDeviated
 from .logs import log
 from .middleware import Middleware, compose
@@ -328,14 +328,10 @@ class SellingPartner(Apis):
             ConfigError: One of them is of the wrong type.
         """
         given = {"priority": priority, "deadline": deadline, "timeout": timeout, "validate": validate}
-        for name, (is_right, words) in {
-            "priority": (isinstance(priority, Priority | None), "a Priority"),
-            "deadline": (isinstance(deadline, int | float | None), "seconds"),
-            "timeout": (isinstance(timeout, Timeouts | None), "a Timeouts, as in Timeouts(read=30)"),
-            "validate": (isinstance(validate, bool | None), "True or False"),
-        }.items():
-            if not is_right:
-                raise ConfigError(f"{name} must be {words}, not of type {type(given[name]).__name__}")
+        check_kind("priority", isinstance(priority, Priority | None), "a Priority", priority)
+        check_kind("deadline", isinstance(deadline, int | float | None), "seconds", deadline)
+        check_kind("timeout", isinstance(timeout, Timeouts | None), "a Timeouts, as in Timeouts(read=30)", timeout)
+        check_kind("validate", isinstance(validate, bool | None), "True or False", validate)
         view = copy(self)
         for name in tuple(vars(view)):
             # Of subclasses too: what they keep is bound to the client that it was first asked of.

@@ -21,7 +21,7 @@ from .retry import RetryPolicy
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["ClientConfig", "Options"]
+__all__ = ["ClientConfig", "Options", "check_kind"]
 
 
 class Options(TypedDict, total=False):
@@ -110,15 +110,15 @@ class ClientConfig:
         if self.lwa_endpoint is not None:
             _check_url("lwa_endpoint", self.lwa_endpoint)
         for name, (kind, words) in _KINDS.items():
-            _check_kind(name, isinstance(getattr(self, name), kind), words, getattr(self, name))
-        _check_kind("on_event", self.on_event is None or callable(self.on_event), "a function", self.on_event)
+            check_kind(name, isinstance(getattr(self, name), kind), words, getattr(self, name))
+        check_kind("on_event", self.on_event is None or callable(self.on_event), "a function", self.on_event)
         for stage in self.middleware:
-            _check_kind("middleware", callable(stage), "a sequence of functions", stage)
+            check_kind("middleware", callable(stage), "a sequence of functions", stage)
         for key, plan in self.plans.items():
-            _check_kind(f"plans[{key!r}]", isinstance(plan, UsagePlan), "a UsagePlan", plan)
+            check_kind(f"plans[{key!r}]", isinstance(plan, UsagePlan), "a UsagePlan", plan)
         if self.transport is not None:
             is_one = hasattr(self.transport, "handle_async_request")
-            _check_kind("transport", is_one, "an httpx.AsyncBaseTransport", self.transport)
+            check_kind("transport", is_one, "an httpx.AsyncBaseTransport", self.transport)
 
     def check_plans(self, known: Iterable[str]) -> None:
         """Refuse plans for operations that do not exist: a misspelt name would silently change nothing.
@@ -147,13 +147,18 @@ _KINDS: dict[str, tuple[type | UnionType, str]] = {
 }
 
 
-def _check_kind(name: str, is_right: bool, words: str, value: object) -> None:
+def check_kind(name: str, is_right: bool, words: str, value: object) -> None:
+    """Refuse an option of the wrong type.
+
+    Raises:
+        ConfigError: It is not right; the text tells what was expected, and the type that came instead of it.
+    """
     if not is_right:
         raise ConfigError(f"{name} must be {words}, not of type {type(value).__name__}")
 
 
 def _read_region(name: str) -> Region:
-    _check_kind("region", isinstance(name, str), "a Region or its name", name)
+    check_kind("region", isinstance(name, str), "a Region or its name", name)
     try:
         return Region(name.strip().lower())
     except ValueError:
@@ -168,7 +173,7 @@ def _read_marketplace(name: str) -> Marketplace:
 
 
 def _check_url(name: str, url: str) -> str:
-    _check_kind(name, isinstance(url, str), "a URL", url)
+    check_kind(name, isinstance(url, str), "a URL", url)
     try:
         parts = urlsplit(url)
         _ = parts.port

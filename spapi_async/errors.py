@@ -428,6 +428,11 @@ class StatusError(CallError):
         words = " ".join(f"{problem.message[:_LONGEST]} {problem.details[:_LONGEST]}" for problem in self.errors)
         return bool(_ACCESS.search(words)) and not _CREDENTIAL.search(words)
 
+    @staticmethod
+    def leaves_open(status: int) -> bool:
+        """Whether the call may have been done all the same: after a 5xx, or a 408 (the server's own timeout)."""
+        return status >= 500 or status == 408
+
     @classmethod
     def of(cls, status: int) -> type[Self]:
         """Return the class for a status: the most specific one there is, else `StatusError` itself."""

@@ -101,7 +101,7 @@ def _is_open(error: CallError) -> bool:
     """Whether Amazon may have done the call all the same."""
     if isinstance(error, TransportError):
         return error.had_begun
-    return isinstance(error, StatusError) and (error.status >= 500 or error.status == 408)
+    return isinstance(error, StatusError) and StatusError.leaves_open(error.status)
 
 
 def _is_settled(error: CallError) -> bool:

@@ -159,7 +159,7 @@ class Bucket:
                 # random, with each `trio.run`.) How much time passed is not known, so none is assumed.
                 self._full_at = empty
                 self._busy_since = self._confirmed_at = self._not_before = now
-                self.share.reset()
+                self.share = Share()
                 return self.wait(now)
             return max(wait, self._not_before - now)
         if self._not_before > now:
@@ -178,7 +178,7 @@ class Bucket:
             # Counted from then, so that what has grown since is there.
             self._full_at = max(self._full_at, at + (self.burst - self.share.tokens_at_return(self.burst)) / self.rate)
         elif now < self.share.began_at - 1e-3:
-            self.share.reset()  # another clock, as below
+            self.share = Share()  # another clock, as below
 
     def put_back(self) -> None:
         """Return a token that was taken for a request that never left this machine."""
@@ -241,7 +241,7 @@ class Bucket:
         that time was never there, so it is taken off.
         """
         if rate != self.rate:
-            self.share.reset()
+            self.share = Share()
             missing = self.burst - self.tokens(now)
             if rate < self.rate and missing > 0.0:
                 missing += (self.rate - rate) * (now - max(self._confirmed_at, self._busy_since))

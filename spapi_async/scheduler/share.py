@@ -71,10 +71,6 @@ class Share:
         """Whether the whole plan is in use."""
         return self._base is None
 
-    def reset(self) -> None:
-        """Forget everything: the plan is another one."""
-        self.__init__()  # type: ignore[misc]
-
     def succeeded(self, sent: float) -> None:
         """Note that a call which left at `sent` found a token."""
         if sent > self._refused_at:

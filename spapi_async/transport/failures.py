@@ -95,7 +95,7 @@ def status_error(call: Call, status: int, headers: Mapping[str, str], body: byte
     the same again.
     """
     repeatable = is_repeatable(call)
-    is_open = status >= 500 or status == 408
+    is_open = StatusError.leaves_open(status)
     error = StatusError.of(status)(
         operation=call.operation.key,
         status=status,
