@@ -140,16 +140,17 @@ class Bucket:
         Returns:
             0.0 if a token was taken, else the wait in seconds. Nothing is reserved: ask again when the wait is over.
         """
-        if self.share.is_whole:
-            return self._take_token(now)
-        self._end_share(now)
-        if (wait := self.share.wait(now, self.rate)) > 0.0:
-            return max(wait, self._wait_for_token(now))
-        if (wait := self._take_token(now)) == 0.0:
-            self.share.take(now, self.rate)
+        wait = self.ask(now)
+        if wait == 0.0:
+            self.spend(now)
         return wait
 
-    def _take_token(self, now: float) -> float:
+    def ask(self, now: float) -> float:
+        """Return 0.0 if there is a token to spend, else the seconds until there is one; as `take`, but takes none."""
+        if not self.share.is_whole:
+            self._end_share(now)
+            if (wait := self.share.wait(now, self.rate)) > 0.0:
+                return max(wait, self._wait_for_token(now))
         wait = self._full_at - self._early_now() - now
         # A timer may fire a hair early; without this, the caller would ask again for the rest of a nanosecond.
         if wait > 1e-9:
@@ -162,13 +163,16 @@ class Bucket:
                 self.share = Share()
                 return self.wait(now)
             return max(wait, self._not_before - now)
-        if self._not_before > now:
-            return self._not_before - now
+        return max(0.0, self._not_before - now)
+
+    def spend(self, now: float) -> None:
+        """Take the token that `ask` has just said is there."""
+        if not self.share.is_whole:
+            self.share.take(now, self.rate)
         if self._full_at <= now:
             self._full_at = self._busy_since = now
         self._full_at += 1.0 / self.rate
         self._left_at, self._late = now, None
-        return 0.0
 
     def _end_share(self, now: float) -> None:
         """Use the whole plan again once the pace has grown to it."""
