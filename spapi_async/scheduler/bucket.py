@@ -109,6 +109,10 @@ class Bucket:
         """Return the tokens that Amazon's bucket should hold now, between 0 and burst."""
         return self.burst - self.rate * max(0.0, self._full_at - now)
 
+    def fullness(self, now: float) -> float:
+        """Return how sure it is that Amazon's bucket was not empty, from 0 to 1; others that use it may empty it."""
+        return self.tokens(now) / self.burst if self.share.is_whole else 0.0
+
     def is_as_new(self, now: float) -> bool:
         """Whether it is full, and all of the plan is ours."""
         return self._full_at <= now >= self._not_before and self.share.is_whole

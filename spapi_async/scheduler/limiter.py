@@ -119,7 +119,7 @@ class Scheduler:
     async def _pass(self, account: Account, call: Call, next_: Next) -> Reply:
         plan, lanes = self._lanes.path(account, call)
         self._arrivals = number = self._arrivals + 1
-        throttled_by: Lane | None = None
+        throttled_by: list[Lane] = []
         while True:
             if self._is_closed:
                 raise self._closed(call)
@@ -127,7 +127,7 @@ class Scheduler:
             if granted_at >= self._lanes.tidy_at:
                 self._lanes.tidy(granted_at)
             if not _take(lanes, granted_at):
-                granted_at = await self._wait(plan, lanes, call, number, throttled=throttled_by is not None)
+                granted_at = await self._wait(plan, lanes, call, number, throttled=bool(throttled_by))
             for lane in lanes:
                 lane.in_flight += 1
                 lane.granted += 1
@@ -135,7 +135,7 @@ class Scheduler:
                 reply = await next_(call)
             except QuotaExceededError as error:
                 # Amazon did not execute it, so it is as if it had never been sent: no backoff, no attempt counted.
-                throttled_by = self._refused(lanes, call, error, number, granted_at, throttled_by)
+                throttled_by.append(self._refused(lanes, call, error, number, granted_at, throttled_by))
                 continue
             except (CallError, AuthError, ArgumentError) as error:
                 self._learn_from_error(account, plan, lanes, call, error, granted_at)
@@ -222,17 +222,17 @@ class Scheduler:
         error: QuotaExceededError,
         number: int,
         sent: float,
-        before: Lane | None,
+        before: Sequence[Lane],
     ) -> Lane:
         """Learn from a 429, and return the bucket that is held to have been empty."""
         now = self._clock()
         if len(lanes) == 1:
             [empty] = lanes
         else:
-            # Amazon does not say in a fixed form which it was. By our own account the emptiest; if that is wrong, the
-            # call comes back with another 429, and then it is one of the others.
-            candidates = [lane for lane in lanes if lane is not before]
-            empty = min(candidates, key=lambda lane: lane.bucket.tokens(now) / lane.bucket.burst)
+            # Amazon does not say in a fixed form which it was. By our own account the emptiest; but if the call has
+            # come back for the same one twice already, it may be another.
+            candidates = [lane for lane in lanes if before[-2:] != [lane, lane]]
+            empty = min(candidates, key=lambda lane: lane.bucket.fullness(now))
             for lane in lanes:
                 if lane is not empty:
                     lane.bucket.put_back()
