@@ -251,8 +251,14 @@ class Bucket:
         if rate != self.rate:
             self.share = Share()
             missing = self.burst - self.tokens(now)
-            if rate < self.rate and missing > 0.0:
-                missing += (self.rate - rate) * (now - max(self._confirmed_at, self._busy_since))
+            if rate < self.rate:
+                if missing > 0.0:
+                    missing += (self.rate - rate) * (now - max(self._confirmed_at, self._busy_since))
+                # What left lately may arrive late: until then Amazon's bucket may have been full, and have grown
+                # nothing. The headroom of the higher rate covered that; that of the lower one covers less.
+                missing += max(
+                    0.0, self.rate * min(self.jitter, self._full_at + self.jitter - now) - rate * self.jitter
+                )
             self.rate = rate
             self._full_at = now + min(missing, self.burst) / rate
             self._plan_anew()
