@@ -272,7 +272,14 @@ class SellingPartner(Apis):
         return f"{type(self).__name__}({self._application!r})"
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None, **options: Unpack[Options]) -> Self:
+    def from_env(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        *,
+        selling_partner_id: str | None = None,
+        learned_plans: Mapping[str, UsagePlan] | None = None,
+        **options: Unpack[Options],
+    ) -> Self:
         """Make a client from environment variables; options given here go before them.
 
         `SPAPI_CLIENT_ID`, `SPAPI_CLIENT_SECRET`, `SPAPI_REFRESH_TOKEN`, `SPAPI_REGION`, `SPAPI_ENDPOINT`,
@@ -281,6 +288,8 @@ class SellingPartner(Apis):
 
         Args:
             environ: The environment; None takes the process's.
+            selling_partner_id: Amazon's id of the selling partner, if you know it.
+            learned_plans: What Amazon told of its usage plans earlier, from `sp.scheduler.learned_plans()`.
             options: As described in `ClientConfig`.
 
         Raises:
@@ -298,6 +307,8 @@ class SellingPartner(Apis):
             client_id=credentials.client_id,
             client_secret=credentials.client_secret,
             refresh_token=credentials.refresh_token,
+            selling_partner_id=selling_partner_id,
+            learned_plans=learned_plans,
             **options,
         )
 
