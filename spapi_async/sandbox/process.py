@@ -21,6 +21,7 @@ from ..errors import ConfigError
 from ..operation import UsagePlan
 from .faults import Faults
 from .lwa import TOKEN_PATH
+from .throttle import application_plan
 
 __all__ = ["SandboxProcess", "start_process"]
 
@@ -85,6 +86,7 @@ class SandboxProcess:
 
     def set_application_rate(self, name: str, rate: float | None) -> None:
         """Enforce another limit for all selling partners together; see `Sandbox.set_application_rate`."""
+        application_plan(rate)  # JSON has no infinity, and would make no limit of it
         self._ask("POST", "application-rates", {"operation": name, "rate": rate})
 
     def kill(self) -> None:

@@ -14,7 +14,7 @@ from .bucket import TokenBucket
 from .lwa import Grant
 from .names import by_operation, select
 
-__all__ = ["Throttle", "amount"]
+__all__ = ["Throttle", "amount", "application_plan"]
 
 _HUNGRIEST = 1000.0  # tokens/s of an unseen consumer: each is counted one by one
 
@@ -66,7 +66,7 @@ class Throttle:
         }
         rates = {o.key: o.application_rate for o in self._operations}
         rates |= by_operation(application_rates or {}, self._operations)
-        self._given_to_applications = {key: _application_plan(rate) for key, rate in rates.items()}
+        self._given_to_applications = {key: application_plan(rate) for key, rate in rates.items()}
         self.restart()
 
     def restart(self) -> None:
@@ -118,7 +118,7 @@ class Throttle:
 
     def set_application_rate(self, name: str, rate: float | None) -> None:
         """See `Sandbox.set_application_rate`."""
-        plan, now = _application_plan(rate), self._clock()
+        plan, now = application_plan(rate), self._clock()
         for key in select(name, self._operations):
             self._application_plans[key] = plan
             for owner in [owner for owner in self._application_buckets if owner[1] == key]:
@@ -201,7 +201,12 @@ def _eaten(rate: float) -> float:
     return amount("the tokens/s of an unseen consumer", rate, _HUNGRIEST)
 
 
-def _application_plan(rate: float | None) -> UsagePlan | None:
+def application_plan(rate: float | None) -> UsagePlan | None:
+    """Give the plan of an application's bucket; None for no limit.
+
+    Raises:
+        ConfigError: The rate, in requests/s, is not finite and above 0.
+    """
     if rate is None:
         return None
     try:

@@ -112,6 +112,8 @@ def test_limits_of_applications_reach_the_process(sandbox: SandboxProcess, http:
     assert http.get(path).status_code == 200
     sandbox.set_application_rate(operation, 0.01)
     assert [http.get(path).status_code for _ in range(2)] == [200, 429]
+    with pytest.raises(ConfigError, match="above 0, or none"):
+        sandbox.set_application_rate(operation, float("inf"))
     assert [(b["limit"], b["rate"]) for b in sandbox.requests()["buckets"]][1:] == [("application", 0.01)]
 
 
