@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from contextlib import ExitStack
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -58,11 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     """
     kind = find_kind(arguments.kind)
     plans = _plans(kind, dict(arguments.plan))
-    with ExitStack() as stack:
-        journal = _view(arguments)
-        if journal is not None:
-            stack.enter_context(journal)
-        region = region_of(arguments.region)
+    region = region_of(arguments.region)
+    with _view(arguments) or nullcontext() as journal:
         tally = preview(arguments.csv, kind, region, journal, retry_refused=arguments.retry_refused)
     # Each row calls both operations, and each of them keeps its plan: the slower one sets the pace.
     operation = max(plans, key=lambda key: _seconds(tally.waiting, plans[key]))
