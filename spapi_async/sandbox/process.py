@@ -21,6 +21,7 @@ from ..errors import ConfigError
 from ..operation import UsagePlan
 from .faults import Faults
 from .lwa import TOKEN_PATH
+from .throttle import application_plan
 
 __all__ = ["SandboxProcess", "start_process"]
 
@@ -83,6 +84,11 @@ class SandboxProcess:
         """Let an unseen consumer use each bucket too; see `Sandbox.eat`."""
         self._change("eat", name, seller, rate=rate)
 
+    def set_application_rate(self, name: str, rate: float | None) -> None:
+        """Enforce another limit for all selling partners together; see `Sandbox.set_application_rate`."""
+        application_plan(rate)  # JSON has no infinity, and would make no limit of it
+        self._ask("POST", "application-rates", {"operation": name, "rate": rate})
+
     def kill(self) -> None:
         """End it at once, as a crash would; what it remembered is gone."""
         self._process.kill()
@@ -127,6 +133,7 @@ def start_process(
     plans: Mapping[str, UsagePlan] | None = None,
     tokens: Mapping[str, float] | None = None,
     eat: Mapping[str, float] | None = None,
+    application_rates: Mapping[str, float | None] | None = None,
     models: str | Path | None = None,
     applications: Mapping[str, str] | None = None,
     token_lifetime: float | None = None,
@@ -142,6 +149,7 @@ def start_process(
         plans: As of `Sandbox`, like all that follow.
         tokens: What buckets hold at their first call.
         eat: Tokens/s that an unseen consumer asks of each bucket.
+        application_rates: Requests/s for all selling partners of an application together; None for no limit.
         models: A folder of Amazon's Swagger models.
         applications: Client id -> client secret.
         token_lifetime: Seconds; None for 3600.
@@ -159,6 +167,8 @@ def start_process(
     for option, amounts in (("--tokens", tokens), ("--eat", eat)):
         for name, figure in (amounts or {}).items():
             command += [option, f"{name}={figure!r}"]
+    for name, rate in (application_rates or {}).items():
+        command += ["--application-rate", f"{name}={'none' if rate is None else repr(rate)}"]
     for client_id, secret in (applications or {}).items():
         command += ["--application", f"{client_id}={secret}"]
     command += ["--models", str(models)] if models is not None else []
