@@ -26,6 +26,7 @@ from spapi_async.cli.bench import machine
 from spapi_async.sandbox import start_process
 
 OPERATION = "orders_v0.get_orders"
+PLAN = UsagePlan(5, 10)
 
 
 @attrs.frozen(kw_only=True)
@@ -35,8 +36,8 @@ class Case:
     what: str
     calls: int = 60
     processes: int = 1
-    believed: UsagePlan = UsagePlan(5, 10)
-    true: UsagePlan = UsagePlan(5, 10)
+    believed: UsagePlan = PLAN
+    true: UsagePlan = PLAN
     options: Mapping[str, Any] = {}  # Any: of `start_process`
     eaten: float = 0.0
 
