@@ -147,6 +147,8 @@ class ClientConfig:
         for name, (kind, words) in _KINDS.items():
             check_kind(name, isinstance(getattr(self, name), kind), words, getattr(self, name))
         check_kind("on_event", self.on_event is None or callable(self.on_event), "a function", self.on_event)
+        for part in (part for pair in self.user_agent_attributes.items() for part in pair):
+            check_kind("user_agent_attributes", isinstance(part, str), "a mapping from text to text", part)
         if self.aws_region is not None and not re.fullmatch("[a-z0-9-]+", self.aws_region):
             raise ConfigError("aws_region must be the name of an AWS region, as in 'eu-west-1'")
         if self.aws is not None:

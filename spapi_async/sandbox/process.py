@@ -129,6 +129,7 @@ def start_process(
     eat: Mapping[str, float] | None = None,
     models: str | Path | None = None,
     applications: Mapping[str, str] | None = None,
+    aws: Mapping[str, str] | None = None,
     token_lifetime: float | None = None,
     rate_header: bool = True,
     faults: Faults | None = None,
@@ -144,6 +145,7 @@ def start_process(
         eat: Tokens/s that an unseen consumer asks of each bucket.
         models: A folder of Amazon's Swagger models.
         applications: Client id -> client secret.
+        aws: Access key id -> secret access key, of which one must have signed each request.
         token_lifetime: Seconds; None for 3600.
         rate_header: Whether replies carry `x-amzn-RateLimit-Limit`.
         faults: Calls that fail on purpose.
@@ -161,6 +163,8 @@ def start_process(
             command += [option, f"{name}={figure!r}"]
     for client_id, secret in (applications or {}).items():
         command += ["--application", f"{client_id}={secret}"]
+    for key_id, secret in (aws or {}).items():
+        command += ["--aws", f"{key_id}={secret}"]
     command += ["--models", str(models)] if models is not None else []
     command += ["--token-lifetime", repr(token_lifetime)] if token_lifetime is not None else []
     command += [] if rate_header else ["--no-rate-header"]

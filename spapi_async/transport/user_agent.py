@@ -42,10 +42,9 @@ def user_agent(
     attributes = attributes or {}
     given = [("application_name", application_name), ("application_version", application_version)]
     given += [("user_agent_attributes", part) for pair in attributes.items() for part in pair]
-    value: object
     for option, value in given:
         # A line break would start a header of its own.
-        if not isinstance(value, str) or not re.fullmatch(r"[ -~]+", value) or value != value.strip():
+        if not re.fullmatch(r"[ -~]+", value) or value != value.strip():
             raise ConfigError(f"{option} must be printable ASCII with no space at its ends, not {value!r}")
     language, system = f"Python/{platform.python_version()}", f"{platform.system()}/{platform.release()}"
     pairs = {"Language": language, "Platform": system, **attributes}
