@@ -44,15 +44,12 @@ class Sts:
         try:
             from aiobotocore.config import AioConfig  # type: ignore[import-untyped]
             from aiobotocore.session import get_session  # type: ignore[import-untyped]
-            from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
         except ImportError as error:
             raise ConfigError("aws=AwsRole(...) needs aiobotocore: pip install 'spapi-async[aws]'") from error
         self._role = role
         self._region = role.region or region
         # Kept, since it holds botocore's description of STS: reading that takes longer than the call.
         self._session = get_session()
-        # The last three: an answer that is not STS's.
-        self._errors = (BotoCoreError, ClientError, OSError, KeyError, TypeError, ConfigError)
         # Repeats are ours, as with Login with Amazon: botocore's cannot be seen or ended.
         self._config = AioConfig(connect_timeout=_CONNECT, read_timeout=_READ, retries={"total_max_attempts": 1})
 
@@ -65,7 +62,7 @@ class Sts:
         try:
             async with asyncio.timeout(_TOTAL):
                 return _read(await self._call())
-        except self._errors as error:
+        except Exception as error:  # all: some of botocore's quote the whole answer, the new keys among it
             failure = self._failure(error)
         # Out here, so that botocore's own error, whose frames hold keys, does not travel with ours.
         raise failure
