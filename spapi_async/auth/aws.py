@@ -109,7 +109,7 @@ def utc_now() -> datetime:
 Assume = Callable[[], Awaitable[tuple[AwsCredentials, datetime]]]
 """Asks for a role's keys once; gives them with the instant of their expiry, or raises `AuthError`."""
 
-_NEVER = datetime.min.replace(tzinfo=UTC)
+_NEVER = datetime.fromtimestamp(0, UTC)
 
 
 class RoleKeys:
@@ -174,7 +174,8 @@ class RoleKeys:
             error: AuthError | ClientClosedError | None = self._error
             if self._is_closed:
                 error = ClientClosedError("the client was closed before there were AWS keys", operation=operation)
-            elif now >= self._retry_at:
+            # The lower bound is for a clock that was set back meanwhile.
+            elif not self._retry_at - self.pause <= now < self._retry_at:
                 task = self._renew()
                 if not is_usable:
                     # Unlike `await task`, this leaves the task to the others when this call is cancelled.
@@ -245,6 +246,8 @@ class RoleKeys:
             )
         if is_usable or error.is_permanent:
             self._error, self._retry_at = error, now + self.pause
+            if is_usable:  # then it is worth a try at once
+                self._retry_at = min(self._retry_at, self._expires_at)
         return error
 
 

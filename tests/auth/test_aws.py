@@ -194,6 +194,30 @@ async def test_an_outage_while_the_old_keys_hold(
 
 
 @pytest.mark.asyncio
+async def test_an_outage_that_ends_with_the_keys(keys: RoleKeys, sts: Sts, now: Calendar) -> None:
+    """When the old keys have come to their end STS is asked at once, however short the last failure is ago."""
+    await get(keys)
+    now.turn(minutes=58, seconds=55)
+    sts.error = DOWN
+    await get(keys)
+    await settle()
+    sts.error = None
+    now.turn(seconds=5)
+    assert await get(keys) == f"ASIA{sts.calls}"
+
+
+@pytest.mark.asyncio
+async def test_a_clock_that_is_set_back(keys: RoleKeys, sts: Sts, now: Calendar) -> None:
+    """A refusal is remembered for half a minute, not until the calendar is where it was."""
+    sts.error = REFUSED
+    with pytest.raises(AuthError):
+        await get(keys)
+    now.turn(days=-1)
+    sts.error = None
+    assert await get(keys) == "ASIA2"
+
+
+@pytest.mark.asyncio
 async def test_an_outage_beyond_expiry(keys: RoleKeys, sts: Sts, now: Calendar) -> None:
     """Keys that expire within a minute are not used: then calls wait for STS, and fail if it does not come back."""
     await get(keys)
