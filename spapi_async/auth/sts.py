@@ -96,7 +96,7 @@ class Sts:
 
     def _failure(self, error: Exception) -> AuthError:
         """Put into our words what botocore raised, without its own: some quote what was sent."""
-        who = f"AWS STS did not give keys of {self._role.role_arn}"
+        who = f"AWS STS gave none for {self._role.role_arn}"
         response: dict[str, Any] | None = getattr(error, "response", None)
         if not isinstance(response, dict):
             name = type(error).__name__

@@ -126,10 +126,10 @@ async def test_what_botocore_finds(sts: LocalSts, monkeypatch: pytest.MonkeyPatc
         (403, "SignatureDoesNotMatch", "sign base-session-token", True, "this machine's clock is wrong"),
         (403, "ExpiredTokenException", "expired", True, "give newer keys"),
         (400, "ValidationError", "DurationSeconds exceeds", True, "DurationSeconds exceeds; check role_arn"),
-        (400, "Odd", "base-secret-key", True, f"Odd: AWS STS did not give keys of {ROLE} "),
+        (400, "Odd", "base-secret-key", True, f"Odd: AWS STS gave none for {ROLE} "),
         (400, "Throttling", "Rate exceeded", False, "Rate exceeded"),
         (503, "ServiceUnavailable", "later", False, "later"),
-        (500, "", "", False, "did not give keys"),
+        (500, "", "", False, "gave none"),
     ],
 )
 async def test_a_refusal(sts: LocalSts, status: int, code: str, message: str, is_permanent: bool, words: str) -> None:
@@ -152,7 +152,7 @@ async def test_a_refusal(sts: LocalSts, status: int, code: str, message: str, is
 async def test_an_answer_that_is_not_sts(sts: LocalSts, body: str) -> None:
     """A proxy's page, or half an answer, is a fault that may pass."""
     sts.body = body
-    with pytest.raises(AuthError, match="did not give keys") as caught:
+    with pytest.raises(AuthError, match="gave none") as caught:
         await ask(role(sts)).assume()
     assert not caught.value.is_permanent
 
@@ -161,7 +161,7 @@ async def test_no_answer(sts: LocalSts) -> None:
     """A broken connection, or none, may pass."""
     sts.status = 0
     for asking in (ask(role(sts)), ask(role(sts, endpoint="http://127.0.0.1:9"))):
-        with pytest.raises(AuthError, match="did not give keys") as caught:
+        with pytest.raises(AuthError, match="gave none") as caught:
             await asking.assume()
         assert not caught.value.is_permanent
 
