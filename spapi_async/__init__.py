@@ -44,6 +44,7 @@ from .retry import RetryPolicy
 
 if TYPE_CHECKING:
     from .apis.raw import RawResponse
+    from .auth import AwsCredentials, AwsRole
     from .client import Application, SellingPartner
 
 __all__ = [
@@ -51,6 +52,8 @@ __all__ = [
     "Application",
     "ArgumentError",
     "AuthError",
+    "AwsCredentials",
+    "AwsRole",
     "BadRequestError",
     "CallError",
     "ClientClosedError",
@@ -91,6 +94,10 @@ def __getattr__(name: str) -> Any:  # Any: a module attribute can be anything
         from . import client
 
         return getattr(client, name)
+    if name in {"AwsCredentials", "AwsRole"}:
+        from . import auth
+
+        return getattr(auth, name)
     if name == "RawResponse":
         from .apis.raw import RawResponse
 

@@ -61,6 +61,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="accept this application only; repeatable. Default: any, but a secret with 'wrong' or 'invalid' in it",
     )
     add(
+        "--aws",
+        action="append",
+        default=[],
+        metavar="ID=SECRET",
+        help="refuse requests that are not signed (AWS Signature Version 4) with one of these keys; repeatable",
+    )
+    add(
         "--fault",
         action="append",
         default=[],
@@ -110,6 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
         application_rates=_rates(arguments.application_rate),
         models=arguments.models,
         applications=applications or None,
+        aws=dict(_pair(text, "--aws", "ID=SECRET") for text in arguments.aws) or None,
         token_lifetime=arguments.token_lifetime,
         rate_header=not arguments.no_rate_header,
         faults=Faults.parse(arguments.fault, arguments.fault_on, arguments.script, arguments.seed),

@@ -1,7 +1,7 @@
 """The sandbox as an ASGI program: a Selling Partner API on this machine that behaves as Amazon's does.
 
-A request passes the stages of Amazon's gateway in order: route, token, usage plan, arguments, and only then what the
-operation does. Pure ASGI 3, on asyncio and trio alike.
+A request passes the stages of Amazon's gateway in order: route, signature if wanted, token, usage plan, arguments, and
+only then what the operation does. Pure ASGI 3, on asyncio and trio alike.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import orjson
 
 from ..apis import catalog
 from ..operation import Operation, UsagePlan
-from . import asgi, checks, examples, messaging, notifications, tokens, uploads
+from . import asgi, checks, examples, messaging, notifications, sigv4, tokens, uploads
 from .answers import Typed
 from .asgi import Receive, Scope, Send
 from .exchange import Answer, Request, refuse, reply
@@ -79,6 +79,8 @@ class Sandbox:
             static sandbox knows get that sandbox's replies. None: all replies are made here.
         applications: Client id -> client secret of the applications that exist. None: any, but a secret with
             `wrong` or `invalid` in it.
+        aws: Access key id -> secret access key: requests must be signed with one of them, as Amazon wanted it until
+            2023-10-02. Keys may come and go later. None: signatures are not looked at, as Amazon does today.
         clock: Gives seconds; all that the sandbox knows of time, but the time of messages is the calendar's at the
             first one. On virtual time: `anyio.current_time`, which is read only while the event loop runs.
         token_lifetime: Seconds until an access token expires.
@@ -103,6 +105,7 @@ class Sandbox:
         application_rates: Mapping[str, float | None] | None = None,
         models: str | Path | None = None,
         applications: Mapping[str, str] | None = None,
+        aws: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
         token_lifetime: float = 3600.0,
         rate_header: bool = True,
@@ -117,6 +120,7 @@ class Sandbox:
         self._throttle = Throttle(live, clock, plans=plans, tokens=tokens, eat=eat, application_rates=application_rates)
         self._router = Router(live)
         self._examples = examples.load(models, live) if models is not None else {}
+        self._aws = aws
         self._clock = clock
         self._epoch: datetime | None = None  # when the clock was at 0
         scopes = SCOPES.union(o.grantless_scope for o in live if o.grantless_scope)
@@ -259,6 +263,11 @@ class Sandbox:
             return _UNKNOWN, refuse(403, "MissingAuthenticationToken", message, "", error_type), None, None
         operation, arguments = found
         key, now = operation.key, self._clock()
+        if self._aws is not None:
+            arrived = scope["method"], path.encode("latin-1"), scope["query_string"], scope["headers"], body
+            refusal = sigv4.check(self._aws, *arrived, self._date(now))
+            if refusal is not None:
+                return key, refusal, None, None
         grant = tokens.find_grant(self._lwa, headers.get("x-amz-access-token"), operation, path, now)
         if isinstance(grant, Answer):
             return key, grant, None, None

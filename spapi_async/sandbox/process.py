@@ -136,6 +136,7 @@ def start_process(
     application_rates: Mapping[str, float | None] | None = None,
     models: str | Path | None = None,
     applications: Mapping[str, str] | None = None,
+    aws: Mapping[str, str] | None = None,
     token_lifetime: float | None = None,
     rate_header: bool = True,
     faults: Faults | None = None,
@@ -152,6 +153,7 @@ def start_process(
         application_rates: Requests/s for all selling partners of an application together; None for no limit.
         models: A folder of Amazon's Swagger models.
         applications: Client id -> client secret.
+        aws: Access key id -> secret access key, of which one must have signed each request.
         token_lifetime: Seconds; None for 3600.
         rate_header: Whether replies carry `x-amzn-RateLimit-Limit`.
         faults: Calls that fail on purpose.
@@ -171,6 +173,8 @@ def start_process(
         command += ["--application-rate", f"{name}={'none' if rate is None else repr(rate)}"]
     for client_id, secret in (applications or {}).items():
         command += ["--application", f"{client_id}={secret}"]
+    for key_id, secret in (aws or {}).items():
+        command += ["--aws", f"{key_id}={secret}"]
     command += ["--models", str(models)] if models is not None else []
     command += ["--token-lifetime", repr(token_lifetime)] if token_lifetime is not None else []
     command += [] if rate_header else ["--no-rate-header"]

@@ -49,6 +49,7 @@ def test_what_it_prints_and_how_it_ends() -> None:
         (["--latency", "-1"], "latency must be a finite number of at least 0, not -1"),
         (["--jitter", "inf"], "jitter must be a finite number of at least 0, not inf"),
         (["--application", "me"], "ID=SECRET"),
+        (["--aws", "AKIDEXAMPLE"], "ID=SECRET"),
         (["--models", "/nowhere"], "no Swagger models"),
         (["--fault", "drop=1"], "unknown fault"),
         (["--fault-on", "orders_v9.*"], "no operation"),
