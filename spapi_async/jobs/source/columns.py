@@ -97,7 +97,7 @@ class Columns:
         """Say that a column is unknown, and which one may be meant."""
         if column == "text" or is_variant(column):
             return Mistake("", f"has a column {column}, and the template makes the text", "take away one of them")
-        near = difflib.get_close_matches(column, self._known, n=1)
+        near = difflib.get_close_matches(column, [*self.required, "key"], n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         return Mistake("", f"the column {column[:40]!r} is unknown{hint}", f"{self.takes()}; take the others away")
 

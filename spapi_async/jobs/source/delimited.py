@@ -52,7 +52,7 @@ def read_delimited(lines: Lines, columns: Columns, delimiter: str | None) -> tup
     except csv.Error as error:
         raise ConfigError(f"its first line is no line of a CSV: {error}") from error
     is_padded = names[-1] == ""  # unnamed columns at the right, which a spreadsheet wrote because they once were filled
-    while names[-1] == "":
+    while names and names[-1] == "":
         names.pop()
     if "" in names:
         raise ConfigError(f"the column {names.index('') + 1} has no name; give it one, or remove it")

@@ -102,8 +102,7 @@ class _Scan:
         is_whole = piece.endswith(b"\n")
         if self._is_inside or not piece.isascii():
             try:
-                self._decoder.decode(piece, final=is_whole)
-                self._has_utf8 = True
+                self._has_utf8 |= not self._decoder.decode(piece, final=is_whole).isascii()
             except UnicodeDecodeError:
                 self._decoder.reset()
                 self._first_other = self._first_other or self._number

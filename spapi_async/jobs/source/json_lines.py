@@ -98,9 +98,9 @@ def _parse(line: str) -> _Pairs | str:
     if len(line) >= LONGEST_LINE:
         return f"has more than {LONGEST_LINE} characters"
     try:
-        value = _DECODER.decode(line)
+        value = _DECODER.decode(line.strip())
     except json.JSONDecodeError as error:
-        return f"is no JSON: {error.msg} in column {error.colno}"
+        return f"is no JSON: {error.msg.removesuffix(' at')} in column {error.colno}"
     except RecursionError:
         return "is nested too deeply"
     except ValueError:  # NaN, or a number of thousands of digits
