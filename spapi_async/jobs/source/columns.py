@@ -54,10 +54,12 @@ def plain(column: str, value: str) -> str:
 
     That is `="902-1"` for 902-1 in any column, and an apostrophe before an id, where none can stand.
     """
-    if value.startswith('="') and (found := _FORMULA.fullmatch(value.strip())):
+    start = value[:1]
+    if start == "=" and (found := _FORMULA.fullmatch(value.strip())):
         value = found[1].replace('""', '"')
-    if column.endswith("_id") and value.lstrip().startswith("'"):
-        value = value.lstrip()[1:]
+        start = value[:1]
+    if start == "'" and column.endswith("_id"):
+        value = value[1:]
     return value
 
 
@@ -147,10 +149,11 @@ class Columns:
             values: What they mean. All required ones are there.
         """
         mistakes: Sequence[Mistake]
-        if mistakes := [found for name in values if (found := self.undecodable(name, values[name]))]:
+        suspects = [name for name, value in values.items() if not value.isascii()]
+        if mistakes := [found for name in suspects if (found := self.undecodable(name, values[name]))]:
             return self.refused(number, fields, mistakes)
         if self._templates is None:
-            texts = {name: text for name, text in values.items() if is_variant(name) and text.strip()}
+            texts = {name: text for name, text in values.items() if name not in self._known and text.strip()}
             return self._made(number, fields, values, texts)
         filled, mistakes = self._templates.fill(values)
         if mistakes:

@@ -40,6 +40,7 @@ NASTY_BYTES = st.sampled_from(
 STARTS = st.sampled_from([b"", f"{HEAD}\n".encode(), b'{"order_id": 1}\n', b"\x1f\x8b"])
 NAMES = st.sampled_from(["order_id", "marketplace_id", "name", "size", "key", "x", "Name "])
 LINE_ENDS = st.sampled_from(["\n", "\r\n", "\r"])
+UNTOLD = ("utf-16-le", "shift_jis", "mac_roman")
 ENCODINGS = st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp1252", "shift_jis", "mac_roman"])
 
 
@@ -113,10 +114,10 @@ def test_no_row_of_a_csv_vanishes(
     is_wide = encoding.startswith(("utf-16", "utf-32"))
     middle = len(content) // 2
     content = content if is_wide else content[:middle] + byte + content[middle:]
-    entries = read(content, None, TEMPLATES if is_filled else None, encoding if encoding == "shift_jis" else None)
+    entries = read(content, None, TEMPLATES if is_filled else None, encoding if encoding in UNTOLD else None)
     if entries is None:
         return
-    check(entries, lines_of(text))
+    check(entries, lines_of(text) + 1)  # the byte may part a line end
     for tag in tags:
         if tag.encode(encoding)[2 * is_wide :] not in content:
             continue  # the nasty byte fell into it
