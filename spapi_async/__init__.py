@@ -35,6 +35,7 @@ from .errors import (
     SpapiError,
     StatusError,
     ThrottleTimeoutError,
+    TransferError,
     TransportError,
     UnauthorizedError,
 )
@@ -82,6 +83,7 @@ __all__ = [
     "StatusError",
     "ThrottleTimeoutError",
     "Timeouts",
+    "TransferError",
     "TransportError",
     "UnauthorizedError",
     "UsagePlan",

@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import os
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import copy
 from functools import cached_property
 from types import TracebackType
@@ -150,6 +151,17 @@ class Application:
         # Also when the block was cancelled, connections are closed in order.
         with anyio.CancelScope(shield=True):
             await self.aclose(grace=0.0 if exc_type else 10.0)
+
+    @contextmanager
+    def _exchange_under_way(self) -> Iterator[None]:
+        """Let `aclose` wait for what is done in the block."""
+        self._in_flight += 1
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight and self._idle is not None:
+                self._idle.set()
 
     async def _post_form(
         self, url: str, form: Mapping[str, str], timeouts: Timeouts
@@ -491,13 +503,33 @@ class SellingPartner(Apis):
         call = self._options.applied(call)
         inner = tuple(inner)
         pipeline = compose((*self._stages, *inner), application._wire.exchange) if inner else self._pipeline
-        application._in_flight += 1
-        try:
+        with application._exchange_under_way():
             return await pipeline(call)
-        finally:
-            application._in_flight -= 1
-            if not application._in_flight and application._idle is not None:
-                application._idle.set()
+
+    async def transfer(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b"", *, attempt: int = 1
+    ) -> Reply:
+        """Exchange bytes with Amazon's storage behind a presigned URL: with no token, no usage plan and no repeats.
+
+        Args:
+            method: As the URL is for: PUT of an upload destination.
+            url: As Amazon gave it; it is in no error, no event and no log.
+            headers: Those that Amazon gave with the URL, and no others.
+            body: The bytes to store.
+            attempt: Which exchange of this transfer it is, for errors.
+
+        Returns:
+            The 2xx reply.
+
+        Raises:
+            TransferError: The storage answered with another status.
+            TransportError: There was no whole reply. To send the same again does nothing twice.
+        """
+        application = self._application
+        if application._is_closed:
+            raise ClientClosedError("the client is closed", operation="transfer")
+        with application._exchange_under_way():
+            return await application._wire.transfer(method, url, headers or {}, body, self._options.timeout, attempt)
 
     async def aclose(self, *, grace: float = 10.0) -> None:
         """Close the client, if it was not made by an `Application`; as `Application.aclose`."""

@@ -25,7 +25,7 @@ ROWS: list[list[str]] = [
     + [f"scheduler.{name}" for name in ("bucket", "keys", "lanes", "queue", "share", "state")],
     ["transport", "scheduler", "auth", "logs"],
     ["apis", "config"],
-    ["client"],
+    ["client", "uploads"],
     ["jobs"],
     ["sandbox"],
     ["cli"],

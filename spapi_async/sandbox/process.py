@@ -11,6 +11,7 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -59,7 +60,7 @@ class SandboxProcess:
         self.close()
 
     def messages(self) -> list[dict[str, Any]]:
-        """List what buyers received: order id, seller, kind, marketplace id, text, time, request id."""
+        """List what buyers received, solicitations too; see `state.Message`."""
         found: list[dict[str, Any]] = self._ask("GET", "messages")
         return found
 
@@ -88,6 +89,10 @@ class SandboxProcess:
         """Enforce another limit for all selling partners together; see `Sandbox.set_application_rate`."""
         application_plan(rate)  # JSON has no infinity, and would make no limit of it
         self._ask("POST", "application-rates", {"operation": name, "rate": rate})
+
+    def set_delivery(self, order_id: str, delivered: datetime) -> None:
+        """Say when an order was delivered; see `Sandbox.set_delivery`."""
+        self._ask("POST", "deliveries", {"order_id": order_id, "delivered": delivered.isoformat()})
 
     def kill(self) -> None:
         """End it at once, as a crash would; what it remembered is gone."""

@@ -22,7 +22,7 @@ from spapi_async.errors import (
 )
 from spapi_async.events import Event, RowSettled
 from spapi_async.jobs.journal import Identity, MemoryJournal, Run
-from spapi_async.jobs.kinds.messaging import KINDS
+from spapi_async.jobs.kinds import KINDS
 from spapi_async.jobs.row import Row, State
 from spapi_async.jobs.runner import Job
 from spapi_async.middleware import Middleware, compose

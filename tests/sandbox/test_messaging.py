@@ -69,6 +69,7 @@ async def test_a_message_is_remembered(connect: Any) -> None:
         "marketplace_id": US,
         "text": "Which size did you mean?",
         "attachments": [],
+        "coverage": ["", ""],
         "request_id": reply.headers["x-amzn-requestid"],
     }
 
