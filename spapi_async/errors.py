@@ -494,10 +494,18 @@ class TransferError(CallError):
         code: The storage's error code, as in `SignatureDoesNotMatch`; "" when it gave none.
     """
 
-    def __init__(self, *, status: int, code: str = "", attempt: int = 1, is_retry_safe: bool | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        status: int,
+        code: str = "",
+        operation: str = "transfer",
+        attempt: int = 1,
+        is_retry_safe: bool | None = None,
+    ) -> None:
         super().__init__(
             f"Amazon's storage answered {' '.join(filter(None, [str(status), _one_line(code, _LONGEST_WORD)]))}",
-            operation="transfer",
+            operation=operation,
             attempt=attempt,
             is_retry_safe=is_retry_safe,
         )

@@ -25,7 +25,7 @@ from urllib.parse import urlencode, urlsplit
 import anyio
 import httpx
 
-from ..errors import ArgumentError, ConfigError, TransferError
+from ..errors import ArgumentError, ConfigError, StatusError, TransferError
 from ..events import Attempted, Emit
 from ..operation import Call, Reply, Timeouts
 from .failures import BEFORE_BEGIN, is_repeatable, no_reply, outcome_unknown, status_error
@@ -222,7 +222,8 @@ class Wire:
         if status is not None and not 200 <= status < 300:
             found = _STORAGE_CODE.search(answer.body[:1000])
             code = found[1].decode("ascii") if found else ""
-            raise TransferError(status=status, code=code, attempt=attempt)
+            safe = status == 429 or StatusError.leaves_open(status)
+            raise TransferError(status=status, code=code, attempt=attempt, is_retry_safe=safe)
         if answer.failure is not None or status is None:
             raise no_reply(
                 answer.failure or EOFError(),

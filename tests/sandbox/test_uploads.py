@@ -96,3 +96,18 @@ async def test_a_changed_or_old_url(connect: Any, clock: Any) -> None:
         clock.now += 900
         reply = await _put(caller, destination)
         assert (reply.status_code, "Request has expired" in reply.text) == (403, True)
+
+
+async def test_attachments_have_types_and_a_size(connect: Any) -> None:
+    """A file name needs an extension that Amazon takes, and all attachments together must be small enough."""
+    app = Sandbox(plans={"*": UsagePlan(1000, 1000)})
+    async with connect(app) as caller:
+        destination = await _destination(caller)
+        await _put(caller, destination)
+        attachment = {"uploadDestinationId": destination["uploadDestinationId"], "fileName": "drawing.exe"}
+        reply = await caller.post("/" + MESSAGE, {"text": "?", "attachments": [attachment]}, marketplaceIds=US)
+        assert (reply.status_code, "extension" in reply.text) == (400, True)
+        app.state.uploads[destination["uploadDestinationId"]].size = 11 * 1024 * 1024
+        reply = await _send(caller, destination)
+        assert (reply.status_code, "too large" in reply.text) == (400, True)
+    assert not app.state.messages
