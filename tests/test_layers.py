@@ -53,7 +53,9 @@ PURE = [
     *(entry for row in ROWS[:4] for entry in row),
     "auth.lwa",
     "auth.sigv4",
+    "jobs.kinds",
     "jobs.row",
+    "jobs.verdict",
     "sandbox.bucket",
 ]
 IMPURE_LIBRARIES = {

@@ -179,19 +179,49 @@ async def test_an_answer_that_cannot_be_read(payload: Any) -> None:
     assert "secret" not in f"{caught.value!r}{caught.value.body!r}"
 
 
-@pytest.mark.anyio
-async def test_an_upload_to_the_sandbox() -> None:
-    """The client's own functions pass what the storage checks: the sum, the headers, no token."""
-    app = Sandbox()
-    data = b"%PDF" + bytes(100_000)
-    async with SellingPartner(
+def client_of(app: Sandbox) -> SellingPartner:
+    return SellingPartner(
         client_id="app",
         client_secret="secret",
         refresh_token="Atzr|SELLER1",
         endpoint="http://sandbox",
         lwa_endpoint="http://sandbox/auth/o2/token",
         transport=httpx.ASGITransport(app=app),
-    ) as sp:
+    )
+
+
+@pytest.mark.anyio
+async def test_an_expired_destination_is_made_anew_at_the_sandbox() -> None:
+    """A storage that says that the URL has expired gets the bytes under a new one; the old destination stays empty."""
+    times = [1000.0]
+    app = Sandbox(clock=lambda: times[-1])
+
+    @asynccontextmanager
+    async def late() -> AsyncIterator[bytes]:
+        if len(times) == 1:
+            times.append(times[0] + LIFETIME)
+        yield b"bytes"
+
+    async with client_of(app) as sp:
+        upload_id = await upload(
+            sp.send,
+            sp.transfer,
+            resource=RESOURCE,
+            marketplace_id="A1PA6795UKMFR9",
+            md5=content_md5(b"bytes"),
+            content=late,
+            random=lambda: 0.0,
+        )
+    first, second = app.state.uploads.items()
+    assert (first[1].size, second[1].size, second[0]) == (None, 5, upload_id)
+
+
+@pytest.mark.anyio
+async def test_an_upload_to_the_sandbox() -> None:
+    """The client's own functions pass what the storage checks: the sum, the headers, no token."""
+    app = Sandbox()
+    data = b"%PDF" + bytes(100_000)
+    async with client_of(app) as sp:
         upload_id = await upload(
             sp.send,
             sp.transfer,

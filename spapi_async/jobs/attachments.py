@@ -73,7 +73,9 @@ class AttachmentFiles:
                 file = _look(self.path(attachment.path))
             except (OSError, ValueError) as error:  # ValueError: a NUL in the path
                 reason = f"file {number} cannot be read: {getattr(error, 'strerror', None) or error}"
-                mistakes.append(Mistake(COLUMN, reason, f"mend the path; relative ones begin at {self._folder}"))
+                mistakes.append(
+                    Mistake(COLUMN, reason, f"mend the path; relative ones begin at {self._folder.absolute()}")
+                )
                 continue
             mistakes += check_file(number, attachment, file.size, file.head)
             files.append(file)

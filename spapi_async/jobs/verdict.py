@@ -252,7 +252,7 @@ def reason_of(error: BaseException, private: str = "") -> str:
         words = without_private(words_of(error.errors)[:2000], private)
         return f"Amazon answered {error.status}: {words or 'no reason given'}"[:400]
     if isinstance(error, CallError):
-        return error.message[:500]
+        return without_private(error.message, private)[:500]  # it may repeat Amazon's words
     if isinstance(error, SpapiError):
         return str(error)[:500]
     return "the job was interrupted while the message was under way"

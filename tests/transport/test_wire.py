@@ -458,15 +458,16 @@ async def test_post_form_whose_answer_breaks_off(tools, transport, server):
         await tools.wire(transport, "http://other.invalid").post_form(server(script).url, {}, Timeouts())
 
 
-async def test_a_transfer_has_only_the_headers_it_was_given(tools, transport, server):
+@pytest.mark.parametrize("data", [b"bytes", bytes(100_000)], ids=len)
+async def test_a_transfer_has_only_the_headers_it_was_given(tools, transport, server, data):
     """A presigned URL covers its headers: no token, no User-Agent, no content type is added, and the target stays."""
     where = server()
     wire = tools.wire(transport, "http://elsewhere")
-    reply = await wire.transfer("PUT", f"{where.url}/a%2Fb?X-Amz-Signature=1%2B2", {"Content-MD5": "x=="}, b"bytes")
+    reply = await wire.transfer("PUT", f"{where.url}/a%2Fb?X-Amz-Signature=1%2B2", {"Content-MD5": "x=="}, data)
     assert reply.status == 200
     [(head, body)] = where.requests
     first, *fields = head.decode().split("\r\n")
-    assert (first, body) == ("PUT /a%2Fb?X-Amz-Signature=1%2B2 HTTP/1.1", b"bytes")
+    assert (first, body) == ("PUT /a%2Fb?X-Amz-Signature=1%2B2 HTTP/1.1", data)
     assert {field.partition(":")[0].lower() for field in fields} == {"host", "content-md5", "content-length"}
 
 

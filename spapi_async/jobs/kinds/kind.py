@@ -43,7 +43,7 @@ class Kind:
     operation: Operation
     longest: int = 0
     attachments: tuple[int, int] = (0, 0)
-    period: Mapping[str, str] = attrs.field(factory=dict)
+    period: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     once: bool = False
     check: Operation = GET_MESSAGING_ACTIONS_FOR_ORDER
 
