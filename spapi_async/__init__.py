@@ -13,30 +13,38 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .errors import (
+    AlteredCallbackError,
     ArgumentError,
     AuthError,
     BadRequestError,
     CallError,
     ClientClosedError,
+    CodeRefusedError,
     ConfigError,
     ConflictError,
     ConnectError,
     ConnectionLostError,
     ConnectTimeoutError,
+    ConsentError,
+    ConsentRefusedError,
     DecodeError,
+    ExpiredStateError,
     ForbiddenError,
     JobError,
+    LateCodeError,
     NotFoundError,
     OutcomeUnknownError,
     QueueFullError,
     QuotaExceededError,
     ReadTimeoutError,
+    ReplayedStateError,
     ServerError,
     SpapiError,
     StatusError,
     ThrottleTimeoutError,
     TransportError,
     UnauthorizedError,
+    WrongStateError,
 )
 from .marketplaces import Marketplace, Region
 from .operation import Priority, Timeouts, UsagePlan
@@ -47,20 +55,26 @@ if TYPE_CHECKING:
     from .client import Application, SellingPartner
 
 __all__ = [
+    "AlteredCallbackError",
     "Application",
     "ArgumentError",
     "AuthError",
     "BadRequestError",
     "CallError",
     "ClientClosedError",
+    "CodeRefusedError",
     "ConfigError",
     "ConflictError",
     "ConnectError",
     "ConnectTimeoutError",
     "ConnectionLostError",
+    "ConsentError",
+    "ConsentRefusedError",
     "DecodeError",
+    "ExpiredStateError",
     "ForbiddenError",
     "JobError",
+    "LateCodeError",
     "Marketplace",
     "NotFoundError",
     "OutcomeUnknownError",
@@ -70,6 +84,7 @@ __all__ = [
     "RawResponse",
     "ReadTimeoutError",
     "Region",
+    "ReplayedStateError",
     "RetryPolicy",
     "SellingPartner",
     "ServerError",
@@ -80,6 +95,7 @@ __all__ = [
     "TransportError",
     "UnauthorizedError",
     "UsagePlan",
+    "WrongStateError",
 ]
 
 

@@ -25,7 +25,7 @@ ROWS: list[list[str]] = [
     ["transport", "scheduler", "auth", "logs"],
     ["apis", "config"],
     ["client"],
-    ["jobs"],
+    ["jobs", "oauth"],
     ["sandbox"],
     ["cli"],
 ]
@@ -52,6 +52,9 @@ PURE = [
     *(entry for row in ROWS[:4] for entry in row),
     "auth.lwa",
     "jobs.row",
+    "oauth.query",
+    "oauth.links",
+    "oauth.state",
     "sandbox.bucket",
 ]
 IMPURE_LIBRARIES = {
