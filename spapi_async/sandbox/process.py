@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,6 +19,7 @@ import orjson
 
 from ..errors import ConfigError
 from ..operation import UsagePlan
+from .consent import Registration
 from .faults import Faults
 from .lwa import TOKEN_PATH
 
@@ -129,6 +130,7 @@ def start_process(
     eat: Mapping[str, float] | None = None,
     models: str | Path | None = None,
     applications: Mapping[str, str] | None = None,
+    registrations: Iterable[Registration] | None = None,
     token_lifetime: float | None = None,
     rate_header: bool = True,
     faults: Faults | None = None,
@@ -144,6 +146,7 @@ def start_process(
         eat: Tokens/s that an unseen consumer asks of each bucket.
         models: A folder of Amazon's Swagger models.
         applications: Client id -> client secret.
+        registrations: The applications that selling partners can consent to.
         token_lifetime: Seconds; None for 3600.
         rate_header: Whether replies carry `x-amzn-RateLimit-Limit`.
         faults: Calls that fail on purpose.
@@ -161,6 +164,8 @@ def start_process(
             command += [option, f"{name}={figure!r}"]
     for client_id, secret in (applications or {}).items():
         command += ["--application", f"{client_id}={secret}"]
+    for registration in registrations or ():
+        command += ["--registration", str(registration)]
     command += ["--models", str(models)] if models is not None else []
     command += ["--token-lifetime", repr(token_lifetime)] if token_lifetime is not None else []
     command += [] if rate_header else ["--no-rate-header"]
