@@ -94,9 +94,10 @@ async def parse_callback(query: Query, *, states: States, session: str | None) -
         ReplayedStateError: The state was used before.
         ConsentRefusedError: There is no consent.
     """
+    signer = states.signer(session)
     parameters = Parameters(query)
-    del query  # a traceback that shows locals shall not show the code
-    state = states.check(parameters.one("state"), session)
+    del query, session  # a traceback that shows locals shall not show the code
+    state = states.check(parameters.one("state"), signer)
     if refusal := parameters.maybe("error"):
         # Amazon's pages name no such callback, and its “Cancel” sends nobody back; it is what OAuth has for it.
         await states.use(state)

@@ -15,7 +15,7 @@ import attrs
 
 from ..errors import AlteredCallbackError, ExpiredStateError, WrongStateError
 
-__all__ = ["AHEAD", "State", "make_state", "read_state"]
+__all__ = ["AHEAD", "Signer", "State", "make_state", "read_state"]
 
 AHEAD = 60.0
 """Seconds that the clocks of two machines, one making a state and one checking it, may differ by."""
@@ -50,27 +50,44 @@ class State:
             raise AlteredCallbackError("selling_partner_id is not the one that was sent to Amazon with this state")
 
 
-def make_state(key: bytes, session: str, *, now: float, nonce: bytes, selling_partner_id: str | None = None) -> str:
+@attrs.frozen
+class Signer:
+    """Signs for one session, and shows neither key nor session: our frames hold no plain one while errors are raised.
+
+    Args:
+        key: Signs.
+        session: What states are bound to.
+    """
+
+    key: bytes = attrs.field(repr=False)
+    session: str = attrs.field(repr=False)
+
+    def sign(self, payload: str) -> str:
+        """Give the signature of a state's other parts."""
+        # A digest of the session, since its own text could hold whatever separates it from the payload.
+        message = _PURPOSE + payload.encode() + b"\n" + _sha256(self.session)
+        return _text(hmac.digest(self.key, message, "sha256"))
+
+
+def make_state(signer: Signer, *, now: float, nonce: bytes, selling_partner_id: str | None = None) -> str:
     """Make a state.
 
     Args:
-        key: Signs it.
-        session: What it is bound to.
+        signer: Of the session that it is bound to.
         now: Seconds since 1970.
         nonce: 16 random bytes.
         selling_partner_id: Whom it is for, where that is known.
     """
     partner = _digest(selling_partner_id) if selling_partner_id else ""
     payload = f"{int(now):x}.{_text(nonce)}.{partner}"
-    return f"{payload}.{_sign(key, payload, session)}"
+    return f"{payload}.{signer.sign(payload)}"
 
 
-def read_state(key: bytes, session: str, state: str, *, now: float, lifetime: float) -> State:
+def read_state(signer: Signer, state: str, *, now: float, lifetime: float) -> State:
     """Check a state that came back.
 
     Args:
-        key: What it was signed with.
-        session: What it must be bound to.
+        signer: Of the session that it must be bound to.
         state: As it came.
         now: Seconds since 1970.
         lifetime: Seconds that it is valid.
@@ -82,20 +99,13 @@ def read_state(key: bytes, session: str, state: str, *, now: float, lifetime: fl
     found = _FORM(state)
     if found is None:
         raise WrongStateError("the state is none of ours")
-    payload = state.rpartition(".")[0]
     # Of the text, not of the bytes behind it: several texts stand for the same bytes.
-    if not hmac.compare_digest(_sign(key, payload, session), found[4]):
+    if not hmac.compare_digest(signer.sign(state.rpartition(".")[0]), found[4]):
         raise WrongStateError("the state is not ours, or belongs to another session")
     issued_at = float(int(found[1], 16))
     if not issued_at - AHEAD <= now <= issued_at + lifetime:
         raise ExpiredStateError(f"the state is older than {lifetime:g} s, or made by a clock that is ahead of ours")
     return State(name=found[2], issued_at=issued_at, partner=found[3] or "")
-
-
-def _sign(key: bytes, payload: str, session: str) -> str:
-    # A digest of the session, since its own text could hold whatever separates it from the payload.
-    message = _PURPOSE + payload.encode() + b"\n" + _sha256(session)
-    return _text(hmac.digest(key, message, "sha256"))
 
 
 def _digest(text: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..errors import ConfigError, ConsentError, ReplayedStateError, WrongStateError
-from .state import AHEAD, State, make_state, read_state
+from .state import AHEAD, Signer, State, make_state, read_state
 
 __all__ = ["MemoryStateStore", "StateStore", "States"]
 
@@ -122,24 +122,34 @@ class States:
         """
         if not session:
             raise ConfigError("session is empty: give a value that only this user's session has")
-        return make_state(
-            self._key, session, now=self.clock(), nonce=self._random(16), selling_partner_id=selling_partner_id
-        )
+        signer = Signer(self._key, session)
+        return make_state(signer, now=self.clock(), nonce=self._random(16), selling_partner_id=selling_partner_id)
 
-    def check(self, state: str, session: str | None) -> State:
+    def signer(self, session: str | None) -> Signer:
+        """Give what `check` needs of a session.
+
+        Args:
+            session: The value that this user's session has now; None or "" when there is no session.
+
+        Raises:
+            WrongStateError: There is no session, so no state can be its.
+        """
+        if not session:
+            raise WrongStateError("the callback came without the session that the state belongs to")
+        return Signer(self._key, session)
+
+    def check(self, state: str, signer: Signer) -> State:
         """Check a state that came back, but for whether it was used before.
 
         Args:
             state: As it came.
-            session: The value that this user's session has now; None or "" when there is no session.
+            signer: Of the session that it came with.
 
         Raises:
             WrongStateError: It is not ours, or of another session.
             ExpiredStateError: It is too old.
         """
-        if not session:
-            raise WrongStateError("the callback came without the session that the state belongs to")
-        return read_state(self._key, session, state, now=self.clock(), lifetime=self.lifetime)
+        return read_state(signer, state, now=self.clock(), lifetime=self.lifetime)
 
     async def use(self, state: State) -> None:
         """Use up a state that was checked.
