@@ -124,7 +124,7 @@ class Site:
         key, session = self.session(request)
         session.login = login
         content = self.asks_to_continue(session) if session.user else SIGN_IN
-        return self.with_cookie(page("Connect from the Appstore", content), key)
+        return self.keep(key, session, page("Connect from the Appstore", content))
 
     async def resume(self, request: Request) -> Response:
         """Send the selling partner, who is signed in and agreed to go on, back to Amazon."""
@@ -152,7 +152,7 @@ class Site:
         """Show who is connected, and offer to connect more."""
         key, session = self.session(request)
         if session.user is None:
-            return self.with_cookie(page("Sign in", SIGN_IN), key)
+            return self.keep(key, session, page("Sign in", SIGN_IN))
         connected = "".join(f"<li>{escape(partner)}</li>" for partner in self.tokens.partners(session.user))
         options = "".join(f'<option value="{m.value}">{m.name}</option>' for m in Marketplace)
         return page(
@@ -165,23 +165,20 @@ class Site:
     async def sign_in(self, request: Request) -> Response:
         """Let anybody in under any name. Yours asks for a password."""
         old, session = self.session(request)
+        self.sessions.pop(old, None)
         session = Session(user=(await form(request)).get("user", "somebody"), login=session.login)
-        del self.sessions[old]  # lest somebody knows it
-        key = secrets.token_urlsafe(32)
-        self.sessions[key] = session
         answer = page("Connect from the Appstore", self.asks_to_continue(session)) if session.login else redirect("/")
-        return self.with_cookie(answer, key)
+        return self.keep(secrets.token_urlsafe(32), session, answer)  # a new key, lest somebody knows the old one
 
     def session(self, request: Request) -> tuple[str, Session]:
-        """Give the session of a browser, a new one if it has none."""
+        """Give the session of a browser, and its key; a new one if it has none."""
         key = request.cookies.get(COOKIE, "")
-        if key not in self.sessions:
-            key = secrets.token_urlsafe(32)
-            self.sessions[key] = Session()  # yours are kept elsewhere, and end
-        return key, self.sessions[key]
+        found = self.sessions.get(key)
+        return (key, found) if found else (secrets.token_urlsafe(32), Session())
 
-    def with_cookie(self, response: Response, key: str) -> Response:
-        """Let the browser keep the session; `lax`, since with `strict` it would come back from Amazon without it."""
+    def keep(self, key: str, session: Session, response: Response) -> Response:
+        """Keep a session, by a cookie that is `lax`: with `strict`, the browser would return from Amazon without it."""
+        self.sessions[key] = session  # yours are kept elsewhere, and end
         response.set_cookie(COOKIE, key, httponly=True, samesite="lax", secure=self.is_https)
         return response
 
