@@ -142,6 +142,8 @@ class Application:
 
     async def _post_lwa(self, form: Callable[[Credentials], Mapping[str, str]]) -> tuple[int, Mapping[str, str], bytes]:
         """Post a form of this application to Login with Amazon, once. Closing waits for it, as for a call."""
+        if self._is_closed:  # before there is a form, which the traceback would show
+            raise ClientClosedError("the client is closed", operation="lwa")
         endpoint = self._config.lwa_endpoint or LWA_ENDPOINT
         self._in_flight += 1
         try:

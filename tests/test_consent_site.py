@@ -211,6 +211,31 @@ async def test_no_page_tells_where_one_came_from(example: ModuleType) -> None:
         assert {reply.headers["cache-control"] for reply in replies} == {"no-store"}
 
 
+@pytest.mark.asyncio
+async def test_it_is_set_up_from_the_environment(example: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As uvicorn makes it: with the variables of the how-to, and nothing else."""
+    for name, value in {
+        "SPAPI_APPLICATION_ID": ID,
+        "SPAPI_CLIENT_ID": "any",
+        "SPAPI_CLIENT_SECRET": "any",
+        "SPAPI_REGION": "eu",
+        "SITE_URL": "https://example.com",
+        "SITE_STATE_KEY": "k" * 32,
+    }.items():
+        monkeypatch.setenv(name, value)
+    app = example.make_app()
+    async with (
+        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="https://example.com") as http,
+        app.router.lifespan_context(app),
+    ):
+        reply = await http.post("/sign-in", data={"user": "alice"})
+        assert re.search("HttpOnly.*SameSite=lax; Secure", reply.headers["set-cookie"])
+        reply = await http.post("/amazon/authorise", data={"marketplace": Marketplace.DE.value})
+        assert reply.headers["location"].startswith(
+            f"https://sellercentral-europe.amazon.com/apps/authorize/consent?application_id={ID}&state="
+        )
+
+
 def test_the_page_shows_the_file() -> None:
     """The parts of the code that the page quotes are in the file, letter by letter."""
     code = (DOCS / "examples" / "consent_site.py").read_text(encoding="utf-8")

@@ -153,11 +153,13 @@ async def exchange_code(
                 *await application._post_lwa(lambda credentials: code_form(credentials, callback.code, redirect_uri))
             )
         except TransportError as error:
+            _drop_frames(error)
             if error.had_begun:
                 raise _unknown(error.message) from error
             failure = AuthError(f"Login with Amazon could not be reached: {error.message}", operation=_NAME)
             failure.__cause__ = error
         except AuthError as error:
+            _drop_frames(error)
             failure = _judge(error, callback, clock())
         else:
             return Authorisation(
@@ -186,6 +188,15 @@ def _judge(error: AuthError, callback: Callback, now: float) -> AuthError:
     if error.status is not None and (error.status == 200 or StatusError.leaves_open(error.status)):
         raise _unknown(error.description) from error
     raise error.for_operation(_NAME) from error
+
+
+def _drop_frames(error: BaseException | None) -> None:
+    """Take the tracebacks off an error and its causes: the frames on the way to the wire hold the form."""
+    for _ in range(20):  # causes should not go round in circles, but nothing forbids it
+        if error is None:
+            return
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _unknown(why: str) -> OutcomeUnknownError:
