@@ -55,6 +55,7 @@ class Callback(_Secret):
         mws_auth_token: Of hybrid applications, which have MWS as well; else None.
         issued_at: When the state was made, in seconds since 1970: the code is younger than that.
         received_at: When the callback came, likewise.
+        clock: Gives seconds since 1970: that of `States`.
     """
 
     code: str = attrs.field(repr=False)
@@ -62,6 +63,7 @@ class Callback(_Secret):
     mws_auth_token: str | None = attrs.field(default=None, repr=False)
     issued_at: float
     received_at: float
+    clock: Callable[[], float] = attrs.field(default=time.time, repr=False, eq=False)
 
 
 @attrs.frozen(kw_only=True, slots=False)
@@ -108,6 +110,7 @@ async def parse_callback(query: Query, *, states: States, session: str | None) -
         mws_auth_token=parameters.maybe("mws_auth_token"),
         issued_at=state.issued_at,
         received_at=states.clock(),
+        clock=states.clock,
     )
     state.check_partner(callback.selling_partner_id)
     # Last, so that nobody uses up a state by a callback that is refused anyway.
@@ -120,7 +123,6 @@ async def exchange_code(
     callback: Callback,
     *,
     redirect_uri: str,
-    clock: Callable[[], float] = time.time,
 ) -> Authorisation:
     """Exchange a callback's code for the selling partner's refresh token.
 
@@ -131,7 +133,6 @@ async def exchange_code(
         application: Whose consent it is: its client id and secret, transport and retry policy are used.
         callback: Of `parse_callback`.
         redirect_uri: The one that the selling partner came back to, as it went to Amazon or is registered there.
-        clock: Gives seconds since 1970: that of `States`.
 
     Raises:
         LateCodeError: The code is older than five minutes.
@@ -146,7 +147,7 @@ async def exchange_code(
     check_redirect_uri(redirect_uri)
     policy, attempt = application._config.retry, 1
     while True:
-        if clock() - callback.received_at > CODE_LIFETIME:
+        if callback.clock() - callback.received_at > CODE_LIFETIME:
             raise LateCodeError(f"the authorisation code came more than {CODE_LIFETIME:g} s ago")
         try:
             refresh_token = read_refresh_token(
@@ -160,7 +161,7 @@ async def exchange_code(
             failure.__cause__ = error
         except AuthError as error:
             _drop_frames(error)
-            failure = _judge(error, callback, clock())
+            failure = _judge(error, callback)
         else:
             return Authorisation(
                 refresh_token=refresh_token,
@@ -173,12 +174,12 @@ async def exchange_code(
         attempt += 1
 
 
-def _judge(error: AuthError, callback: Callback, now: float) -> AuthError:
+def _judge(error: AuthError, callback: Callback) -> AuthError:
     """Give the refusal back if the exchange may be repeated, else raise what it means."""
     if error.status == 429 or (error.code or "").lower() == _UNTOUCHED:
         return error.for_operation(_NAME)
     if error.code == "invalid_grant":
-        if now - callback.issued_at > CODE_LIFETIME:
+        if callback.clock() - callback.issued_at > CODE_LIFETIME:
             raise LateCodeError(f"the authorisation code is older than {CODE_LIFETIME:g} s, or was used") from error
         # Younger than its state, it is not late.
         raise CodeRefusedError(

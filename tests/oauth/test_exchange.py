@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 import anyio
+import attrs
 import httpx
 import pytest
 
@@ -209,7 +210,7 @@ async def test_the_website_workflow(states: oauth.States, clock: Any) -> None:
         url = await confirm(browser, link(states))
         assert url.startswith(BACK + "?")
         callback = await oauth.parse_callback(url, states=states, session="session")
-        authorisation = await oauth.exchange_code(application, callback, redirect_uri=BACK, clock=clock)
+        authorisation = await oauth.exchange_code(application, callback, redirect_uri=BACK)
         assert authorisation.selling_partner_id == "A1"
         assert authorisation.mws_auth_token is None
         sp = application.selling_partner(refresh_token=authorisation.refresh_token, selling_partner_id="A1")
@@ -228,8 +229,8 @@ async def test_the_appstore_workflow(states: oauth.States, clock: Any) -> None:
         url = reply.headers["location"]
         callback = await oauth.parse_callback(url, states=states, session="session")
         with pytest.raises(CodeRefusedError):
-            await oauth.exchange_code(application, callback, redirect_uri=BACK, clock=clock)
-        authorisation = await oauth.exchange_code(application, callback, redirect_uri=SITE + "/other", clock=clock)
+            await oauth.exchange_code(application, callback, redirect_uri=BACK)
+        authorisation = await oauth.exchange_code(application, callback, redirect_uri=SITE + "/other")
     assert authorisation.refresh_token.startswith("Atzr|A1.")
 
 
@@ -240,7 +241,7 @@ async def test_a_draft_and_a_hybrid_application(states: oauth.States, clock: Any
         assert "MD1000" in (await browser.get(link(states))).text
         url = await confirm(browser, link(states, draft=True))
         callback = await oauth.parse_callback(url, states=states, session="session")
-        authorisation = await oauth.exchange_code(application, callback, redirect_uri=BACK, clock=clock)
+        authorisation = await oauth.exchange_code(application, callback, redirect_uri=BACK)
     assert (authorisation.mws_auth_token or "").startswith("amzn.mws.")
 
 
@@ -252,14 +253,14 @@ async def test_late_code(states: oauth.States, clock: Any) -> None:
         callback = await oauth.parse_callback(url, states=states, session="session")
         clock.now += 300.5
         with pytest.raises(LateCodeError, match="more than 300 s ago"):
-            await oauth.exchange_code(application, callback, redirect_uri=BACK, clock=clock)
+            await oauth.exchange_code(application, callback, redirect_uri=BACK)
         assert sandbox.requests()["operations"].get("/auth/o2/token") is None
 
         url = await confirm(browser, link(states))
         clock.now += 301  # the browser took so long
         callback = await oauth.parse_callback(url, states=states, session="session")
         with pytest.raises(LateCodeError, match="older than 300 s, or was used"):
-            await oauth.exchange_code(application, callback, redirect_uri=BACK, clock=clock)
+            await oauth.exchange_code(application, callback, redirect_uri=BACK)
 
 
 async def test_a_code_that_was_used_or_is_anothers(states: oauth.States, clock: Any) -> None:
@@ -267,16 +268,16 @@ async def test_a_code_that_was_used_or_is_anothers(states: oauth.States, clock: 
     async with playing(Sandbox(registrations=[APP], clock=clock)) as (browser, application):
         url = await confirm(browser, link(states))
         callback = await oauth.parse_callback(url, states=states, session="session")
-        await oauth.exchange_code(application, callback, redirect_uri=BACK, clock=clock)
+        await oauth.exchange_code(application, callback, redirect_uri=BACK)
         with pytest.raises(CodeRefusedError, match="used before") as caught:
-            await oauth.exchange_code(application, callback, redirect_uri=BACK, clock=clock)
+            await oauth.exchange_code(application, callback, redirect_uri=BACK)
     assert not isinstance(caught.value, LateCodeError)
     assert isinstance(caught.value.__cause__, AuthError)
     async with playing(Sandbox(registrations=[APP], clock=clock), client_id="other") as (browser, application):
         url = await confirm(browser, link(states))
         callback = await oauth.parse_callback(url, states=states, session="session")
         with pytest.raises(CodeRefusedError):
-            await oauth.exchange_code(application, callback, redirect_uri=BACK, clock=clock)
+            await oauth.exchange_code(application, callback, redirect_uri=BACK)
 
 
 # -- when Login with Amazon fails
@@ -299,13 +300,18 @@ def scripted(*answers: httpx.Response | Exception) -> tuple[httpx.MockTransport,
 
 
 CALLBACK = oauth.Callback(
-    code="the-code", selling_partner_id="A1", mws_auth_token="the-mws-token", issued_at=1000, received_at=1010
+    code="the-code",
+    selling_partner_id="A1",
+    mws_auth_token="the-mws-token",
+    issued_at=1000,
+    received_at=1010,
+    clock=lambda: 1011,
 )
 
 
-async def exchange(transport: httpx.MockTransport, *, now: float = 1011, **options: Any) -> oauth.Authorisation:
+async def exchange(transport: httpx.MockTransport, **options: Any) -> oauth.Authorisation:
     async with playing(Sandbox(), transport=transport, **options) as (_, application):
-        return await oauth.exchange_code(application, CALLBACK, redirect_uri=BACK, clock=lambda: now)
+        return await oauth.exchange_code(application, CALLBACK, redirect_uri=BACK)
 
 
 async def test_what_is_sent() -> None:
@@ -345,10 +351,10 @@ async def test_it_is_repeated_while_the_code_is_untouched(failure: Any) -> None:
 async def test_it_is_not_repeated_beyond_the_five_minutes() -> None:
     """A repeat that comes too late is not sent."""
     transport, bodies = scripted(httpx.Response(429), httpx.Response(200, json=TOKENS))
-    times = iter([1011.0, 1011.0, 1310.1])
+    callback = attrs.evolve(CALLBACK, clock=iter([1011.0, 1310.1]).__next__)
     async with playing(Sandbox(), transport=transport) as (_, application):
         with pytest.raises(LateCodeError):
-            await oauth.exchange_code(application, CALLBACK, redirect_uri=BACK, clock=lambda: next(times))
+            await oauth.exchange_code(application, callback, redirect_uri=BACK)
     assert len(bodies) == 1
 
 
@@ -392,7 +398,7 @@ async def test_a_wrong_redirect_uri() -> None:
     transport, bodies = scripted()
     async with playing(Sandbox(), transport=transport) as (_, application):
         with pytest.raises(ConfigError, match="MD5110"):
-            await oauth.exchange_code(application, CALLBACK, redirect_uri=BACK + "#x", clock=lambda: 1011)
+            await oauth.exchange_code(application, CALLBACK, redirect_uri=BACK + "#x")
     assert not bodies
 
 
@@ -402,7 +408,7 @@ async def test_a_closed_application() -> None:
     async with playing(Sandbox(), transport=transport) as (_, application):
         pass
     with pytest.raises(ClientClosedError):
-        await oauth.exchange_code(application, CALLBACK, redirect_uri=BACK, clock=lambda: 1011)
+        await oauth.exchange_code(application, CALLBACK, redirect_uri=BACK)
     assert not bodies
 
 
@@ -418,7 +424,7 @@ async def test_closing_waits_for_an_exchange() -> None:
     found: list[oauth.Authorisation] = []
 
     async def run(application: Application) -> None:
-        found.append(await oauth.exchange_code(application, CALLBACK, redirect_uri=BACK, clock=lambda: 1011))
+        found.append(await oauth.exchange_code(application, CALLBACK, redirect_uri=BACK))
 
     async with (
         anyio.create_task_group() as tasks,
