@@ -47,18 +47,22 @@ from .errors import (
     WrongStateError,
 )
 from .marketplaces import Marketplace, Region
-from .operation import Priority, Timeouts, UsagePlan
+from .operation import JSON_LISTINGS_FEED, Priority, Quota, Timeouts, UsagePlan
 from .retry import RetryPolicy
 
 if TYPE_CHECKING:
     from .apis.raw import RawResponse
+    from .auth import AwsCredentials, AwsRole
     from .client import Application, SellingPartner
 
 __all__ = [
+    "JSON_LISTINGS_FEED",
     "AlteredCallbackError",
     "Application",
     "ArgumentError",
     "AuthError",
+    "AwsCredentials",
+    "AwsRole",
     "BadRequestError",
     "CallError",
     "ClientClosedError",
@@ -80,6 +84,7 @@ __all__ = [
     "OutcomeUnknownError",
     "Priority",
     "QueueFullError",
+    "Quota",
     "QuotaExceededError",
     "RawResponse",
     "ReadTimeoutError",
@@ -105,6 +110,10 @@ def __getattr__(name: str) -> Any:  # Any: a module attribute can be anything
         from . import client
 
         return getattr(client, name)
+    if name in {"AwsCredentials", "AwsRole"}:
+        from . import auth
+
+        return getattr(auth, name)
     if name == "RawResponse":
         from .apis.raw import RawResponse
 

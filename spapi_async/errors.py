@@ -161,6 +161,8 @@ class ArgumentError(SpapiError, ValueError):
 class AuthError(SpapiError):
     """Login with Amazon (LWA) refused a token, or could not be reached. The call itself was not sent.
 
+    With `aws=AwsRole(...)` it may be AWS STS instead, that gave no keys to sign the call with.
+
     Attributes:
         code: LWA's error code, as in `invalid_grant`; None when LWA gave none or was not reached.
         description: LWA's own words, or what went wrong on the way.
@@ -179,10 +181,11 @@ class AuthError(SpapiError):
         status: int | None = None,
         request_id: str | None = None,
         operation: str | None = None,
+        missing: str = "access token",
     ) -> None:
         text = f"{_one_line(code, _LONGEST_WORD)}: {description}" if code else description
         if operation:
-            text = f"{operation}: no access token: {text}"
+            text = f"{operation}: no {missing}: {text}"
         facts = [f"status {status}"] if status is not None else []
         if request_id:
             facts.append(f"request id {_one_line(request_id, _LONGEST_WORD)}")
@@ -194,6 +197,7 @@ class AuthError(SpapiError):
         self.status = status
         self.request_id = request_id
         self.operation = operation
+        self._missing = missing
 
     def for_operation(self, operation: str | None) -> AuthError:
         """Give a copy that names the operation: each of the calls that wait for one token raises its own."""
@@ -204,6 +208,7 @@ class AuthError(SpapiError):
             status=self.status,
             request_id=self.request_id,
             operation=operation,
+            missing=self._missing,
         )
 
 

@@ -87,6 +87,7 @@ def test_bodies_do_not_show() -> None:
 ONE_OF_EACH: list[SpapiError] = [
     errors.ConfigError("refresh_token is missing: give it as an argument or set SPAPI_REFRESH_TOKEN"),
     errors.ArgumentError("x_v0.get", ["body is missing"]),
+    AuthError("refused", code="AccessDenied", is_permanent=True, operation="x_v0.get", missing="AWS keys"),
     AuthError("revoked", code="invalid_grant", is_permanent=True, status=400, request_id="R1", operation="x_v0.get"),
     errors.ConsentError("too many consents came back"),
     errors.WrongStateError("the state is none of ours"),

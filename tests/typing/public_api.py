@@ -11,6 +11,8 @@ from starlette.datastructures import QueryParams
 from spapi_async import (
     Application,
     AuthError,
+    AwsCredentials,
+    AwsRole,
     CallError,
     Marketplace,
     Priority,
@@ -60,6 +62,11 @@ async def one_selling_partner() -> None:
         strict=False,
         application_name="",
         application_version="",
+        user_agent_attributes={"Host": ""},
+        aws=AwsRole(
+            role_arn="", credentials=AwsCredentials(access_key_id="", secret_access_key="", session_token=None)
+        ),
+        aws_region="",
     ) as sp:
         assert_type(sp, SellingPartner)
         reply = await sp.orders_v0.get_orders(
