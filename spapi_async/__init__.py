@@ -13,30 +13,38 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .errors import (
+    AlteredCallbackError,
     ArgumentError,
     AuthError,
     BadRequestError,
     CallError,
     ClientClosedError,
+    CodeRefusedError,
     ConfigError,
     ConflictError,
     ConnectError,
     ConnectionLostError,
     ConnectTimeoutError,
+    ConsentError,
+    ConsentRefusedError,
     DecodeError,
+    ExpiredStateError,
     ForbiddenError,
     JobError,
+    LateCodeError,
     NotFoundError,
     OutcomeUnknownError,
     QueueFullError,
     QuotaExceededError,
     ReadTimeoutError,
+    ReplayedStateError,
     ServerError,
     SpapiError,
     StatusError,
     ThrottleTimeoutError,
     TransportError,
     UnauthorizedError,
+    WrongStateError,
 )
 from .marketplaces import Marketplace, Region
 from .operation import JSON_LISTINGS_FEED, Priority, Quota, Timeouts, UsagePlan
@@ -49,6 +57,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JSON_LISTINGS_FEED",
+    "AlteredCallbackError",
     "Application",
     "ArgumentError",
     "AuthError",
@@ -57,14 +66,19 @@ __all__ = [
     "BadRequestError",
     "CallError",
     "ClientClosedError",
+    "CodeRefusedError",
     "ConfigError",
     "ConflictError",
     "ConnectError",
     "ConnectTimeoutError",
     "ConnectionLostError",
+    "ConsentError",
+    "ConsentRefusedError",
     "DecodeError",
+    "ExpiredStateError",
     "ForbiddenError",
     "JobError",
+    "LateCodeError",
     "Marketplace",
     "NotFoundError",
     "OutcomeUnknownError",
@@ -75,6 +89,7 @@ __all__ = [
     "RawResponse",
     "ReadTimeoutError",
     "Region",
+    "ReplayedStateError",
     "RetryPolicy",
     "SellingPartner",
     "ServerError",
@@ -85,6 +100,7 @@ __all__ = [
     "TransportError",
     "UnauthorizedError",
     "UsagePlan",
+    "WrongStateError",
 ]
 
 

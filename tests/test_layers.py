@@ -26,7 +26,7 @@ ROWS: list[list[str]] = [
     ["transport", "scheduler", "auth", "logs"],
     ["apis", "config"],
     ["client"],
-    ["jobs"],
+    ["jobs", "oauth"],
     ["sandbox"],
     ["cli"],
 ]
@@ -54,6 +54,9 @@ PURE = [
     "auth.lwa",
     "auth.sigv4",
     "jobs.row",
+    "oauth.query",
+    "oauth.links",
+    "oauth.state",
     "sandbox.bucket",
 ]
 IMPURE_LIBRARIES = {
