@@ -13,24 +13,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .errors import (
+    AlteredCallbackError,
     ArgumentError,
     AuthError,
     BadRequestError,
     CallError,
     ClientClosedError,
+    CodeRefusedError,
     ConfigError,
     ConflictError,
     ConnectError,
     ConnectionLostError,
     ConnectTimeoutError,
+    ConsentError,
+    ConsentRefusedError,
     DecodeError,
+    ExpiredStateError,
     ForbiddenError,
     JobError,
+    LateCodeError,
     NotFoundError,
     OutcomeUnknownError,
     QueueFullError,
     QuotaExceededError,
     ReadTimeoutError,
+    ReplayedStateError,
     ServerError,
     SpapiError,
     StatusError,
@@ -38,6 +45,7 @@ from .errors import (
     TransferError,
     TransportError,
     UnauthorizedError,
+    WrongStateError,
 )
 from .marketplaces import Marketplace, Region
 from .operation import JSON_LISTINGS_FEED, Priority, Quota, Timeouts, UsagePlan
@@ -50,6 +58,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JSON_LISTINGS_FEED",
+    "AlteredCallbackError",
     "Application",
     "ArgumentError",
     "AuthError",
@@ -58,14 +67,19 @@ __all__ = [
     "BadRequestError",
     "CallError",
     "ClientClosedError",
+    "CodeRefusedError",
     "ConfigError",
     "ConflictError",
     "ConnectError",
     "ConnectTimeoutError",
     "ConnectionLostError",
+    "ConsentError",
+    "ConsentRefusedError",
     "DecodeError",
+    "ExpiredStateError",
     "ForbiddenError",
     "JobError",
+    "LateCodeError",
     "Marketplace",
     "NotFoundError",
     "OutcomeUnknownError",
@@ -76,6 +90,7 @@ __all__ = [
     "RawResponse",
     "ReadTimeoutError",
     "Region",
+    "ReplayedStateError",
     "RetryPolicy",
     "SellingPartner",
     "ServerError",
@@ -87,6 +102,7 @@ __all__ = [
     "TransportError",
     "UnauthorizedError",
     "UsagePlan",
+    "WrongStateError",
 ]
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import random
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from functools import cached_property
 from types import TracebackType
@@ -152,23 +151,28 @@ class Application:
         with anyio.CancelScope(shield=True):
             await self.aclose(grace=0.0 if exc_type else 10.0)
 
-    @contextmanager
-    def _exchange_under_way(self) -> Iterator[None]:
-        """Let `aclose` wait for what is done in the block."""
-        self._in_flight += 1
-        try:
-            yield
-        finally:
-            self._in_flight -= 1
-            if not self._in_flight and self._idle is not None:
-                self._idle.set()
-
     async def _post_form(
         self, url: str, form: Mapping[str, str], timeouts: Timeouts
     ) -> tuple[int, Mapping[str, str], bytes]:
         if self._is_closed:  # else a repeat would open connections that nobody closes
             raise ClientClosedError("the client was closed before there was an access token", operation="lwa")
         return await self._wire.post_form(url, form, timeouts)
+
+    async def _post_lwa(self, form: Callable[[Credentials], Mapping[str, str]]) -> tuple[int, Mapping[str, str], bytes]:
+        """Post a form of this application to Login with Amazon, once. Closing waits for it, as for a call."""
+        if self._is_closed:  # before there is a form, which the traceback would show
+            raise ClientClosedError("the client is closed", operation="lwa")
+        endpoint = self._config.lwa_endpoint or LWA_ENDPOINT
+        self._in_flight += 1
+        try:
+            return await self._post_form(endpoint, form(self._credentials), LwaClient.timeouts)
+        finally:
+            self._land()
+
+    def _land(self) -> None:
+        self._in_flight -= 1
+        if not self._in_flight and self._idle is not None:
+            self._idle.set()
 
     def _make_signing(self) -> Signing | None:
         aws = self._config.aws
@@ -503,8 +507,11 @@ class SellingPartner(Apis):
         call = self._options.applied(call)
         inner = tuple(inner)
         pipeline = compose((*self._stages, *inner), application._wire.exchange) if inner else self._pipeline
-        with application._exchange_under_way():
+        application._in_flight += 1
+        try:
             return await pipeline(call)
+        finally:
+            application._land()
 
     async def transfer(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b"", *, attempt: int = 1
@@ -528,8 +535,11 @@ class SellingPartner(Apis):
         application = self._application
         if application._is_closed:
             raise ClientClosedError("the client is closed", operation="transfer")
-        with application._exchange_under_way():
+        application._in_flight += 1
+        try:
             return await application._wire.transfer(method, url, headers or {}, body, self._options.timeout, attempt)
+        finally:
+            application._land()
 
     async def aclose(self, *, grace: float = 10.0) -> None:
         """Close the client, if it was not made by an `Application`; as `Application.aclose`."""

@@ -26,7 +26,7 @@ ROWS: list[list[str]] = [
     ["transport", "scheduler", "auth", "logs"],
     ["apis", "config"],
     ["client", "uploads"],
-    ["jobs"],
+    ["jobs", "oauth"],
     ["sandbox"],
     ["cli"],
 ]
@@ -56,6 +56,9 @@ PURE = [
     "jobs.kinds",
     "jobs.row",
     "jobs.verdict",
+    "oauth.query",
+    "oauth.links",
+    "oauth.state",
     "sandbox.bucket",
 ]
 IMPURE_LIBRARIES = {

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ import orjson
 
 from ..errors import ConfigError
 from ..operation import UsagePlan
+from .consent import Registration
 from .faults import Faults
 from .lwa import TOKEN_PATH
 from .throttle import application_plan
@@ -141,6 +142,7 @@ def start_process(
     application_rates: Mapping[str, float | None] | None = None,
     models: str | Path | None = None,
     applications: Mapping[str, str] | None = None,
+    registrations: Iterable[Registration] | None = None,
     aws: Mapping[str, str] | None = None,
     token_lifetime: float | None = None,
     rate_header: bool = True,
@@ -158,6 +160,7 @@ def start_process(
         application_rates: Requests/s for all selling partners of an application together; None for no limit.
         models: A folder of Amazon's Swagger models.
         applications: Client id -> client secret.
+        registrations: The applications that selling partners can consent to.
         aws: Access key id -> secret access key, of which one must have signed each request.
         token_lifetime: Seconds; None for 3600.
         rate_header: Whether replies carry `x-amzn-RateLimit-Limit`.
@@ -178,6 +181,8 @@ def start_process(
         command += ["--application-rate", f"{name}={'none' if rate is None else repr(rate)}"]
     for client_id, secret in (applications or {}).items():
         command += ["--application", f"{client_id}={secret}"]
+    for registration in registrations or ():
+        command += ["--registration", str(registration)]
     for key_id, secret in (aws or {}).items():
         command += ["--aws", f"{key_id}={secret}"]
     command += ["--models", str(models)] if models is not None else []
