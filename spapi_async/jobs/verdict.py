@@ -145,7 +145,10 @@ def window(body: Mapping[str, str]) -> tuple[datetime, datetime] | None:
     earliest, latest = (body.get(f"{which}_delivery_date") for which in ("earliest", "latest"))
     if not (earliest or latest):
         return None
-    return instant(earliest or latest or "") + OPENS, instant(latest or earliest or "") + CLOSES
+    try:
+        return instant(earliest or latest or "") + OPENS, instant(latest or earliest or "") + CLOSES
+    except OverflowError:  # the last days of the year 9999
+        return None
 
 
 def not_offered(kind: Kind, row: Row, now: datetime) -> Refusal:

@@ -252,6 +252,18 @@ def test_invoices_reach_their_buyers(sandbox: SandboxProcess, capsys: pytest.Cap
     assert [message["order_id"][-1] for message in (first, second)] == ["1", "2"]
 
 
+def test_a_warranty_has_its_dates(sandbox: SandboxProcess) -> None:
+    """A warranty reaches its buyer with its file and the times of its coverage; a time without a zone stays here."""
+    Path("terms.docx").write_bytes(b"PK\x03\x04 terms")
+    header = "order_id,marketplace_id,attachments,coverage_start_date,coverage_end_date"
+    row = f"{DE},terms.docx,2026-01-01T00:00:00+01:00"
+    write(f"902-0000003-0000001,{row},2028-01-01T00:00:00Z", f"902-0000003-0000002,{row},2028-01-01", header=header)
+    assert main(["jobs", "run", "messages.csv", "--kind", "warranty", "--journal", "messages.db"]) == 1
+    [message] = sandbox.messages()
+    assert message["coverage"] == ["2026-01-01T00:00:00+01:00", "2028-01-01T00:00:00+00:00"]
+    assert message["attachments"][0]["size"] == 10
+
+
 def test_a_review_is_asked_for_in_its_time(sandbox: SandboxProcess, capsys: pytest.CaptureFixture[str]) -> None:
     """A solicitation that came too early tells from when on it may be tried again; then it goes out, once."""
     now = datetime.now(UTC)

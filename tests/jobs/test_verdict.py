@@ -123,6 +123,7 @@ DATED = solicitation(earliest_delivery_date="2026-05-01T00:00:00Z", latest_deliv
         (WINDOW, DATED, 32, Why.TOO_LATE, None),
         (WINDOW, solicitation(latest_delivery_date="2026-05-01T00:00Z"), 3, Why.TOO_EARLY, DELIVERED + timedelta(5)),
         (WINDOW, solicitation(earliest_delivery_date="2026-05-01T00:00Z"), 30, Why.TOO_LATE, None),
+        (WINDOW, solicitation(latest_delivery_date="9999-12-31T00:00Z"), 3, Why.OUTSIDE_WINDOW, None),
         (GONE, solicitation(), 10, Why.ALREADY_SENT, None),
         (GONE, DATED, 4, Why.TOO_EARLY, DELIVERED + timedelta(days=5)),
         (GONE, DATED, 10, Why.ALREADY_SENT, None),
