@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from functools import cached_property
 from types import TracebackType
@@ -157,6 +157,22 @@ class Application:
         if self._is_closed:  # else a repeat would open connections that nobody closes
             raise ClientClosedError("the client was closed before there was an access token", operation="lwa")
         return await self._wire.post_form(url, form, timeouts)
+
+    async def _post_lwa(self, form: Callable[[Credentials], Mapping[str, str]]) -> tuple[int, Mapping[str, str], bytes]:
+        """Post a form of this application to Login with Amazon, once. Closing waits for it, as for a call."""
+        if self._is_closed:  # before there is a form, which the traceback would show
+            raise ClientClosedError("the client is closed", operation="lwa")
+        endpoint = self._config.lwa_endpoint or LWA_ENDPOINT
+        self._in_flight += 1
+        try:
+            return await self._post_form(endpoint, form(self._credentials), LwaClient.timeouts)
+        finally:
+            self._land()
+
+    def _land(self) -> None:
+        self._in_flight -= 1
+        if not self._in_flight and self._idle is not None:
+            self._idle.set()
 
     def _make_signing(self) -> Signing | None:
         aws = self._config.aws
@@ -495,9 +511,35 @@ class SellingPartner(Apis):
         try:
             return await pipeline(call)
         finally:
-            application._in_flight -= 1
-            if not application._in_flight and application._idle is not None:
-                application._idle.set()
+            application._land()
+
+    async def transfer(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b"", *, attempt: int = 1
+    ) -> Reply:
+        """Exchange bytes with Amazon's storage behind a presigned URL: with no token, no usage plan and no repeats.
+
+        Args:
+            method: As the URL is for: PUT of an upload destination.
+            url: As Amazon gave it; it is in no error, no event and no log.
+            headers: Those that Amazon gave with the URL, and no others.
+            body: The bytes to store.
+            attempt: Which exchange of this transfer it is, for errors.
+
+        Returns:
+            The 2xx reply.
+
+        Raises:
+            TransferError: The storage answered with another status.
+            TransportError: There was no whole reply. To send the same again does nothing twice.
+        """
+        application = self._application
+        if application._is_closed:
+            raise ClientClosedError("the client is closed", operation="transfer")
+        application._in_flight += 1
+        try:
+            return await application._wire.transfer(method, url, headers or {}, body, self._options.timeout, attempt)
+        finally:
+            application._land()
 
     async def aclose(self, *, grace: float = 10.0) -> None:
         """Close the client, if it was not made by an `Application`; as `Application.aclose`."""

@@ -6,6 +6,14 @@ A leaf: it imports nothing of ours, so every module may import it.
     ├── ConfigError                  the client, a credential or a file is set up wrongly; nothing was sent
     ├── ArgumentError                the arguments of a call break the operation's rules; nothing was sent
     ├── AuthError                    Login with Amazon refused a token, or could not be reached
+    ├── ConsentError                 a selling partner's consent did not arrive; it has to be given anew
+    │   ├── WrongStateError          the state is not ours, or of another session
+    │   ├── ExpiredStateError        the state is too old
+    │   ├── ReplayedStateError       the state was used before
+    │   ├── AlteredCallbackError     what came back is not what Amazon sends
+    │   ├── ConsentRefusedError      the callback says that there is no consent
+    │   └── CodeRefusedError         Login with Amazon takes the code for invalid
+    │       └── LateCodeError        the code is older than its five minutes
     ├── JobError                     a bulk job or its journal cannot go on
     └── CallError                    one call of one operation failed
         ├── ThrottleTimeoutError     its turn would come after its deadline; nothing was sent
@@ -25,6 +33,7 @@ A leaf: it imports nothing of ours, so every module may import it.
         │   ├── ConflictError        409
         │   ├── QuotaExceededError   429: not executed, so safe to repeat
         │   └── ServerError          5xx
+        ├── TransferError            Amazon's storage behind a presigned URL refused a transfer
         └── DecodeError              a 2xx reply that cannot be read; `body` holds it
 
 Errors carry the facts that decide what to do next, so nothing above the transport looks at HTTP: may the same
@@ -41,31 +50,40 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 __all__ = [
+    "AlteredCallbackError",
     "ArgumentError",
     "AuthError",
     "BadRequestError",
     "CallError",
     "ClientClosedError",
+    "CodeRefusedError",
     "ConfigError",
     "ConflictError",
     "ConnectError",
     "ConnectTimeoutError",
     "ConnectionLostError",
+    "ConsentError",
+    "ConsentRefusedError",
     "DecodeError",
+    "ExpiredStateError",
     "ForbiddenError",
     "JobError",
+    "LateCodeError",
     "NotFoundError",
     "OutcomeUnknownError",
     "Problem",
     "QueueFullError",
     "QuotaExceededError",
     "ReadTimeoutError",
+    "ReplayedStateError",
     "ServerError",
     "SpapiError",
     "StatusError",
     "ThrottleTimeoutError",
+    "TransferError",
     "TransportError",
     "UnauthorizedError",
+    "WrongStateError",
 ]
 
 
@@ -194,6 +212,63 @@ class AuthError(SpapiError):
             operation=operation,
             missing=self._missing,
         )
+
+
+class ConsentError(SpapiError):
+    """A selling partner's consent did not arrive, and this attempt is over: let the selling partner begin anew.
+
+    Nothing was lost by it. A consent that was given anew replaces nothing and does no harm.
+    """
+
+    is_retry_safe = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_one_line(message, _LONGEST))
+
+
+class WrongStateError(ConsentError):
+    """The state of a callback was not made here, was changed, or belongs to another session.
+
+    It may be an attack: somebody makes a user's browser bring a consent that is not the user's.
+    """
+
+
+class ExpiredStateError(ConsentError):
+    """The state of a callback was made here, for this session, but longer ago than it is valid."""
+
+
+class ReplayedStateError(ConsentError):
+    """The state of a callback was used before: the callback came twice, as when a page is loaded anew."""
+
+
+class AlteredCallbackError(ConsentError):
+    """What the browser brought is not what Amazon sends: a parameter is missing, repeated, unreadable or foreign."""
+
+
+class ConsentRefusedError(ConsentError):
+    """The callback says that there is no consent.
+
+    Attributes:
+        code: OAuth's error code, as in `access_denied`.
+        description: The words that came with it, or "". They came through a browser: anybody could have written them.
+    """
+
+    def __init__(self, code: str, description: str = "") -> None:
+        self.code = code
+        self.description = description
+        # Words of a stranger are not put into a log as if they were ours.
+        super().__init__(f"there is no consent: {_one_line(code, _LONGEST_WORD)}")
+
+
+class CodeRefusedError(ConsentError):
+    """Login with Amazon takes the authorisation code for invalid.
+
+    It was used before, or it belongs to another application or redirect URI.
+    """
+
+
+class LateCodeError(CodeRefusedError):
+    """The authorisation code is older than the five minutes that it is valid for, or was used before."""
 
 
 class JobError(SpapiError):
@@ -480,6 +555,35 @@ _BY_STATUS: dict[int, type[StatusError]] = {
     409: ConflictError,
     429: QuotaExceededError,
 }
+
+
+class TransferError(CallError):
+    """Amazon's storage, behind a presigned URL, did not take or give what was to be transferred.
+
+    Its text holds neither the URL, which is as good as a password, nor the reply, which repeats parts of it.
+
+    Attributes:
+        status: The HTTP status.
+        code: The storage's error code, as in `SignatureDoesNotMatch`; "" when it gave none.
+    """
+
+    def __init__(
+        self,
+        *,
+        status: int,
+        code: str = "",
+        operation: str = "transfer",
+        attempt: int = 1,
+        is_retry_safe: bool | None = None,
+    ) -> None:
+        super().__init__(
+            f"Amazon's storage answered {' '.join(filter(None, [str(status), _one_line(code, _LONGEST_WORD)]))}",
+            operation=operation,
+            attempt=attempt,
+            is_retry_safe=is_retry_safe,
+        )
+        self.status = status
+        self.code = code
 
 
 class DecodeError(CallError):

@@ -7,6 +7,7 @@ event holds a secret or a buyer's data.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 import attrs
 
@@ -116,6 +117,10 @@ class RowSettled(Event):
     state: str
     reason: str
     request_id: str | None
+    why: str = ""
+    """Of a refused row, which sort of no it is, as in `not available now`."""
+    retry_from: datetime | None = None
+    """Of a refused row, when it may be tried again at the earliest, if that is known."""
 
 
 Emit = Callable[[Event], None]

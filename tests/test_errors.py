@@ -89,6 +89,14 @@ ONE_OF_EACH: list[SpapiError] = [
     errors.ArgumentError("x_v0.get", ["body is missing"]),
     AuthError("refused", code="AccessDenied", is_permanent=True, operation="x_v0.get", missing="AWS keys"),
     AuthError("revoked", code="invalid_grant", is_permanent=True, status=400, request_id="R1", operation="x_v0.get"),
+    errors.ConsentError("too many consents came back"),
+    errors.WrongStateError("the state is none of ours"),
+    errors.ExpiredStateError("the state is older than 600 s"),
+    errors.ReplayedStateError("the state was used before"),
+    errors.AlteredCallbackError("the parameter state is missing"),
+    errors.ConsentRefusedError("access_denied", "The seller said no."),
+    errors.CodeRefusedError("the code belongs to another application"),
+    errors.LateCodeError("the code is older than 300 s"),
     errors.JobError("job.db is in use by process 12; wait until that has ended"),
     errors.ThrottleTimeoutError(
         "its turn would come after its deadline", operation="x_v0.get", predicted_wait=1234.567
@@ -110,6 +118,7 @@ ONE_OF_EACH: list[SpapiError] = [
         )
         for status in (400, 401, 403, 404, 409, 413, 429, 500)
     ],
+    errors.TransferError(status=403, code="AccessDenied", operation="x_v0.get", is_retry_safe=False),
     errors.DecodeError("its body is no JSON", operation="x_v0.get", body=b"{", request_id="R1", is_retry_safe=True),
 ]
 

@@ -25,8 +25,8 @@ ROWS: list[list[str]] = [
     + [f"scheduler.{name}" for name in ("bucket", "keys", "lanes", "queue", "share", "state")],
     ["transport", "scheduler", "auth", "logs"],
     ["apis", "config"],
-    ["client"],
-    ["jobs"],
+    ["client", "uploads"],
+    ["jobs", "oauth"],
     ["sandbox"],
     ["cli"],
 ]
@@ -53,7 +53,12 @@ PURE = [
     *(entry for row in ROWS[:4] for entry in row),
     "auth.lwa",
     "auth.sigv4",
+    "jobs.kinds",
     "jobs.row",
+    "jobs.verdict",
+    "oauth.query",
+    "oauth.links",
+    "oauth.state",
     "sandbox.bucket",
 ]
 IMPURE_LIBRARIES = {

@@ -14,8 +14,9 @@ from typing import Any
 import attrs
 
 from ..errors import ConfigError
+from ..jobs.attachments import AttachmentFiles
 from ..jobs.journal import Identity
-from ..jobs.kinds.messaging import Kind, find_kind
+from ..jobs.kinds import Kind, find_kind
 from ..jobs.preview import JournalView, preview
 from ..jobs.source import Source
 from ..jobs.summary import Tally
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=RATE/BURST",
         help="another usage plan, as in messaging_v1.create_confirm_order_details=5/10; repeatable",
     )
+    add("--attachments-dir", type=Path, metavar="DIR", help="where attachments are; default: the folder of FILE")
     add("--json", action="store_true", help="print a JSON object")
 
 
@@ -56,11 +58,12 @@ def run(arguments: argparse.Namespace) -> int:
         ConfigError: An option or the file is wrong.
         JobError: The journal cannot be read.
     """
-    kind = find_kind(arguments.kind)
+    kind = find_kind(arguments.kind, withdrawn=True)  # nothing is sent
     plans = _plans(kind, dict(arguments.plan))
     region = region_of(arguments.region)
     with source_of(arguments, kind, region) as source, _view(arguments) or nullcontext() as journal:
-        tally = preview(source.entries, journal, retry_refused=arguments.retry_refused)
+        files = AttachmentFiles(arguments.attachments_dir or Path(arguments.source).parent)
+        tally = preview(map(files.checked, source.entries), journal, retry_refused=arguments.retry_refused)
     # Each row calls both operations, and each of them keeps its plan: the slower one sets the pace.
     operation = max(plans, key=lambda key: _seconds(tally.waiting, plans[key]))
     estimate = _Estimate(source, kind.name, tally, operation, plans[operation], datetime.now(UTC))

@@ -19,8 +19,9 @@ from ..client import SellingPartner
 from ..config import Options
 from ..errors import ConfigError, SpapiError
 from ..events import Event, RateLearned
+from ..jobs.attachments import AttachmentFiles, Uploader
 from ..jobs.journal import Identity
-from ..jobs.kinds.messaging import Kind, find_kind
+from ..jobs.kinds import Kind, find_kind
 from ..jobs.refused import refused_path
 from ..jobs.row import Row, State
 from ..jobs.runner import Job
@@ -70,6 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     how = run.add_argument_group("how")
     how.add_argument(
+        "--attachments-dir", type=Path, metavar="DIR", help="where attachments are; default: the folder of FILE"
+    )
+    how.add_argument(
+        "--withdrawn", action="store_true", help="try a kind that Amazon has withdrawn, if an order still offers it"
+    )
+    how.add_argument(
         "--refused", type=Path, metavar="FILE.csv", help="where refused rows go; default: FILE.refused.csv beside FILE"
     )
     how.add_argument("--retry-refused", action="store_true", help="try rows again that Amazon refused before")
@@ -99,7 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
         ConfigError: A credential, an option or the file is wrong. Nothing was sent.
         JobError: The journal cannot be used. Nothing was sent.
     """
-    kind = find_kind(arguments.kind)
+    kind = find_kind(arguments.kind, withdrawn=arguments.withdrawn)
     check_target(arguments)
     if arguments.sandbox_plan and not arguments.sandbox:
         raise ConfigError("--sandbox-plan needs --sandbox; --plan is for the client")
@@ -131,6 +138,7 @@ class _Program:
         self._progress: Progress = progress_on(sys.stdout, time.monotonic)
         refused = arguments.refused or refused_path(arguments.source)
         self._report = JobReport(source, refused, self._progress.say)
+        self._files = AttachmentFiles(arguments.attachments_dir or Path(arguments.source).parent)
         self._is_loaded = False
         self._is_interrupted = False
         plans: Mapping[str, UsagePlan] = dict(arguments.plan)
@@ -155,6 +163,7 @@ class _Program:
                     run,
                     concurrency=arguments.concurrency,
                     on_refused=self._report.refused,
+                    attach=Uploader(client.send, client.transfer, self._files),
                 )
                 with self._progress:
                     self._progress.say(self._source.words)
@@ -204,7 +213,7 @@ class _Program:
         self._progress.show(job.tally, min(self._rates.values()))
 
     def _rows(self, job: Job) -> Iterator[Row]:
-        for entry in self._source.entries:
+        for entry in map(self._files.checked, self._source.entries):
             self._progress.read(job.tally)
             if entry.row is not None:
                 yield entry.row

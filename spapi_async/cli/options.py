@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ..errors import ConfigError
-from ..jobs.kinds.messaging import KINDS, Kind
+from ..jobs.kinds import KINDS, Kind
 from ..jobs.source import Format, Source, open_source
 from ..jobs.source.opened import read_text
 from ..jobs.template import Templates

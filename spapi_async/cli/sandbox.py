@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from ..operation import UsagePlan
-from ..sandbox import Faults, Sandbox
+from ..sandbox import Faults, Registration, Sandbox
 from ..sandbox.faults import KINDS
 from ..sandbox.lwa import TOKEN_PATH
 from ..sandbox.server import bind, serve
@@ -59,6 +59,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="ID=SECRET",
         help="accept this application only; repeatable. Default: any, but a secret with 'wrong' or 'invalid' in it",
+    )
+    add(
+        "--registration",
+        action="append",
+        default=[],
+        metavar="QUERY",
+        help="an application that selling partners can consent to, as in "
+        "'application_id=amzn1.sp.solution.1&redirect_uri=http://127.0.0.1:8000/amazon/callback', with client_id, "
+        "login_uri, is_draft=1, asks_login=1; repeatable. Default: any",
     )
     add(
         "--aws",
@@ -117,6 +126,7 @@ def run(arguments: argparse.Namespace) -> int:
         application_rates=_rates(arguments.application_rate),
         models=arguments.models,
         applications=applications or None,
+        registrations=[Registration.parse(text) for text in arguments.registration] or None,
         aws=dict(_pair(text, "--aws", "ID=SECRET") for text in arguments.aws) or None,
         token_lifetime=arguments.token_lifetime,
         rate_header=not arguments.no_rate_header,
@@ -144,6 +154,7 @@ def _announce(endpoint: str, applications: dict[str, str], is_brief: bool) -> No
     accepted = f"{len(applications)} application(s)" if applications else "any client id and secret"
     print()
     print(f"Accepts {accepted}; the refresh token Atzr|NAME belongs to the selling partner NAME.")
+    print(f"Selling partners consent at {endpoint}/apps/authorize/consent.")
     print("What buyers received: /_sandbox/messages; what was called: /_sandbox/requests. Ctrl-C ends it.", flush=True)
 
 

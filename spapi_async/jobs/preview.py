@@ -103,7 +103,7 @@ def preview(entries: Iterable[Entry], journal: JournalView | None = None, *, ret
     """Count what would become of the rows of a source; `waiting` are those that would be sent.
 
     Args:
-        entries: Of the source. They are taken one by one, so their number does not matter.
+        entries: Of the source, their attachments looked at. They are taken one by one, so their number does not matter.
         journal: What is known of the rows; None when they are all new.
         retry_refused: As of a job.
 

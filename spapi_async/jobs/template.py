@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 import attrs
 
 from ..errors import ConfigError
-from .kinds.messaging import Kind, Mistake
+from .kinds import Kind, Mistake
 from .variants import column_of, is_variant
 
 __all__ = ["Template", "Templates", "column_name", "text_mistakes"]

@@ -20,10 +20,12 @@ import attrs
 import orjson
 
 from ..apis import catalog
+from ..errors import ConfigError
 from ..operation import Operation, UsagePlan
 from . import asgi, checks, examples, messaging, notifications, sigv4, tokens, uploads
 from .answers import Typed
 from .asgi import Receive, Scope, Send
+from .consent import Consents, Registration
 from .exchange import Answer, Request, refuse, reply
 from .faults import Fault, Faults
 from .lwa import SCOPES, TOKEN_PATH, Lwa, LwaError
@@ -79,6 +81,7 @@ class Sandbox:
             static sandbox knows get that sandbox's replies. None: all replies are made here.
         applications: Client id -> client secret of the applications that exist. None: any, but a secret with
             `wrong` or `invalid` in it.
+        registrations: The applications that selling partners can consent to; None: any. See `Registration`.
         aws: Access key id -> secret access key: requests must be signed with one of them, as Amazon wanted it until
             2023-10-02. Keys may come and go later. None: signatures are not looked at, as Amazon does today.
         clock: Gives seconds; all that the sandbox knows of time, but the time of messages is the calendar's at the
@@ -105,6 +108,7 @@ class Sandbox:
         application_rates: Mapping[str, float | None] | None = None,
         models: str | Path | None = None,
         applications: Mapping[str, str] | None = None,
+        registrations: Iterable[Registration] | None = None,
         aws: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
         token_lifetime: float = 3600.0,
@@ -125,6 +129,7 @@ class Sandbox:
         self._epoch: datetime | None = None  # when the clock was at 0
         scopes = SCOPES.union(o.grantless_scope for o in live if o.grantless_scope)
         self._lwa = Lwa(applications, scopes, token_lifetime)
+        self._consents = Consents(registrations, self._lwa)
         self._rate_header = rate_header
         self._faults = faults or Faults()
         self._faults.aim(live)
@@ -210,6 +215,20 @@ class Sandbox:
         """
         self._throttle.set_application_rate(name, rate)
 
+    def set_delivery(self, order_id: str, delivered: datetime) -> None:
+        """Say when an order was delivered, which decides when a solicitation may be sent; until `reset`.
+
+        Args:
+            order_id: The order, of all selling partners.
+            delivered: With a zone. An order of which nothing was said was delivered 10 days ago.
+
+        Raises:
+            ConfigError: The time has no zone.
+        """
+        if delivered.tzinfo is None:
+            raise ConfigError("the time of a delivery needs a zone")
+        self.state.deliveries[order_id] = delivered
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
         if scope["type"] == "lifespan":
@@ -256,6 +275,10 @@ class Sandbox:
         """Pass the gateway's stages; give the operation's key, the answer, the fault that befalls it, and the plan."""
         if path == TOKEN_PATH:
             return TOKEN_PATH, self._exchange_token(scope["method"], headers, body), None, None
+        if self._consents.serves(path):
+            query, origin = asgi.query(scope["query_string"]), f"{scope['scheme']}://{headers.get('host', '')}"
+            answer = self._consents.answer(scope["method"], path, query, body, origin, self._clock())
+            return "consent", answer, None, None
         found = self._router.find(scope["method"], path)
         if found is None:
             message = "There is no such operation: check host, path and verb."
@@ -365,6 +388,8 @@ class Sandbox:
                 return reply(200, [attrs.asdict(message) for message in self.state.messages])
             case "GET", "requests":
                 return reply(200, self.requests())
+            case "POST", "deliveries":
+                return self._deliver(body)
             case "POST", "reset":
                 self.reset()
                 return reply(200, {})
@@ -399,6 +424,18 @@ class Sandbox:
                 case _:
                     self.set_application_rate(name, *figures)
         except ValueError as error:  # a ConfigError is one too
+            return refuse(400, "InvalidInput", str(error))
+        return reply(200, {})
+
+    def _deliver(self, body: bytes) -> Answer:
+        try:
+            fields = orjson.loads(body)
+            if not isinstance(fields, dict) or fields.keys() != {"order_id", "delivered"}:
+                raise ValueError("give a JSON object of order_id and delivered")
+            if not all(isinstance(value, str) for value in fields.values()):
+                raise ValueError("order_id and delivered must be strings")
+            self.set_delivery(fields["order_id"], datetime.fromisoformat(fields["delivered"]))
+        except ValueError as error:
             return refuse(400, "InvalidInput", str(error))
         return reply(200, {})
 

@@ -10,7 +10,8 @@ import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,6 +20,7 @@ import orjson
 
 from ..errors import ConfigError
 from ..operation import UsagePlan
+from .consent import Registration
 from .faults import Faults
 from .lwa import TOKEN_PATH
 from .throttle import application_plan
@@ -59,7 +61,7 @@ class SandboxProcess:
         self.close()
 
     def messages(self) -> list[dict[str, Any]]:
-        """List what buyers received: order id, seller, kind, marketplace id, text, time, request id."""
+        """List what buyers received, solicitations too; see `state.Message`."""
         found: list[dict[str, Any]] = self._ask("GET", "messages")
         return found
 
@@ -88,6 +90,10 @@ class SandboxProcess:
         """Enforce another limit for all selling partners together; see `Sandbox.set_application_rate`."""
         application_plan(rate)  # JSON has no infinity, and would make no limit of it
         self._ask("POST", "application-rates", {"operation": name, "rate": rate})
+
+    def set_delivery(self, order_id: str, delivered: datetime) -> None:
+        """Say when an order was delivered; see `Sandbox.set_delivery`."""
+        self._ask("POST", "deliveries", {"order_id": order_id, "delivered": delivered.isoformat()})
 
     def kill(self) -> None:
         """End it at once, as a crash would; what it remembered is gone."""
@@ -136,6 +142,7 @@ def start_process(
     application_rates: Mapping[str, float | None] | None = None,
     models: str | Path | None = None,
     applications: Mapping[str, str] | None = None,
+    registrations: Iterable[Registration] | None = None,
     aws: Mapping[str, str] | None = None,
     token_lifetime: float | None = None,
     rate_header: bool = True,
@@ -153,6 +160,7 @@ def start_process(
         application_rates: Requests/s for all selling partners of an application together; None for no limit.
         models: A folder of Amazon's Swagger models.
         applications: Client id -> client secret.
+        registrations: The applications that selling partners can consent to.
         aws: Access key id -> secret access key, of which one must have signed each request.
         token_lifetime: Seconds; None for 3600.
         rate_header: Whether replies carry `x-amzn-RateLimit-Limit`.
@@ -173,6 +181,8 @@ def start_process(
         command += ["--application-rate", f"{name}={'none' if rate is None else repr(rate)}"]
     for client_id, secret in (applications or {}).items():
         command += ["--application", f"{client_id}={secret}"]
+    for registration in registrations or ():
+        command += ["--registration", str(registration)]
     for key_id, secret in (aws or {}).items():
         command += ["--aws", f"{key_id}={secret}"]
     command += ["--models", str(models)] if models is not None else []

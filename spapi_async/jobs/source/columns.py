@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from ...marketplaces import Region
-from ..kinds.messaging import Kind, Mistake
+from ..kinds import Kind, Mistake
 from ..row import Row
 from ..template import Templates, column_name, text_mistakes
 from ..variants import column_of, is_variant, locale_of
@@ -20,7 +20,6 @@ __all__ = ["REPORT_COLUMNS", "Columns", "Entry", "column_of_header", "plain"]
 REPORT_COLUMNS = ("line", "reason", "cure")
 """The columns that the file of refused rows adds. They are ignored on the way in, so that file can be run again."""
 
-_OPTIONAL = ("key", *REPORT_COLUMNS)
 _FORMULA = re.compile(r'="(.*)"', re.DOTALL)
 
 
@@ -88,7 +87,9 @@ class Columns:
             self.fields = templates.fields
             own = tuple(column for column in own if column != "text")
         self.required: Sequence[str] = tuple(dict.fromkeys([*own, *self.fields]))
-        self._known = frozenset([*self.required, *_OPTIONAL])
+        self._optional = tuple(name for name in (*kind.optional, "key") if name not in self.required)
+        self._known = frozenset([*self.required, *self._optional, *REPORT_COLUMNS])
+        self._has_text = "text" in kind.columns
         self._has_variants = "text" in own
 
     def knows(self, column: str) -> bool:
@@ -99,14 +100,18 @@ class Columns:
         """Say that a column is unknown, and which one may be meant."""
         if column == "text" or is_variant(column):
             return Mistake("", f"has a column {column}, and the template makes the text", "take away one of them")
-        near = difflib.get_close_matches(column, [*self.required, "key"], n=1)
+        near = difflib.get_close_matches(column, [*self.required, *self._optional], n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        return Mistake("", f"the column {column[:40]!r} is unknown{hint}", f"{self.takes()}; take the others away")
+        return Mistake(
+            "",
+            f"the column {column[:40]!r} is unknown{hint}",
+            f"{self.takes()}; a --template may name others" if self._has_text else self.takes(),
+        )
 
     def takes(self) -> str:
         """Say which columns there may be."""
-        more = "" if self.fields else "; other columns need a --template that names them"
-        return f"{self._kind.name} takes {', '.join(self.required)} and, if you like, key{more}"
+        more = f" and, if you like, {', '.join(self._optional)}" if self._optional else ""
+        return f"{self._kind.name} takes {', '.join(self.required)}{more}"
 
     def fault_of(self, names: Sequence[str]) -> str:
         """Say what is wrong with the columns of a source; "" when they can be used."""

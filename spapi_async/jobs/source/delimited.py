@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from ...errors import ConfigError
 from ...marketplaces import Marketplace
-from ..kinds.messaging import Mistake
+from ..kinds import Mistake
 from .columns import Columns, Entry, column_of_header, plain
 from .lines import LONGEST_LINE, Lines
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from ...errors import ConfigError
-from ..kinds.messaging import Mistake
+from ..kinds import Mistake
 from .columns import REPORT_COLUMNS, Columns, Entry, column_of_header
 from .lines import LONGEST_LINE, Lines
 

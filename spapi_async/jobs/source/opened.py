@@ -19,7 +19,7 @@ import attrs
 
 from ...errors import ConfigError
 from ...marketplaces import Region
-from ..kinds.messaging import Kind
+from ..kinds import Kind
 from ..template import Templates
 from .columns import REPORT_COLUMNS, Columns, Entry
 from .delimited import DELIMITERS, read_delimited

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from spapi_async.errors import ConfigError
-from spapi_async.jobs.kinds.messaging import KINDS
+from spapi_async.jobs.kinds import KINDS
 from spapi_async.jobs.source import Entry, open_source
 from spapi_async.jobs.source.lines import LONGEST_LINE
 

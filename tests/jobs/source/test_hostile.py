@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from spapi_async.errors import ConfigError
-from spapi_async.jobs.kinds.messaging import KINDS
+from spapi_async.jobs.kinds import KINDS
 from spapi_async.jobs.refused import RefusedRows
 from spapi_async.jobs.source import Entry, Format, open_source
 from spapi_async.jobs.template import Templates
@@ -124,7 +124,8 @@ def test_no_row_of_a_csv_vanishes(
         where = [
             entry.number
             for entry in entries
-            if tag in (entry.row.order_id if entry.row else " ".join(entry.fields.values()))
+            # Without its first letter, which the byte before it may have made another one.
+            if tag[1:] in (entry.row.order_id if entry.row else " ".join(entry.fields.values()))
         ]
         assert len(where) == 1, (tag, where)
 

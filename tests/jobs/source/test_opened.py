@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from spapi_async.errors import ConfigError
-from spapi_async.jobs.kinds.messaging import KINDS
+from spapi_async.jobs.kinds import KINDS
 from spapi_async.jobs.source import Format, open_source
 from spapi_async.jobs.source.opened import read_text
 from spapi_async.marketplaces import Region
