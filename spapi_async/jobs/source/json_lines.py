@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 
 from ...errors import ConfigError
 from ..kinds import Mistake
+from ..kinds.attachments import COLUMN as ATTACHMENTS
 from .columns import REPORT_COLUMNS, Columns, Entry, column_of_header
 from .lines import LONGEST_LINE, Lines
 
 __all__ = ["read_json_lines"]
 
+_TOO_DEEP = "is nested too deeply"
 _CURE = 'write one object a line, as in {"order_id": "902-1845936-5435065", …}'
 
 
@@ -69,6 +71,16 @@ class _Records:
         pairs = _parse(line)
         if isinstance(pairs, str):
             return columns.broken(number, line, pairs, _CURE)
+        try:
+            fields, mistakes = self._fields(pairs)
+        except RecursionError:
+            return columns.broken(number, line, _TOO_DEEP, _CURE)
+        if mistakes:
+            return columns.refused(number, fields, mistakes)
+        return columns.entry(number, fields, dict.fromkeys(columns.required, "") | fields)
+
+    def _fields(self, pairs: _Pairs) -> tuple[dict[str, str], list[Mistake]]:
+        columns = self._columns
         fields: dict[str, str] = {}
         mistakes: list[Mistake] = []
         for written, value in pairs:
@@ -86,11 +98,13 @@ class _Records:
             elif isinstance(value, int) and not isinstance(value, bool) and name in self._numbers:
                 fields[name] = str(value)
             else:
-                fields[name] = "" if isinstance(value, list) else str(value)
-                mistakes.append(Mistake(name, f"holds {_type_of(value)}", "write a string in double quotes"))
-        if mistakes:
-            return columns.refused(number, fields, mistakes)
-        return columns.entry(number, fields, dict.fromkeys(columns.required, "") | fields)
+                fields[name] = _written(value)
+                if name == ATTACHMENTS and type(value) is list:  # the kind reads it
+                    if any(isinstance(item, _Pairs) and len(dict(item)) < len(item) for item in value):
+                        mistakes.append(Mistake(name, "has a name twice in an object", "leave one of them"))
+                else:
+                    mistakes.append(Mistake(name, f"holds {_type_of(value)}", "write a string in double quotes"))
+        return fields, mistakes
 
 
 def _parse(line: str) -> _Pairs | str:
@@ -102,10 +116,19 @@ def _parse(line: str) -> _Pairs | str:
     except json.JSONDecodeError as error:
         return f"is no JSON: {error.msg.removesuffix(' at')} in column {error.colno}"
     except RecursionError:
-        return "is nested too deeply"
+        return _TOO_DEEP
     except ValueError:  # NaN, or a number of thousands of digits
         return "is no JSON: it holds a number that is none"
     return value if isinstance(value, _Pairs) else f"holds {_type_of(value)} and no object"
+
+
+def _written(value: object) -> str:
+    """Write a value as it stood there, on one line. Of a name that comes twice in an object, the last stays."""
+    if isinstance(value, _Pairs):
+        return f"{{{', '.join(f'{json.dumps(name)}: {_written(inner)}' for name, inner in dict(value).items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_written, value))}]"
+    return json.dumps(value)
 
 
 def _type_of(value: object) -> str:

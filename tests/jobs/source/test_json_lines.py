@@ -48,6 +48,7 @@ def test_each_line_is_an_object(path: Path) -> None:
         ('{"order_id": NaN}', "is no JSON: it holds a number that is none"),
         ('{"order_id": ' + "9" * 5000 + "}", "is no JSON: it holds a number that is none"),
         ("[" * 100_000, "is nested too deeply"),
+        ('{"text": ' + "[" * 990 + "]" * 990 + "}", "is nested too deeply"),
         ('{"text": "' + "x" * 140_000 + '"}', "has more than 131072 characters"),
         ('{"text": ["a"]}', "text: holds a list (write a string in double quotes)"),
         ('{"text": {"a": 1}}', "text: holds an object (write"),
@@ -76,6 +77,22 @@ def test_whole_numbers_are_taken_where_they_can_only_be_text(path: Path) -> None
     [entry] = read(path, line, template="You bought {count}.")
     assert entry.row
     assert (entry.row.key, entry.row.body["text"]) == ("3", "You bought 7.")
+
+
+def test_attachments_may_be_a_list(path: Path) -> None:
+    """Of paths, or of objects with path and name; what else it may hold is the kind's to say."""
+    files = ["a.pdf", {"path": "b;c.pdf", "name": "Größe.pdf"}]
+    line = {"order_id": "902-1", "marketplace_id": DE, "attachments": files}
+    path.write_text("\n".join([json.dumps(line), json.dumps(line | {"attachments": [[[7]]]})]), encoding="utf-8")
+    with open_source(path, KINDS["invoice"]) as source:
+        first, second = source.entries
+    assert first.row
+    assert json.loads(first.row.body["attachments"]) == files
+    assert str(second.mistakes[0]).startswith("attachments: must hold paths")
+    path.write_text(json.dumps(line).replace('"name"', '"path"'), encoding="utf-8")
+    with open_source(path, KINDS["invoice"]) as source:
+        [entry] = source.entries
+    assert str(entry.mistakes[0]).startswith("attachments: has a name twice")
 
 
 def test_an_unknown_name_in_the_first_object_is_a_fault_of_the_file(path: Path) -> None:
