@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -12,18 +13,18 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from .auth import TokenStore
+from .auth import AwsCredentials, AwsRole, TokenStore
 from .errors import ConfigError
 from .events import Event
 from .marketplaces import Marketplace, Region
 from .middleware import Middleware
-from .operation import Timeouts, UsagePlan
+from .operation import Operation, Timeouts, UsagePlan
 from .retry import RetryPolicy
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["ClientConfig", "Options", "check_kind"]
+__all__ = ["ClientConfig", "Options", "check_kind", "find_operation"]
 
 
 class Options(TypedDict, total=False):
@@ -40,10 +41,15 @@ class Options(TypedDict, total=False):
     middleware: Sequence[Middleware]
     on_event: Callable[[Event], None] | None
     plans: Mapping[str, UsagePlan]
+    application_rates: Mapping[str, float | None]
+    max_queue: int
     validate: bool
     strict: bool
     application_name: str | None
     application_version: str | None
+    user_agent_attributes: Mapping[str, str]
+    aws: AwsCredentials | AwsRole | None
+    aws_region: str | None
     token_store: TokenStore | None
     client_secret_created: date | datetime | None
     load_client_secret: Callable[[], Awaitable[str]] | None
@@ -66,12 +72,22 @@ class ClientConfig:
         middleware: Stages of your own, outermost first; each sees a call once, before retries.
         on_event: Is called with every event. It must be quick; what it raises is logged and changes nothing.
         plans: Usage plans that override the built-in ones, by operation as in `orders_v0.get_orders`.
+        application_rates: Limits of the application over all its selling partners, in requests/s, that override the
+            built-in ones, by operation likewise; None for no such limit. The burst is what a second grows.
+        max_queue: How many calls may wait for one usage plan; a further one raises `QueueFullError`.
         validate: False sends also arguments that break Amazon's limits, which drift, as long as they can be written at
             all. For some calls only: `sp.with_options(validate=False)`.
         strict: True compares every reply with Amazon's model and reports what differs as a `ReplyDeviated` event, which
             is logged as a WARNING. It changes no result, and costs about five times as much as decoding.
         application_name: Your application's name for the User-Agent that Amazon requires. Default `spapi_async`.
         application_version: Its version.
+        user_agent_attributes: Further attributes of the User-Agent, as in `{"Host": "worker-7"}`; `Language` and
+            `Platform`, which are there by themselves, can be replaced.
+        aws: Sign every call by AWS Signature Version 4, for gateways and proxies that check it: Amazon has ignored it
+            since 2023-10-02. Keys, or a role that aiobotocore assumes (extra `aws`, on asyncio only). Default: no
+            signature.
+        aws_region: The AWS region that calls are signed for. Default: that of `region`, `marketplace` or Amazon's own
+            `endpoint`.
         token_store: Keeps access tokens beyond this client: `FileStore`, `MemoryStore`, or any with their three
             methods. None keeps them in the client's own memory.
         client_secret_created: When the client secret was made: a `ClientSecretExpires` event then tells its end, from
@@ -94,10 +110,15 @@ class ClientConfig:
     middleware: Sequence[Middleware] = ()
     on_event: Callable[[Event], None] | None = None
     plans: Mapping[str, UsagePlan] = attrs.field(factory=dict)
+    application_rates: Mapping[str, float | None] = attrs.field(factory=dict)
+    max_queue: int = 100_000
     validate: bool = True
     strict: bool = False
     application_name: str | None = None
     application_version: str | None = None
+    user_agent_attributes: Mapping[str, str] = attrs.field(factory=dict)
+    aws: AwsCredentials | AwsRole | None = None
+    aws_region: str | None = None
     token_store: TokenStore | None = None
     client_secret_created: date | datetime | None = None
     load_client_secret: Callable[[], Awaitable[str]] | None = None
@@ -106,12 +127,7 @@ class ClientConfig:
 
     @url.default
     def _url(self) -> str:
-        region = None if self.region is None else _read_region(self.region)
-        if self.marketplace is not None:
-            implied = _read_marketplace(self.marketplace).region
-            if region not in {None, implied}:
-                raise ConfigError(f"the marketplace is in region {implied!s}, but region is {region!s}")
-            region = implied
+        region = self._region()
         if self.endpoint is not None:
             if self.sandbox:
                 raise ConfigError("sandbox=True means Amazon's own sandbox; it cannot go with endpoint=")
@@ -120,12 +136,44 @@ class ClientConfig:
             raise ConfigError("one of region=, marketplace= or endpoint= is needed")
         return region.sandbox_endpoint if self.sandbox else region.endpoint
 
+    def _region(self) -> Region | None:
+        region = None if self.region is None else _read_region(self.region)
+        if self.marketplace is not None:
+            implied = _read_marketplace(self.marketplace).region
+            if region not in {None, implied}:
+                raise ConfigError(f"the marketplace is in region {implied!s}, but region is {region!s}")
+            region = implied
+        return region
+
+    @property
+    def signing_region(self) -> str:
+        """The AWS region that calls are signed for.
+
+        Raises:
+            ConfigError: Nothing tells it.
+        """
+        if self.aws_region is not None:
+            return self.aws_region
+        region = self._region()
+        if region is None:
+            regions = [each for each in Region if self.url in {each.endpoint, each.sandbox_endpoint}]
+            if not regions:
+                raise ConfigError("aws= with an endpoint= that is not Amazon's needs aws_region=, as in 'eu-west-1'")
+            [region] = regions
+        return region.aws_region
+
     def __attrs_post_init__(self) -> None:
         if self.lwa_endpoint is not None:
             _check_url("lwa_endpoint", self.lwa_endpoint)
         for name, (kind, words) in _KINDS.items():
             check_kind(name, isinstance(getattr(self, name), kind), words, getattr(self, name))
         check_kind("on_event", self.on_event is None or callable(self.on_event), "a function", self.on_event)
+        for part in (part for pair in self.user_agent_attributes.items() for part in pair):
+            check_kind("user_agent_attributes", isinstance(part, str), "a mapping from text to text", part)
+        if self.aws_region is not None and not re.fullmatch("[a-z0-9-]+", self.aws_region):
+            raise ConfigError("aws_region must be the name of an AWS region, as in 'eu-west-1'")
+        if self.aws is not None:
+            _ = self.signing_region
         loader = self.load_client_secret
         check_kind("load_client_secret", loader is None or callable(loader), "an async function", loader)
         is_store = all(callable(getattr(self.token_store, name, None)) for name in ("get", "set", "delete"))
@@ -135,22 +183,34 @@ class ClientConfig:
             check_kind("middleware", callable(stage), "a sequence of functions", stage)
         for key, plan in self.plans.items():
             check_kind(f"plans[{key!r}]", isinstance(plan, UsagePlan), "a UsagePlan", plan)
+        for key, rate in self.application_rates.items():
+            check_kind(f"application_rates[{key!r}]", isinstance(rate, int | float | None), "requests/s or None", rate)
+            if rate is not None and not 0 < rate < math.inf:
+                raise ConfigError(f"application_rates[{key!r}] must be a finite number above 0, or None, not {rate!r}")
+        if self.max_queue < 1:
+            raise ConfigError(f"max_queue must be at least 1, not {self.max_queue}")
         if self.transport is not None:
             is_one = hasattr(self.transport, "handle_async_request")
             check_kind("transport", is_one, "an httpx.AsyncBaseTransport", self.transport)
 
-    def check_plans(self, known: Iterable[str]) -> None:
-        """Refuse plans for operations that do not exist: a misspelt name would silently change nothing.
 
-        Raises:
-            ConfigError: A name is not among the known ones; it names the nearest.
-        """
-        names = set(known)
-        for name in self.plans:
-            if name not in names:
-                near = get_close_matches(name, names, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else " (names are as in 'orders_v0.get_orders')"
-                raise ConfigError(f"plans: there is no operation {name!r}{hint}")
+def find_operation(name: str, known: Iterable[Operation], what: str) -> Operation:
+    """Find an operation by its name, as in `orders_v0.get_orders`: a misspelt one would silently change nothing.
+
+    Args:
+        name: Its name.
+        known: All there are, or those of its module at least.
+        what: What the name was given for, for the error.
+
+    Raises:
+        ConfigError: There is none; it names the nearest.
+    """
+    names = {operation.key: operation for operation in known}
+    if name not in names:
+        near = get_close_matches(name, names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else " (names are as in 'orders_v0.get_orders')"
+        raise ConfigError(f"{what}: there is no operation {name!r}{hint}")
+    return names[name]
 
 
 _KINDS: dict[str, tuple[type | UnionType, str]] = {
@@ -159,10 +219,15 @@ _KINDS: dict[str, tuple[type | UnionType, str]] = {
     "retry": (RetryPolicy, "a RetryPolicy, as in RetryPolicy(max_attempts=2)"),
     "middleware": (Sequence, "a sequence of functions"),
     "plans": (Mapping, "a mapping from the names of operations to UsagePlan"),
+    "application_rates": (Mapping, "a mapping from the names of operations to requests/s"),
+    "max_queue": (int, "a number of calls"),
     "validate": (bool, "True or False"),
     "strict": (bool, "True or False"),
     "application_name": (str | None, "text"),
     "application_version": (str | None, "text"),
+    "user_agent_attributes": (Mapping, "a mapping from names of attributes to values"),
+    "aws": (AwsCredentials | AwsRole | None, "AwsCredentials or an AwsRole"),
+    "aws_region": (str | None, "text"),
     "client_secret_created": (date | None, "a date or a datetime"),
 }
 

@@ -21,16 +21,17 @@ ROWS: list[list[str]] = [
     ["errors", "hidden"],
     ["marketplaces", "operation", "events"],
     ["middleware"],
-    ["retry", "codec", "paging", "scheduler.bucket", "scheduler.keys", "scheduler.queue", "scheduler.share"],
+    ["retry", "codec", "paging"]
+    + [f"scheduler.{name}" for name in ("bucket", "keys", "lanes", "queue", "share", "state")],
     ["transport", "scheduler", "auth", "logs"],
     ["apis", "config"],
     ["client"],
-    ["jobs"],
+    ["jobs", "oauth"],
     ["sandbox"],
     ["cli"],
 ]
 # Their own `__init__` and drivers stand in the folder's row; a new file in them has to be given a row by name.
-SPLIT = {"scheduler": {"scheduler", "scheduler.limiter"}}
+SPLIT = {"scheduler": {"scheduler", "scheduler.limiter", "scheduler.partner"}}
 # The package itself only hands on names; the generator shares nothing with what it generates for.
 TOP = {"", "__main__"}
 APART = {"codegen"}
@@ -51,7 +52,11 @@ USES_CODEGEN = {"cli.generate"}
 PURE = [
     *(entry for row in ROWS[:4] for entry in row),
     "auth.lwa",
+    "auth.sigv4",
     "jobs.row",
+    "oauth.query",
+    "oauth.links",
+    "oauth.state",
     "sandbox.bucket",
 ]
 IMPURE_LIBRARIES = {
@@ -60,7 +65,7 @@ IMPURE_LIBRARIES = {
 }  # fmt: skip
 
 # Optional libraries: in a function, at first use, and only here.
-OPTIONAL = {"uvicorn": {"sandbox"}, "rich": {"cli", "jobs"}, "aiobotocore": set[str]()}
+OPTIONAL = {"uvicorn": {"sandbox"}, "rich": {"cli", "jobs"}, "aiobotocore": {"auth"}, "botocore": {"auth"}}
 # Who knows HTTP: the engine, and the sandbox, which breaks connections the way httpx reports it.
 HTTP_LIBRARIES = {"httpx", "httpcore", "aiohttp"}
 KNOWS_HTTP = {"transport", "sandbox"}

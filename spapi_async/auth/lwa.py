@@ -14,13 +14,23 @@ import orjson
 
 from ..errors import AuthError, TransportError
 from ..events import Emit, Retried
-from ..hidden import bare
+from ..hidden import Secret, bare
 from ..operation import Timeouts
 from ..retry import RetryPolicy
 from .credentials import ClientSecret, Credentials
 from .tokens import Token
 
-__all__ = ["LWA_ENDPOINT", "LWA_POLICY", "LwaClient", "PostForm", "grantless_form", "read_token", "refresh_form"]
+__all__ = [
+    "LWA_ENDPOINT",
+    "LWA_POLICY",
+    "LwaClient",
+    "PostForm",
+    "code_form",
+    "grantless_form",
+    "read_refresh_token",
+    "read_token",
+    "refresh_form",
+]
 
 LWA_ENDPOINT = "https://api.amazon.com/auth/o2/token"
 """One host for all regions."""
@@ -55,6 +65,17 @@ def grantless_form(credentials: Credentials, scope: str) -> dict[str, str]:
     }
 
 
+def code_form(credentials: Credentials, code: str, redirect_uri: str) -> dict[str, str]:
+    """Build the form for the refresh token of a selling partner who has just consented."""
+    return {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": redirect_uri,
+        "client_id": credentials.client_id,
+        "client_secret": credentials.client_secret,
+    }
+
+
 def read_token(status: int, headers: Mapping[str, str], body: bytes) -> Token:
     """Read LWA's answer.
 
@@ -78,6 +99,26 @@ def read_token(status: int, headers: Mapping[str, str], body: bytes) -> Token:
     # Without a code of OAuth's it was not LWA that answered but something on the way, and that may be mended.
     is_passing = code is None or code.lower() in _PASSING or status >= 500 or status in {200, 408, 429}
     raise AuthError(description, code=code, status=status, request_id=request_id, is_permanent=not is_passing)
+
+
+def read_refresh_token(status: int, headers: Mapping[str, str], body: bytes) -> str:
+    """Read LWA's answer to `code_form`.
+
+    Raises:
+        AuthError: As `read_token`; with status 200 also for an answer without a refresh token.
+    """
+    try:
+        read_token(status, headers, body)
+        refresh_token = _read(body).get("refresh_token")
+    finally:
+        body = b""  # a traceback that shows locals shall not show a token in it
+    if isinstance(refresh_token, str) and refresh_token:
+        return Secret(refresh_token)
+    raise AuthError(
+        "Login with Amazon answered without a refresh token",
+        status=status,
+        request_id=headers.get("x-amzn-requestid"),
+    )
 
 
 def _read(body: bytes) -> dict[str, Any]:  # Any: JSON

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from typing import Any
 
 from ..auth import FileStore
 from ..client import SellingPartner
@@ -13,7 +14,7 @@ from ..marketplaces import Region
 
 __all__ = ["SANDBOX_CREDENTIALS", "add_target", "check_target", "client_of"]
 
-SANDBOX_CREDENTIALS = {
+SANDBOX_CREDENTIALS: dict[str, Any] = {  # Any: some options of a client are no text
     "client_id": "amzn1.application-oa2-client.sandbox",
     "client_secret": "sandbox",
     "refresh_token": "Atzr|SANDBOX",

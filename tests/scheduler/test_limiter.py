@@ -99,6 +99,25 @@ def test_slowest_plan_waits_minutes(run, events, make_operation, server_bucket) 
     assert elapsed == pytest.approx(4 / 0.0056, rel=0.03)
 
 
+def test_an_empty_bucket_of_a_slow_plan_is_waited_for(run, events, make_operation, server_bucket) -> None:
+    """5 reports at 1/min, burst 15, whose tokens somebody else has used up: all five are made, a minute apart."""
+    operation, amazon = make_operation(1 / 60, 15), Amazon(server_bucket(1 / 60, 15))
+    amazon.bucket.tokens = 0.0
+
+    elapsed = run(partial(all_at_once, operation, amazon, 5, events))
+    assert len(amazon.done) == 5
+    assert elapsed <= 5 * 60 * 1.1
+
+
+def test_a_higher_rate_is_used_at_once(run, events, make_operation, server_bucket) -> None:
+    """When the first replies say 25/s instead of 5/s, 60 calls end as if that had been known."""
+    operation, amazon = make_operation(5, 10), Amazon(server_bucket(25, 10), header="25.0")
+
+    elapsed = run(partial(all_at_once, operation, amazon, 60, events))
+    assert amazon.bucket.refused == 0
+    assert elapsed <= (60 - 10) / 25 * 1.1
+
+
 def test_the_header_replans_everybody_who_waits(run, events, make_operation, server_bucket) -> None:
     """When the first replies say 2/s instead of 5/s, those who wait already go at 2/s: at most one 429."""
     operation, amazon = make_operation(5, 10), Amazon(server_bucket(2, 10), header="2.0")
@@ -445,14 +464,11 @@ def test_idle_buckets_are_forgotten(run, events, make_operation, server_bucket) 
             await trio.sleep(61)
             amazon.bucket.at = trio.current_time()
             await throttle(busy.call(), amazon)
-        return scheduler
+        return scheduler.snapshot(), scheduler.learned_plans(ACCOUNT)
 
-    scheduler = run(main)
-    kept = [key.operation for key in (*scheduler._lanes, *scheduler._aside)]
-    assert kept == [busy.key]
-    assert [(key.operation, plan.rate, plan.source) for key, plan in scheduler._learned.items()] == [
-        (learned.key, 2.0, "header")
-    ]
+    states, plans = run(main)
+    assert [state.operation for state in states] == [busy.key]
+    assert plans == {learned.key: UsagePlan(2.0, 5, "header")}
 
 
 def test_a_bucket_that_is_not_full_is_not_forgotten(run, events, make_operation, server_bucket) -> None:
@@ -475,7 +491,7 @@ def test_a_bucket_that_is_not_full_is_not_forgotten(run, events, make_operation,
             for _ in range(6):
                 await trio.sleep(61)
                 await throttle(busy.call(), amazon)
-            kept = {key.operation for key in (*scheduler._lanes, *scheduler._aside)}
+            kept = {state.operation for state in scheduler.snapshot()}
             nursery.cancel_scope.cancel()
         return kept
 

@@ -6,10 +6,13 @@ from datetime import UTC, date, datetime
 from typing import Any, assert_type
 
 import httpx
+from starlette.datastructures import QueryParams
 
 from spapi_async import (
     Application,
     AuthError,
+    AwsCredentials,
+    AwsRole,
     CallError,
     Marketplace,
     Priority,
@@ -20,6 +23,7 @@ from spapi_async import (
     StatusError,
     Timeouts,
     UsagePlan,
+    oauth,
 )
 from spapi_async.apis.messaging_v1 import CreateConfirmOrderDetailsRequest, CreateConfirmOrderDetailsResponse
 from spapi_async.apis.orders_v0 import GetOrderResponse, GetOrdersResponse, Order, OrdersV0
@@ -28,7 +32,7 @@ from spapi_async.errors import Problem
 from spapi_async.events import Event
 from spapi_async.middleware import Next
 from spapi_async.operation import Call, Reply
-from spapi_async.sandbox import Sandbox, start_process
+from spapi_async.sandbox import Registration, Sandbox, start_process
 
 
 async def stage(call: Call, next_: Next) -> Reply:
@@ -66,6 +70,11 @@ async def one_selling_partner() -> None:
         token_store=FileStore("tokens.json"),
         client_secret_created=date(2026, 1, 1),
         load_client_secret=load,
+        user_agent_attributes={"Host": ""},
+        aws=AwsRole(
+            role_arn="", credentials=AwsCredentials(access_key_id="", secret_access_key="", session_token=None)
+        ),
+        aws_region="",
     ) as sp:
         sp.set_client_secret("", created=datetime(2026, 1, 1, tzinfo=UTC))
         assert_type(sp, SellingPartner)
@@ -139,3 +148,23 @@ async def views(sp: SellingPartner) -> None:
 
 def stores() -> list[TokenStore]:
     return [FileStore("tokens.json"), MemoryStore()]
+
+
+class Shared:
+    """A store of states, as a user writes one."""
+
+    async def use(self, name: str, *, expires_in: float) -> bool:
+        return True
+
+
+async def a_consent(application: Application, parameters: QueryParams) -> None:
+    states = oauth.States(b"", store=Shared(), lifetime=60)
+    url = oauth.consent_url("", state=states.make(""), marketplace=Marketplace.DE, vendor=True, draft=True)
+    login = oauth.parse_login(url)
+    assert_type(oauth.appstore_callback_url(login, state=states.make("", selling_partner_id="")), str)
+    callback = await oauth.parse_callback(parameters, states=states, session=None)
+    callback = await oauth.parse_callback({"state": ["a"], "spapi_oauth_code": ["b"]}, states=states, session="")
+    authorisation = await oauth.exchange_code(application, callback, redirect_uri="")
+    assert_type(authorisation.refresh_token, str)
+    assert_type(authorisation.mws_auth_token, str | None)
+    Sandbox(registrations=[Registration(application_id="", redirect_uris=[""], login_uri="", is_draft=True)])
