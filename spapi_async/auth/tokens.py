@@ -64,6 +64,8 @@ _IN_USE = {"restricted": 0.25}
 # After a renewal that failed, in seconds, while the old token is still good.
 _PAUSE = 30.0
 _STORE_TIMEOUT = 5.0
+# A lifetime beyond a day is a slip of somebody's, and timers cannot be set for any number of seconds.
+_LONGEST = 86_400.0
 
 
 def usable_for(lifetime: float) -> float:
@@ -312,8 +314,8 @@ class TokenCache:
 
     def _keep(self, entry: _Entry, token: Token, began: float, refresh_in: float) -> None:
         entry.value = token.value
-        entry.lifetime = token.expires_in
-        entry.expires_at = began + usable_for(token.expires_in)
+        entry.lifetime = min(token.expires_in, _LONGEST)
+        entry.expires_at = began + usable_for(entry.lifetime)
         entry.refresh_at = min(began + refresh_in, entry.expires_at)
 
     def _note_failure(self, key: Key, entry: _Entry, error: Exception) -> None:
@@ -377,7 +379,7 @@ class TokenCache:
     def _look_at(self, key: Key, entry: _Entry) -> None:
         """Renew a token that is due, if it is in use; else forget it when it has expired."""
         now = self._clock()
-        in_use = now - entry.used_at <= entry.lifetime * _IN_USE.get(entry.kind, 1.0)
+        in_use = now - entry.used_at < entry.lifetime * _IN_USE.get(entry.kind, 1.0)
         if entry.flight is not None and entry.flight.loop is self._keeper:
             return  # its end plans anew
         if in_use and key not in self._refusals and entry.fetch is not None:

@@ -152,6 +152,15 @@ async def test_no_lifetime_at_all(cache: TokenCache) -> None:
     assert [await get(cache, lwa), await get(cache, lwa)] == ["T1", "T2"]
 
 
+async def test_a_lifetime_that_cannot_be_right(cache: TokenCache, clock: Clock) -> None:
+    """A token is used for a day at most, whatever is said of it."""
+    lwa = Lwa(expires_in=1e300)
+    await get_then_settle(cache, lwa)
+    assert len(cache._tasks._tasks) == 1
+    clock.now += 86_400
+    assert await get(cache, lwa) == "T2"
+
+
 async def test_a_passing_fault_of_a_renewal_is_no_failure(cache: TokenCache, clock: Clock, events: list[Event]) -> None:
     """When LWA is down while the old token is still good, calls go on with the old one, and an event tells."""
     lwa = Lwa()
