@@ -81,7 +81,7 @@ CASES: list[tuple[Event, int, str]] = [
 
 @pytest.mark.parametrize(("event", "level", "line"), CASES, ids=[type(case[0]).__name__ for case in CASES])
 def test_each_event_has_its_line(caplog: pytest.LogCaptureFixture, event: Event, level: int, line: str) -> None:
-    """What goes wrong is a warning; a 429, a learned rate and a new token are information; the rest is for debugging."""
+    """What goes wrong is a warning; a 429, a learned rate and a new token are information, the rest for debugging."""
     caplog.set_level(logging.DEBUG, logger="spapi_async")
     log(event)
     assert caplog.record_tuples == [("spapi_async", level, line)]
