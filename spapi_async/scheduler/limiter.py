@@ -119,6 +119,17 @@ class Scheduler:
                 if ticket.wake is not None:
                     ticket.wake()
 
+    def reopen(self, *, is_same_clock: bool) -> None:
+        """Admit calls again after `close`.
+
+        Args:
+            is_same_clock: False begins with new buckets, since nothing tells how much time has passed. The plans that
+                Amazon told are kept.
+        """
+        self._is_closed = False
+        if not is_same_clock:
+            self._lanes.restart()
+
     async def _pass(self, account: Account, call: Call, next_: Next) -> Reply:
         plan, lanes = self._lanes.path(account, call)
         self._arrivals = number = self._arrivals + 1

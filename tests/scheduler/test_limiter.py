@@ -360,6 +360,29 @@ def test_close_ends_every_wait(run, events, make_operation, server_bucket) -> No
     assert len(amazon.done) == 1
 
 
+def test_reopened_after_a_close(run, events, make_operation, server_bucket) -> None:
+    """A closed scheduler can admit calls again; with another clock its buckets are new, and what it learned stays."""
+    operation = make_operation(5, 10)
+    scheduler = Scheduler(emit=events.append)
+    throttle = scheduler.throttling(ACCOUNT)
+
+    async def main() -> float:
+        amazon = Amazon(server_bucket(0.5, 10), header="0.5")
+        amazon.bucket.at = began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            for _ in range(10):
+                nursery.start_soon(throttle, operation.call(), amazon)
+        scheduler.close()
+        with pytest.raises(ClientClosedError):
+            await throttle(operation.call(), amazon)
+        return trio.current_time() - began
+
+    run(main)
+    scheduler.reopen(is_same_clock=False)
+    assert run(main) < 1
+    assert scheduler.learned_plans(ACCOUNT) == {operation.key: UsagePlan(0.5, 10, "header")}
+
+
 @pytest.mark.parametrize(
     ("failure", "wait"),
     [
