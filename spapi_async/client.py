@@ -43,7 +43,6 @@ from .middleware import Middleware, compose
 from .operation import Call, Operation, Priority, Quota, Reply, Timeouts, UsagePlan
 from .retry import retrying
 from .scheduler import Account, Scheduler, SellingPartnerScheduler, current_time
-from .scheduler.lanes import Lanes
 from .transport import Wire, default_transport, user_agent
 
 __all__ = ["Application", "SellingPartner"]
@@ -200,14 +199,12 @@ class Application:
     def _reopen(self) -> None:
         """Begin anew after a close, perhaps in another event loop."""
         # On asyncio all event loops have the same clock; each run of trio has one of its own.
-        keep = abs(current_time() - time.monotonic() - self._clock_at_close) < 1.0
+        is_same_clock = abs(current_time() - time.monotonic() - self._clock_at_close) < 1.0
         self._is_closed, self._idle = False, None
-        self.scheduler._is_closed = False
-        if not keep:
-            self.scheduler._lanes = Lanes(self._config.plans, self._config.application_rates)
+        self.scheduler.reopen(is_same_clock=is_same_clock)
         if self._signing is not None:
             self._signing.reopen()
-        self._tokens.reopen(keep=keep)
+        self._tokens.reopen(is_same_clock=is_same_clock)
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None

@@ -235,14 +235,14 @@ class TokenCache:
         self.close()
         await self._tasks.aclose()
 
-    def reopen(self, *, keep: bool) -> None:
+    def reopen(self, *, is_same_clock: bool) -> None:
         """Begin anew after a close, in the event loop that runs now.
 
         Args:
-            keep: Whether the clock went on, so that the times of what is kept still hold.
+            is_same_clock: False forgets all tokens, since nothing tells how much time has passed.
         """
         self._is_closed = False
-        if not keep:
+        if not is_same_clock:
             self._entries.clear()
             self._heap.clear()
         self._see_to_keeper()

@@ -339,7 +339,7 @@ async def test_closing_ends_waiting_and_fetching(cache: TokenCache) -> None:
     with pytest.raises(ClientClosedError):
         await get(cache, lwa)
     lwa.gate = None
-    cache.reopen(keep=True)
+    cache.reopen(is_same_clock=True)
     assert await get(cache, lwa) == "T2"
 
 
