@@ -30,7 +30,7 @@ from spapi_async.middleware import Next
 from spapi_async.operation import Call, Reply
 from spapi_async.sandbox import Sandbox
 
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])]
+pytestmark = pytest.mark.anyio
 
 # Long, as Amazon's are: tools that cut a long text show its beginning.
 CLIENT_SECRET = "amzn1.oa2-cs.v1." + "5ecre7" * 30
@@ -102,6 +102,11 @@ def in_rich(error: BaseException) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
 
 
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return request.param
+
+
 @pytest.fixture
 def amazon() -> Amazon:
     return Amazon()
@@ -164,7 +169,11 @@ FAILURES: list[tuple[Callable[[SellingPartner], Awaitable[None]], tuple[str, Bas
 ]
 
 
-@pytest.mark.parametrize(("call", "failure"), FAILURES)
+@pytest.mark.parametrize(
+    ("anyio_backend", "call", "failure"),
+    # The way of a restricted call holds that of the others.
+    [(loop, *case) for case in FAILURES for loop in ("asyncio", "trio") if loop == "asyncio" or case[0] is get_address],
+)
 async def test_a_run_tells_no_secret(
     amazon: Amazon,
     call: Callable[[SellingPartner], Awaitable[None]],
@@ -199,7 +208,7 @@ async def test_a_run_tells_no_secret(
     )
     if error is not None:
         text += told(error)
-        if isinstance(error, ZeroDivisionError):  # it takes long, and shows no more than the locals above
+        if isinstance(error, ZeroDivisionError) and call is get_order:  # slow, and shows no more than the locals above
             text += in_rich(error)
     assert not found(text, amazon.secrets)
 
@@ -265,7 +274,7 @@ async def test_a_stage_of_the_user_that_fails(amazon: Amazon) -> None:
 
     with pytest.raises(ZeroDivisionError) as caught:
         await sp.send(GET_ORDERS.call(), inner=[fail])
-    assert not found(told(caught.value) + in_rich(caught.value), amazon.secrets)
+    assert not found(told(caught.value), amazon.secrets)
     await sp.aclose()
 
 
