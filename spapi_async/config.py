@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
 from difflib import get_close_matches
 from types import UnionType
 from typing import TYPE_CHECKING, TypedDict
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from .auth import AwsCredentials, AwsRole
+from .auth import AwsCredentials, AwsRole, TokenStore
 from .errors import ConfigError
 from .events import Event
 from .marketplaces import Marketplace, Region
@@ -49,6 +50,9 @@ class Options(TypedDict, total=False):
     user_agent_attributes: Mapping[str, str]
     aws: AwsCredentials | AwsRole | None
     aws_region: str | None
+    token_store: TokenStore | None
+    client_secret_created: date | datetime | None
+    load_client_secret: Callable[[], Awaitable[str]] | None
 
 
 @attrs.frozen(kw_only=True)
@@ -84,6 +88,12 @@ class ClientConfig:
             signature.
         aws_region: The AWS region that calls are signed for. Default: that of `region`, `marketplace` or Amazon's own
             `endpoint`.
+        token_store: Keeps access tokens beyond this client: `FileStore`, `MemoryStore`, or any with their three
+            methods. None keeps them in the client's own memory.
+        client_secret_created: When the client secret was made: a `ClientSecretExpires` event then tells its end, from
+            three weeks before its 180 days are over.
+        load_client_secret: Gives the client secret anew, as from where you keep it. It is called once when Login with
+            Amazon refuses the one in use, which may have been rotated meanwhile.
 
     Raises:
         ConfigError: An option is wrong, or two contradict each other.
@@ -109,6 +119,9 @@ class ClientConfig:
     user_agent_attributes: Mapping[str, str] = attrs.field(factory=dict)
     aws: AwsCredentials | AwsRole | None = None
     aws_region: str | None = None
+    token_store: TokenStore | None = None
+    client_secret_created: date | datetime | None = None
+    load_client_secret: Callable[[], Awaitable[str]] | None = None
     url: str = attrs.field(init=False)
     """The URL that calls go to, without a slash at its end."""
 
@@ -161,6 +174,11 @@ class ClientConfig:
             raise ConfigError("aws_region must be the name of an AWS region, as in 'eu-west-1'")
         if self.aws is not None:
             _ = self.signing_region
+        loader = self.load_client_secret
+        check_kind("load_client_secret", loader is None or callable(loader), "an async function", loader)
+        is_store = all(callable(getattr(self.token_store, name, None)) for name in ("get", "set", "delete"))
+        is_store = is_store and not isinstance(self.token_store, Mapping)  # a dict has a `get` of another kind
+        check_kind("token_store", self.token_store is None or is_store, "a TokenStore", self.token_store)
         for stage in self.middleware:
             check_kind("middleware", callable(stage), "a sequence of functions", stage)
         for key, plan in self.plans.items():
@@ -210,6 +228,7 @@ _KINDS: dict[str, tuple[type | UnionType, str]] = {
     "user_agent_attributes": (Mapping, "a mapping from names of attributes to values"),
     "aws": (AwsCredentials | AwsRole | None, "AwsCredentials or an AwsRole"),
     "aws_region": (str | None, "text"),
+    "client_secret_created": (date | None, "a date or a datetime"),
 }
 
 

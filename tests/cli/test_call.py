@@ -14,6 +14,7 @@ from spapi_async import SellingPartner
 from spapi_async.apis import catalog
 from spapi_async.cli import call as command, main
 from spapi_async.cli.flags import flag_of
+from spapi_async.retry import RetryPolicy
 from spapi_async.sandbox import SandboxProcess, start_process
 
 ORDER = "902-1845936-5435065"
@@ -320,14 +321,36 @@ def test_a_sandbox_for_one_call(capfd: pytest.CaptureFixture[str], monkeypatch: 
     assert "missing from the environment: SPAPI_CLIENT_ID" in capfd.readouterr().err
 
 
-def test_secrets_are_not_told(sandbox: SandboxProcess, capfd: pytest.CaptureFixture[str]) -> None:
+def test_secrets_are_not_told(
+    sandbox: SandboxProcess, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No output holds a secret or a token, whatever happens."""
+    monkeypatch.setattr("spapi_async.client.LWA_POLICY", RetryPolicy(max_attempts=2, base_delay=0))
     main(["call", "sellers_v1.get_account", "--include"])
     main(["call", "sellers_v1.get_account", "--include", "--lwa-endpoint", "http://127.0.0.1:9/auth/o2/token"])
     out, err = capfd.readouterr()
     assert "no access token" in err
     assert SECRET not in out + err
     assert "Atz" not in out + err
+
+
+def test_tokens_are_kept_where_the_user_says(
+    sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With --token-file or $SPAPI_TOKEN_FILE the next run uses the same access token; without, each fetches one."""
+
+    def asked() -> int:
+        return sandbox.requests()["operations"]["/auth/o2/token"]["200"]
+
+    before = asked() if main(["call", "sellers_v1.get_account"]) == 0 else -1
+    file = tmp_path / "tokens.json"
+    for words in (["--token-file", str(file)], ["--token-file", str(file)], []):
+        assert main(["call", "sellers_v1.get_account", *words]) == 0
+    assert asked() == before + 2
+    monkeypatch.setenv("SPAPI_TOKEN_FILE", str(file))
+    assert main(["call", "sellers_v1.get_account"]) == 0
+    assert asked() == before + 2
+    assert main(["call", "sellers_v1.get_account", "--sandbox", "--token-file", str(file)]) == 2
 
 
 @pytest.mark.parametrize(
