@@ -6,10 +6,13 @@ your middleware -> retry -> prepare a token -> throttling -> attach the token ->
 from __future__ import annotations
 
 import logging
+import math
 import os
 import random
+import time
 from collections.abc import Iterable, Mapping
 from copy import copy
+from datetime import UTC, date, datetime
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -20,10 +23,20 @@ import attrs
 from .apis.custom import make_custom_call
 from .apis.namespace import AnyApi, Apis, ApisWithRawResponse
 from .apis.raw import RawResponse
-from .auth import LWA_ENDPOINT, Authorising, Credentials, LwaClient, TokenCache, digest
+from .auth import (
+    LWA_ENDPOINT,
+    LWA_POLICY,
+    Authorising,
+    ClientSecret,
+    Credentials,
+    LwaClient,
+    TokenCache,
+    digest,
+)
 from .config import ClientConfig, Options, check_kind, find_operation
 from .errors import ClientClosedError, ConfigError
 from .events import Event, ReplyDeviated
+from .hidden import hide
 from .logs import log
 from .middleware import Middleware, compose
 from .operation import Call, Operation, Priority, Quota, Reply, Timeouts, UsagePlan
@@ -53,6 +66,7 @@ class Application:
     """
 
     def __init__(self, *, client_id: str, client_secret: str, **options: Unpack[Options]) -> None:
+        client_secret = hide(client_secret)  # first of all: a traceback may show this frame
         self._credentials = Credentials(client_id=client_id, client_secret=client_secret)
         self._config = config = ClientConfig(**options)
         for option in ("plans", "application_rates"):
@@ -77,18 +91,31 @@ class Application:
             application_rates=config.application_rates,
             max_queue=config.max_queue,
         )
-        self._tokens = TokenCache(emit=self._emit, clock=clock)
+        lwa_endpoint = config.lwa_endpoint or LWA_ENDPOINT
+        self._tokens = TokenCache(
+            emit=self._emit,
+            clock=clock,
+            random=random.random,
+            store=config.token_store,
+            namespace=digest(f"{config.url} {lwa_endpoint}"),
+        )
+        self._secret = ClientSecret(
+            client_secret, created=config.client_secret_created, load=config.load_client_secret, emit=self._emit
+        )
         self._lwa = LwaClient(
             self._post_form,
-            endpoint=config.lwa_endpoint or LWA_ENDPOINT,
-            policy=config.retry,
+            endpoint=lwa_endpoint,
+            policy=config.retry if config.retry.max_attempts == 1 else LWA_POLICY,
             sleep=anyio.sleep,
             random=random.random,
+            secret=self._secret,
+            emit=self._emit,
         )
         self._retrying = retrying(config.retry, sleep=anyio.sleep, random=random.random, clock=clock, emit=self._emit)
         self._is_closed = False
         self._in_flight = 0
         self._idle: anyio.Event | None = None
+        self._clock_at_close = 0.0
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(client_id={self._credentials.client_id!r}, endpoint={self._config.url!r})"
@@ -112,32 +139,69 @@ class Application:
         Raises:
             ConfigError: The refresh token is empty or has white space at an end.
         """
+        refresh_token = None if refresh_token is None else hide(refresh_token)
         partner = SellingPartner.__new__(SellingPartner)
         partner._attach(self, refresh_token, selling_partner_id, learned_plans, owns=False)
         return partner
 
+    def set_client_secret(self, client_secret: str, *, created: date | datetime | None = None) -> None:
+        """Use another client secret from now on, as after a rotation. No call notices.
+
+        Access tokens stay valid, and what is being fetched with the old secret is fetched with this one if Login with
+        Amazon refuses the old. What was refused because of the old secret is asked again.
+
+        Args:
+            client_secret: The new one; never shown.
+            created: When it was made. None means now, if the client was made with `client_secret_created`.
+
+        Raises:
+            ConfigError: It is empty or has white space at an end.
+        """
+        client_secret = hide(client_secret)
+        if created is None and self._secret.created is not None:
+            created = datetime.now(UTC)
+        self._secret.swap(client_secret, created)
+        self._tokens.forgive()
+
     async def aclose(self, *, grace: float = 10.0) -> None:
         """Close the client.
 
-        Calls that wait for their turn get a `ClientClosedError`; exchanges under way may end first.
+        Calls that wait for their turn or for a token get a `ClientClosedError`; exchanges under way may end first.
 
         Args:
             grace: Seconds that exchanges under way are given; after that their connections are cut.
         """
         self._is_closed = True
+        self._clock_at_close = current_time() - time.monotonic()
         self.scheduler.close()
+        self._tokens.close()
         try:
             if self._in_flight:
                 self._idle = self._idle or anyio.Event()
                 with anyio.move_on_after(grace):
                     await self._idle.wait()
         finally:
+            await self._tokens.aclose()
             if self._opened is not None:
                 with anyio.CancelScope(shield=True):  # connections are closed also when the wait was cancelled
                     await self._opened.aclose()
 
     async def __aenter__(self) -> Self:
+        if self._is_closed:
+            self._reopen()
         return self
+
+    def _reopen(self) -> None:
+        """Begin anew after a close, perhaps in another event loop."""
+        # On asyncio all event loops have the same clock; each run of trio has one of its own.
+        keep = abs(current_time() - time.monotonic() - self._clock_at_close) < 1.0
+        self._is_closed, self._idle = False, None
+        self.scheduler._is_closed = False
+        if not keep:
+            self.scheduler._lanes.clear()
+            self.scheduler._aside.clear()
+            self.scheduler._tidy_at = -math.inf
+        self._tokens.reopen(keep=keep)
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
@@ -151,6 +215,7 @@ class Application:
     ) -> tuple[int, Mapping[str, str], bytes]:
         if self._is_closed:  # else a repeat would open connections that nobody closes
             raise ClientClosedError("the client was closed before there was an access token", operation="lwa")
+        self._secret.check_age()
         return await self._wire.post_form(url, form, timeouts)
 
     def _emit(self, event: Event) -> None:
@@ -240,6 +305,8 @@ class SellingPartner(Apis):
         learned_plans: Mapping[str, UsagePlan] | None = None,
         **options: Unpack[Options],
     ) -> None:
+        client_secret = hide(client_secret)  # first of all: a traceback may show this frame
+        refresh_token = None if refresh_token is None else hide(refresh_token)
         application = Application(client_id=client_id, client_secret=client_secret, **options)
         self._attach(application, refresh_token, selling_partner_id, learned_plans, owns=True)
 
@@ -295,11 +362,11 @@ class SellingPartner(Apis):
         Raises:
             ConfigError: Variables are missing; it names all of them.
         """
-        environ = os.environ if environ is None else environ
-        if not {"region", "marketplace", "endpoint"} & options.keys():
+        environ = {name: hide(value) for name, value in (os.environ if environ is None else environ).items()}
+        if all(options.get(name) is None for name in ("region", "marketplace", "endpoint")):
             options["region"] = environ.get("SPAPI_REGION") or None
             options["endpoint"] = environ.get("SPAPI_ENDPOINT") or None
-        if "lwa_endpoint" not in options:
+        if options.get("lwa_endpoint") is None:
             options["lwa_endpoint"] = environ.get("SPAPI_LWA_ENDPOINT") or None
         where = options.get("region") or options.get("marketplace") or options.get("endpoint")
         credentials = Credentials.from_env(environ, also_missing=() if where else ("SPAPI_REGION or SPAPI_ENDPOINT",))
@@ -474,12 +541,18 @@ class SellingPartner(Apis):
             if not application._in_flight and application._idle is not None:
                 application._idle.set()
 
+    def set_client_secret(self, client_secret: str, *, created: date | datetime | None = None) -> None:
+        """Use another client secret from now on, for the whole application; as `Application.set_client_secret`."""
+        self._application.set_client_secret(hide(client_secret), created=created)
+
     async def aclose(self, *, grace: float = 10.0) -> None:
         """Close the client, if it was not made by an `Application`; as `Application.aclose`."""
         if self._owns_application:
             await self._application.aclose(grace=grace)
 
     async def __aenter__(self) -> Self:
+        if self._owns_application:
+            await self._application.__aenter__()
         return self
 
     async def __aexit__(

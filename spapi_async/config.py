@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
 from difflib import get_close_matches
 from types import UnionType
 from typing import TYPE_CHECKING, TypedDict
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from .auth import TokenStore
 from .errors import ConfigError
 from .events import Event
 from .marketplaces import Marketplace, Region
@@ -45,6 +47,9 @@ class Options(TypedDict, total=False):
     strict: bool
     application_name: str | None
     application_version: str | None
+    token_store: TokenStore | None
+    client_secret_created: date | datetime | None
+    load_client_secret: Callable[[], Awaitable[str]] | None
 
 
 @attrs.frozen(kw_only=True)
@@ -73,6 +78,12 @@ class ClientConfig:
             is logged as a WARNING. It changes no result, and costs about five times as much as decoding.
         application_name: Your application's name for the User-Agent that Amazon requires. Default `spapi_async`.
         application_version: Its version.
+        token_store: Keeps access tokens beyond this client: `FileStore`, `MemoryStore`, or any with their three
+            methods. None keeps them in the client's own memory.
+        client_secret_created: When the client secret was made: a `ClientSecretExpires` event then tells its end, from
+            three weeks before its 180 days are over.
+        load_client_secret: Gives the client secret anew, as from where you keep it. It is called once when Login with
+            Amazon refuses the one in use, which may have been rotated meanwhile.
 
     Raises:
         ConfigError: An option is wrong, or two contradict each other.
@@ -95,6 +106,9 @@ class ClientConfig:
     strict: bool = False
     application_name: str | None = None
     application_version: str | None = None
+    token_store: TokenStore | None = None
+    client_secret_created: date | datetime | None = None
+    load_client_secret: Callable[[], Awaitable[str]] | None = None
     url: str = attrs.field(init=False)
     """The URL that calls go to, without a slash at its end."""
 
@@ -120,6 +134,11 @@ class ClientConfig:
         for name, (kind, words) in _KINDS.items():
             check_kind(name, isinstance(getattr(self, name), kind), words, getattr(self, name))
         check_kind("on_event", self.on_event is None or callable(self.on_event), "a function", self.on_event)
+        loader = self.load_client_secret
+        check_kind("load_client_secret", loader is None or callable(loader), "an async function", loader)
+        is_store = all(callable(getattr(self.token_store, name, None)) for name in ("get", "set", "delete"))
+        is_store = is_store and not isinstance(self.token_store, Mapping)  # a dict has a `get` of another kind
+        check_kind("token_store", self.token_store is None or is_store, "a TokenStore", self.token_store)
         for stage in self.middleware:
             check_kind("middleware", callable(stage), "a sequence of functions", stage)
         for key, plan in self.plans.items():
@@ -166,6 +185,7 @@ _KINDS: dict[str, tuple[type | UnionType, str]] = {
     "strict": (bool, "True or False"),
     "application_name": (str | None, "text"),
     "application_version": (str | None, "text"),
+    "client_secret_created": (date | None, "a date or a datetime"),
 }
 
 

@@ -1,12 +1,27 @@
 """Every call gets its token here; a user never sees one.
 
-Read in this order: `credentials`, `tokens` (the cache: one fetch at a time), `lwa` (Login with Amazon), `rdt`
-(restricted data tokens), `chain` (which token a call gets, and the stages that give it).
+Read in this order: `credentials`, `tokens` (the cache: one fetch at a time, renewals ahead of expiry), `tasks` (whose
+the background tasks are), `stores` (tokens beyond one client), `lwa` (Login with Amazon), `rdt` (restricted data
+tokens), `chain` (which token a call gets, and the stages that give it).
 """
 
 from .chain import Authorising
-from .credentials import Credentials, digest
-from .lwa import LWA_ENDPOINT, LwaClient
+from .credentials import ClientSecret, Credentials, digest
+from .lwa import LWA_ENDPOINT, LWA_POLICY, LwaClient
+from .stores import FileStore, MemoryStore, TokenStore
 from .tokens import Token, TokenCache
 
-__all__ = ["LWA_ENDPOINT", "Authorising", "Credentials", "LwaClient", "Token", "TokenCache", "digest"]
+__all__ = [
+    "LWA_ENDPOINT",
+    "LWA_POLICY",
+    "Authorising",
+    "ClientSecret",
+    "Credentials",
+    "FileStore",
+    "LwaClient",
+    "MemoryStore",
+    "Token",
+    "TokenCache",
+    "TokenStore",
+    "digest",
+]

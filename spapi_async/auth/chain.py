@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from functools import partial
 
-from ..errors import AuthError, ConfigError, ForbiddenError, StatusError, UnauthorizedError
+from ..errors import ConfigError, ForbiddenError, StatusError, UnauthorizedError
 from ..middleware import Next
 from ..operation import Call, Reply
 from .credentials import Credentials, digest
 from .lwa import LwaClient, grantless_form, refresh_form
 from .rdt import CreateRdt, fetch_rdt, resource
-from .tokens import Fetch, TokenCache
+from .tokens import Fetch, Key, TokenCache
 
 __all__ = ["Authorising"]
 
 _HEADER = "x-amz-access-token"
 
-_Source = tuple[Hashable, Fetch, str]
+_Source = tuple[Key, Fetch, str]
 """Key of a token, how it is fetched, and its kind: what `TokenCache.get` takes."""
 
 
@@ -40,13 +39,13 @@ class Authorising:
         self._lwa = lwa
         self._cache = cache
         self._create_rdt = create_rdt
-        # The secrets themselves would do as keys, but then a look at the cache would show them. With the client secret
-        # in it, a refusal that is remembered ends when the secret is changed.
-        self._application = (credentials.client_id, digest(credentials.client_secret))
+        # The refresh token itself would do as a key, but then a look at the cache or its store would show it. The client
+        # secret is in none: the tokens stay valid when it is changed.
+        self._application = (credentials.client_id,)
         self._partner = digest(credentials.refresh_token) if credentials.refresh_token else None
         # What nearly all calls travel with; made once.
         self._access: _Source = (
-            (*self._application, "partner", self._partner),
+            (*self._application, "partner", self._partner or ""),
             partial(lwa.fetch, refresh_form(credentials)),
             "access",
         )
@@ -56,7 +55,7 @@ class Authorising:
         if _HEADER not in call.headers:
             source = self._source(call)
             if self._cache.fresh(source[0]) is None:
-                await self._token(call, source)
+                await self._cache.get(*source, call)
         return await next_(call)
 
     async def attach(self, call: Call, next_: Next) -> Reply:
@@ -67,20 +66,14 @@ class Authorising:
         if _HEADER in call.headers:  # the caller brought one, as for a delegated restricted data token
             return await next_(call)
         source = self._source(call)
-        token = self._cache.fresh(source[0]) or await self._token(call, source)
+        token = self._cache.fresh(source[0]) or await self._cache.get(*source, call)
         try:
             return await next_(call.with_header(_HEADER, token))
         except (ForbiddenError, UnauthorizedError) as error:
             if not is_about_token(error):
                 raise
             self._cache.refuse(source[0], token)
-        return await next_(call.with_header(_HEADER, await self._token(call, source)))
-
-    async def _token(self, call: Call, source: _Source) -> str:
-        try:
-            return await self._cache.get(*source)
-        except AuthError as error:
-            raise error.for_operation(call.operation.key) from error
+        return await next_(call.with_header(_HEADER, await self._cache.get(*source, call)))
 
     def _source(self, call: Call) -> _Source:
         operation = call.operation

@@ -44,15 +44,21 @@ async def fetch_rdt(create: CreateRdt, method: str, path: str) -> Token:
             request_id=error.request_id,
             is_permanent=False,
         ) from error
-    try:
-        answer: Any = orjson.loads(reply.body)
-        answer = answer.get("payload", answer)  # the older guide wraps the answer, the model does not
-        value, expires_in = answer["restrictedDataToken"], float(answer["expiresIn"])
-        if not isinstance(value, str) or not value:
-            raise TypeError("not a token")
-        return Token(value=value, expires_in=expires_in)
-    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+    token = _read(reply.body)
+    if token is None:
         raise AuthError(
             f"the reply to the request for a restricted data token for {method} {path} cannot be read",
             request_id=reply.request_id,
-        ) from error
+        )
+    return token
+
+
+def _read(body: bytes) -> Token | None:
+    """Read a reply; None for one that is none. No error leaves here: its frame would show the token."""
+    try:
+        answer: Any = orjson.loads(body)
+        answer = answer.get("payload", answer)  # the older guide wraps the answer, the model does not
+        value, expires_in = answer["restrictedDataToken"], float(answer["expiresIn"])
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError):
+        return None
+    return Token(value=value, expires_in=expires_in) if isinstance(value, str) and value else None

@@ -105,7 +105,7 @@ class TestLwaClient:
         refused = ConnectError("refused", operation="lwa", had_begun=False)
         client = self.client([refused, answer(503), answer(429), answer(access_token="T", expires_in=1)], waits)
         assert (await client.fetch({})).value == "T"
-        assert waits == [0.25, 0.5, 1.0]
+        assert waits == [0.375, 0.75, 1.5]
 
     async def test_does_not_repeat_a_refusal(self, anyio_backend: str) -> None:
         """`invalid_grant` stays `invalid_grant`: it is raised at once."""
