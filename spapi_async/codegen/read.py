@@ -43,7 +43,8 @@ _RESPONSE_KEYS = {
 _PARAMETER_FORMATS = {None, "date-time", "date", "boolean", "int32", "int64", "float", "double", "[A-Z]{2}"}
 # What overrides.toml may say of an operation.
 _FACTS = {
-    "plan", "application_rate", "repeatable", "grantless_scope", "restricted", "restricted_path", "roles", "paging",
+    "plan", "application_rate", "repeatable", "grantless_scope", "restricted", "restricted_path", "data_elements",
+    "roles", "paging",
     "timestamps", "double_encoded", "sandbox_only",
 }  # fmt: skip
 _MODULE_FACTS = {"roles", "timestamps", "operations", "rename_operations", "rename_classes", "rename_arguments"}
@@ -174,6 +175,8 @@ class _File:
         parameters, body = self.parameters(raw, facts, name, where)
         if {p.name for p in parameters if p.location == "path"} != set(re.findall(r"{(\w+)}", path)):
             raise self.refused(where, "a path whose parameters are not those that are declared")
+        if facts.get("restricted") == "optional" and "restricted" in {p.argument for p in parameters}:
+            raise self.refused(where, "an argument of the name of our own, restricted; rename it in overrides.toml")
         results = self.results(raw, name, where)
         first = next((type_ for _, type_ in results if type_ is not None), None)
         method = verb.upper()
@@ -194,6 +197,7 @@ class _File:
             grantless_scope=facts.get("grantless_scope"),
             restricted=facts.get("restricted", "never"),
             restricted_path=facts.get("restricted_path", facts.get("restricted", "never") != "never"),
+            data_elements=tuple(facts.get("data_elements", ())),
             greedy=frozenset(
                 p["name"] for p in raw.get("parameters", ()) if p.get("x-amazon-spds-greedy-path-parameter")
             ),
