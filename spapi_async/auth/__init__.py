@@ -5,15 +5,17 @@ the background tasks are), `stores` (tokens beyond one client), `lwa` (Login wit
 tokens), `chain` (which token a call gets, and the stages that give it).
 """
 
-from .chain import Authorising
+from .chain import TOKEN_HEADER, Authorising
 from .credentials import ClientSecret, Credentials, digest
 from .lwa import LWA_ENDPOINT, LWA_POLICY, LwaClient
+from .rdt import read_rdt
 from .stores import FileStore, MemoryStore, TokenStore
 from .tokens import Token, TokenCache
 
 __all__ = [
     "LWA_ENDPOINT",
     "LWA_POLICY",
+    "TOKEN_HEADER",
     "Authorising",
     "ClientSecret",
     "Credentials",
@@ -24,4 +26,5 @@ __all__ = [
     "TokenCache",
     "TokenStore",
     "digest",
+    "read_rdt",
 ]
