@@ -608,7 +608,8 @@ class SellingPartner(Apis):
 
     def set_client_secret(self, client_secret: str, *, created: date | datetime | None = None) -> None:
         """Use another client secret from now on, for the whole application; as `Application.set_client_secret`."""
-        self._application.set_client_secret(hide(client_secret), created=created)
+        client_secret = hide(client_secret)
+        self._application.set_client_secret(client_secret, created=created)
 
     async def aclose(self, *, grace: float = 10.0) -> None:
         """Close the client, if it was not made by an `Application`; as `Application.aclose`."""

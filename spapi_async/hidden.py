@@ -29,7 +29,7 @@ class Secret(str):
 
 def hide(text: str) -> str:
     """Return the text as a `Secret`; what is no text stays as it is, for a check that says so."""
-    return Secret(text) if isinstance(text, str) else text
+    return Secret(text) if isinstance(text, str) else text  # type: ignore[redundant-expr]
 
 
 def bare(error: _Error) -> _Error:

@@ -39,8 +39,8 @@ class Authorising:
         self._lwa = lwa
         self._cache = cache
         self._create_rdt = create_rdt
-        # The refresh token itself would do as a key, but then a look at the cache or its store would show it. The client
-        # secret is in none: the tokens stay valid when it is changed.
+        # The refresh token itself would do as a key, but then a look at the cache or its store would show it. The
+        # client secret is in none: the tokens stay valid when it is changed.
         self._application = (credentials.client_id,)
         self._partner = digest(credentials.refresh_token) if credentials.refresh_token else None
         # What nearly all calls travel with; made once.

@@ -420,7 +420,7 @@ class TokenCache:
         try:
             # Shielded: closing the client right after a call must not lose what was just fetched.
             with anyio.move_on_after(_STORE_TIMEOUT, shield=action == "set"):
-                return await getattr(self._store, action)(*arguments)  # type: ignore[no-any-return]
+                return await getattr(self._store, action)(*arguments)
         except Exception as error:
             reason = type(error).__name__  # its words may hold what was to be stored
         self._emit(TokenStoreFailed(action=action, reason=reason))
@@ -429,11 +429,13 @@ class TokenCache:
 
 def _read(text: object, key: str) -> tuple[Token, float] | None:
     """Read what `_put_into_store` wrote for this key; None for anything else."""
+    if not isinstance(text, str):
+        return None
     try:
-        fields = orjson.loads(text)  # type: ignore[arg-type]
+        fields = orjson.loads(text.encode())  # it takes no subclass of `str`, as a store in memory gives back
         if fields["key"] == key and isinstance(fields["token"], str) and fields["token"]:
             token = Token(value=fields["token"], expires_in=float(fields["lifetime"]))
             return token, float(fields["expires_at"])
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):  # what is no JSON is one too
         pass
     return None

@@ -39,6 +39,11 @@ Handler = Callable[[Request, State], Answer]
 _ADMIN = "/_sandbox/"
 _UNKNOWN = "unknown"
 _CHANGES = {"plans": ("rate", "burst"), "tokens": ("tokens",), "eat": ("rate",)}
+_LWA_CHANGES = {
+    "revoke": '{} or {"seller": "SELLER1"}',
+    "lwa": '{"down": 30}',
+    "secret": '{"client_id": "app", "secret": "new"}',
+}
 _RATE_HEADER = b"x-amzn-ratelimit-limit"
 _RATE_STATUSES = (400, 404)  # besides 2xx, the statuses that carry the rate (Amazon's page on usage plans)
 _NOTIFICATIONS = "/notifications/v1"
@@ -185,6 +190,29 @@ class Sandbox:
             ConfigError: `name` means no operation, or `rate` is out of range.
         """
         self._throttle.eat(name, rate, seller)
+
+    def revoke(self, seller: str | None = None) -> int:
+        """Let the access tokens and restricted data tokens that were given out so far open nothing any more.
+
+        Args:
+            seller: The selling partner whose they are; "" for grantless ones, None for all.
+
+        Returns:
+            How many there were.
+        """
+        return self._lwa.revoke(seller)
+
+    def fail_lwa(self, seconds: float) -> None:
+        """Let the token endpoint answer 503 `temporarily_unavailable` for so many seconds from now; 0 ends it.
+
+        Raises:
+            ConfigError: `seconds` is out of range.
+        """
+        self._lwa.fail_until(self._clock() + amount("seconds", seconds))
+
+    def set_client_secret(self, client_id: str, secret: str) -> None:
+        """Let an application have this client secret from now on: the old one is refused. Access tokens stay valid."""
+        self._lwa.set_secret(client_id, secret)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
@@ -342,6 +370,8 @@ class Sandbox:
                 return reply(200, {})
             case "POST", page if page in _CHANGES:
                 return self._change(page, body)
+            case "POST", page if page in _LWA_CHANGES:
+                return self._change_lwa(page, body)
         return refuse(404, "NotFound", "The sandbox has no such page.")
 
     def _change(self, page: str, body: bytes) -> Answer:
@@ -367,6 +397,24 @@ class Sandbox:
         except ValueError as error:  # a ConfigError is one too
             return refuse(400, "InvalidInput", str(error))
         return reply(200, {})
+
+    def _change_lwa(self, page: str, body: bytes) -> Answer:
+        """Do for another process what `revoke`, `fail_lwa` and `set_client_secret` do for this one."""
+        try:
+            match page, orjson.loads(body or b"{}"):
+                case "revoke", {**fields} if not fields:
+                    return reply(200, {"revoked": self.revoke()})
+                case "revoke", {"seller": str(seller), **rest} if not rest:
+                    return reply(200, {"revoked": self.revoke(seller)})
+                case "lwa", {"down": int() | float() as seconds, **rest} if not rest:
+                    self.fail_lwa(seconds)
+                    return reply(200, {})
+                case "secret", {"client_id": str(client_id), "secret": str(secret), **rest} if not rest:
+                    self.set_client_secret(client_id, secret)
+                    return reply(200, {})
+            raise ValueError(f"give a JSON object as in {_LWA_CHANGES[page]}")
+        except ValueError as error:  # a ConfigError is one too
+            return refuse(400, "InvalidInput", str(error))
 
     def requests(self) -> dict[str, Any]:
         """Tell what was called: statuses by operation, and for each usage plan what it accepted and refused."""

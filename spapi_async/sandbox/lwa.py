@@ -6,6 +6,7 @@ Grants, answers and error codes as Amazon documents them for Login with Amazon; 
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -90,6 +91,8 @@ class Lwa:
         self._scopes = scopes
         self._lifetime = lifetime
         self._grants: dict[str, Grant] = {}
+        self._new_secrets: dict[str, str] = {}
+        self._down_until = -math.inf
 
     def find(self, token: str) -> Grant | None:
         """Give what a token stands for, expired or not; None when it was never given out."""
@@ -100,6 +103,21 @@ class Lwa:
         token = f"{prefix}|{secrets.token_urlsafe(48)}"
         self._grants[token] = grant
         return token
+
+    def revoke(self, seller: str | None) -> int:
+        """Forget the access tokens and restricted data tokens of a selling partner, or all; give how many."""
+        gone = [token for token, grant in self._grants.items() if seller is None or grant.seller == seller]
+        for token in gone:
+            del self._grants[token]
+        return len(gone)
+
+    def set_secret(self, client_id: str, secret: str) -> None:
+        """Let an application have this secret, and no other."""
+        self._new_secrets[client_id] = secret
+
+    def fail_until(self, when: float) -> None:
+        """Answer 503 until then, in seconds on the sandbox's clock."""
+        self._down_until = when
 
     def rename(self, token: str, name: str) -> None:
         """Let a token that was just given out be known by another string."""
@@ -116,6 +134,8 @@ class Lwa:
         Raises:
             LwaError: It is refused.
         """
+        if now < self._down_until:
+            raise LwaError("temporarily_unavailable", "The service is down.", 503)
         fields = _fields(body, content_type)
         grant_type = fields.get("grant_type", "")
         if not grant_type:
@@ -143,7 +163,9 @@ class Lwa:
     def _client(self, fields: Mapping[str, str]) -> str:
         client_id = fields.get("client_id") or _missing("client_id")
         secret = fields.get("client_secret") or _missing("client_secret")
-        if self._applications is None:
+        if client_id in self._new_secrets:
+            is_known = self._new_secrets[client_id] == secret
+        elif self._applications is None:
             is_known = "wrong" not in secret.lower() and "invalid" not in secret.lower()
         else:
             is_known = self._applications.get(client_id) == secret

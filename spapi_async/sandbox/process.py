@@ -83,6 +83,19 @@ class SandboxProcess:
         """Let an unseen consumer use each bucket too; see `Sandbox.eat`."""
         self._change("eat", name, seller, rate=rate)
 
+    def revoke(self, seller: str | None = None) -> int:
+        """Let the tokens that were given out so far open nothing any more; see `Sandbox.revoke`."""
+        answer: dict[str, int] = self._ask("POST", "revoke", {} if seller is None else {"seller": seller})
+        return answer["revoked"]
+
+    def fail_lwa(self, seconds: float) -> None:
+        """Let the token endpoint fail for so many seconds from now; see `Sandbox.fail_lwa`."""
+        self._ask("POST", "lwa", {"down": seconds})
+
+    def set_client_secret(self, client_id: str, secret: str) -> None:
+        """Let an application have this client secret from now on; see `Sandbox.set_client_secret`."""
+        self._ask("POST", "secret", {"client_id": client_id, "secret": secret})
+
     def kill(self) -> None:
         """End it at once, as a crash would; what it remembered is gone."""
         self._process.kill()

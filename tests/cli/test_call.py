@@ -14,6 +14,7 @@ from spapi_async import SellingPartner
 from spapi_async.apis import catalog
 from spapi_async.cli import call as command, main
 from spapi_async.cli.flags import flag_of
+from spapi_async.retry import RetryPolicy
 from spapi_async.sandbox import SandboxProcess, start_process
 
 ORDER = "902-1845936-5435065"
@@ -320,8 +321,11 @@ def test_a_sandbox_for_one_call(capfd: pytest.CaptureFixture[str], monkeypatch: 
     assert "missing from the environment: SPAPI_CLIENT_ID" in capfd.readouterr().err
 
 
-def test_secrets_are_not_told(sandbox: SandboxProcess, capfd: pytest.CaptureFixture[str]) -> None:
+def test_secrets_are_not_told(
+    sandbox: SandboxProcess, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No output holds a secret or a token, whatever happens."""
+    monkeypatch.setattr("spapi_async.client.LWA_POLICY", RetryPolicy(max_attempts=2, base_delay=0))
     main(["call", "sellers_v1.get_account", "--include"])
     main(["call", "sellers_v1.get_account", "--include", "--lwa-endpoint", "http://127.0.0.1:9/auth/o2/token"])
     out, err = capfd.readouterr()
