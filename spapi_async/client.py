@@ -472,7 +472,8 @@ class SellingPartner(Apis):
         for quota in quotas or ():
             check_kind("quotas", isinstance(quota, Quota), "Quotas", quota)
         check_kind("rdt", isinstance(rdt, bool | None), "True or False", rdt)
-        check_kind("restricted_data_token", isinstance(restricted_data_token, str | None), "text", restricted_data_token)
+        is_text = isinstance(restricted_data_token, str | None)
+        check_kind("restricted_data_token", is_text, "text", restricted_data_token)
         if restricted_data_token is not None and not re.fullmatch(r"[!-~]+", restricted_data_token):
             raise ConfigError("restricted_data_token must be printable ASCII without white space, and not empty")
         view = copy(self)
@@ -541,7 +542,7 @@ class SellingPartner(Apis):
     async def create_restricted_data_token(
         self, resources: Iterable[RestrictedResource | Mapping[str, Any]], *, target_application: str | None = None
     ) -> Token:
-        """Get a restricted data token to hand over to another application. (Our own calls get theirs by themselves.)
+        """Get a restricted data token to hand over to another application; our own calls get theirs by themselves.
 
             token = await sp.create_restricted_data_token(
                 [{"method": "GET", "path": "/orders/v0/orders/{orderId}/address"}], target_application="amzn1.…"
