@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from ..operation import Operation, Parameter, UsagePlan
-from .ir import ApiSpec, OperationSpec, PagingSpec, TypeSpec
+from .ir import ApiSpec, ModelSpec, OperationSpec, PagingSpec, TypeSpec
 from .names import class_name, snake
 from .shapes import LIMIT_KEYS, Shapes, check_keys, limits
 from .source import ModelFile, RefusedError
@@ -47,7 +47,9 @@ _FACTS = {
     "roles", "paging",
     "timestamps", "double_encoded", "sandbox_only",
 }  # fmt: skip
-_MODULE_FACTS = {"roles", "timestamps", "operations", "rename_operations", "rename_classes", "rename_arguments"}
+_MODULE_FACTS = {
+    "roles", "timestamps", "secrets", "operations", "rename_operations", "rename_classes", "rename_arguments",
+}  # fmt: skip
 _PAGING = {"argument", "token", "total", "items", "keep", "eager", "switch", "follow"}
 
 _RATE_TABLE = re.compile(
@@ -86,7 +88,7 @@ def read_api(module: str, files: Sequence[ModelFile], facts: Mapping[str, Any]) 
         version=files[0].content["info"]["version"],
         sources=tuple(file.name for file in files),
         operations=tuple(operations),
-        models=tuple(_with_payload(shapes, results)),
+        models=tuple(_hidden(module, facts, _with_payload(shapes, results))),
         enums=tuple(shapes.enums[name] for name in sorted(shapes.enums)),
         encoded=_reachable(shapes, [spec.body for spec in operations]),
     )
@@ -122,6 +124,18 @@ def _with_payload(shapes: Shapes, results: Sequence[TypeSpec | None]) -> Iterato
             )
             model = attrs.evolve(model, fields=fields)
         yield model
+
+
+def _hidden(module: str, facts: Mapping[str, Any], models: Iterable[ModelSpec]) -> Iterator[ModelSpec]:
+    """Yield the classes, with the fields marked that hold secrets."""
+    secrets = set(facts.get("secrets", ()))
+    for model in models:
+        names = {f"{model.name}.{field.wire}" for field in model.fields} & secrets
+        secrets -= names
+        fields = tuple(attrs.evolve(each, is_secret=f"{model.name}.{each.wire}" in names) for each in model.fields)
+        yield attrs.evolve(model, fields=fields) if names else model
+    if secrets:
+        raise RefusedError(f"overrides.toml: facts.{module}.secrets: there is no {sorted(secrets)}")
 
 
 def _reachable(shapes: Shapes, types: Sequence[TypeSpec | None]) -> frozenset[str]:

@@ -243,7 +243,7 @@ async def test_wrong_requests_for_data(sp: SellingPartner, amazon: Amazon) -> No
     ):
         with pytest.raises(ArgumentError, match=words):
             await api.get_order(order_id=ORDER, restricted=wrong)
-    with pytest.raises(ArgumentError, match="'shippingAddress'; allowed are buyerInfo$"):
+    with pytest.raises(ArgumentError, match=r"'shippingAddress'; allowed are buyerInfo$"):
         await api.get_order_items(order_id=ORDER, restricted=["shippingAddress"])
     wrong = ["buyerInfo"]
     with pytest.raises(ArgumentError, match="restricted must be True or False"):
