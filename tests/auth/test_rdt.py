@@ -11,6 +11,7 @@ import attrs
 import httpx
 import orjson
 import pytest
+import trio.testing
 
 from spapi_async import (
     RESTRICTED_REPORT_TYPES,
@@ -35,7 +36,10 @@ from spapi_async.middleware import Next
 from spapi_async.operation import Call, Reply
 from spapi_async.sandbox import Sandbox
 
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])]
+pytestmark = pytest.mark.anyio
+on_virtual_time = pytest.mark.parametrize(
+    "anyio_backend", [("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)})], ids=["virtual"]
+)
 
 RDT = "/tokens/2021-03-01/restrictedDataToken"
 ORDER = "902-1845936-5435065"
@@ -45,6 +49,11 @@ OURS = {
     for operation in catalog("orders_v0", "tokens_2021_03_01", "reports_2021_06_30")
     if operation.retired is None
 }
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return request.param
 
 
 class Amazon(httpx.ASGITransport):
@@ -380,6 +389,37 @@ async def test_what_the_request_inherits(make: Make) -> None:
     assert inner.operation.name == "create_restricted_data_token"
     assert (inner.priority, inner.timeout) == (Priority.INTERACTIVE, Timeouts(read=7))
     assert (own.deadline is None, inner.deadline, inner.quotas, inner.restricted) == (False, None, (), None)
+
+
+@on_virtual_time
+async def test_requests_for_tokens_keep_their_own_plan(make: Make, amazon: Amazon) -> None:
+    """Tokens for 15 documents at once take the 5 s that the plan of the Tokens API says, and meet no 429.
+
+    A call whose deadline comes before its token ends then, without touching the others.
+    """
+    amazon.app = amazon.sandbox = Sandbox(clock=anyio.current_time)
+    began = anyio.current_time()
+    ends: list[float] = []
+    late: list[float] = []
+
+    async def call(sp: SellingPartner, number: int) -> None:
+        try:
+            await sp.reports_2021_06_30.get_report_document(report_document_id=str(number), restricted=True)
+            ends.append(anyio.current_time() - began)
+        except AuthError:
+            late.append(anyio.current_time() - began)
+
+    async with make(plans={}) as app, anyio.create_task_group() as tasks:
+        sp = app.selling_partner(refresh_token="Atzr|SELLER1")
+        for number in range(14):
+            tasks.start_soon(call, sp, number)
+        await anyio.sleep(0.5)  # the last in the queue
+        tasks.start_soon(call, sp.with_options(deadline=3.0), 14)
+    assert late == [3.5]
+    assert len(ends) == 14
+    assert 4 <= max(ends) < 5.5
+    statuses = amazon.sandbox.requests()["operations"]
+    assert statuses["tokens_2021_03_01.create_restricted_data_token"].keys() == {"200"}
 
 
 async def test_a_refused_token_is_renewed_once(sp: SellingPartner, amazon: Amazon) -> None:
