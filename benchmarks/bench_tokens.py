@@ -21,7 +21,7 @@ import trio
 import trio.testing
 
 from spapi_async.auth import Token, TokenCache
-from spapi_async.operation import Call, Operation, UsagePlan
+from spapi_async.operation import Operation, UsagePlan
 
 CALL = Operation(module="bench_v0", name="get", operation_id="get", method="GET", path="/", plan=UsagePlan(1, 1)).call()
 

@@ -378,10 +378,10 @@ class SellingPartner(Apis):
         """
         environ = {name: hide(value) for name, value in (os.environ if environ is None else environ).items()}
         if all(options.get(name) is None for name in ("region", "marketplace", "endpoint")):
-            options["region"] = environ.get("SPAPI_REGION") or None
-            options["endpoint"] = environ.get("SPAPI_ENDPOINT") or None
+            options["region"] = str(environ.get("SPAPI_REGION", "")) or None
+            options["endpoint"] = str(environ.get("SPAPI_ENDPOINT", "")) or None
         if options.get("lwa_endpoint") is None:
-            options["lwa_endpoint"] = environ.get("SPAPI_LWA_ENDPOINT") or None
+            options["lwa_endpoint"] = str(environ.get("SPAPI_LWA_ENDPOINT", "")) or None
         where = options.get("region") or options.get("marketplace") or options.get("endpoint")
         credentials = Credentials.from_env(environ, also_missing=() if where else ("SPAPI_REGION or SPAPI_ENDPOINT",))
         return cls(

@@ -637,6 +637,22 @@ async def test_from_env(amazon: Amazon) -> None:
     assert "sellingpartnerapi-fe" in repr(options)
 
 
+async def test_from_env_with_options_that_are_none(amazon: Amazon) -> None:
+    """An option that is None is one that is not given: the environment has it."""
+    environ = {
+        "SPAPI_CLIENT_ID": "app",
+        "SPAPI_CLIENT_SECRET": "s",
+        "SPAPI_REFRESH_TOKEN": "Atzr|x",
+        "SPAPI_REGION": "fe",
+        "SPAPI_LWA_ENDPOINT": "http://lwa/auth/o2/token",
+    }
+    sp = SellingPartner.from_env(environ, region=None, endpoint=None, lwa_endpoint=None, transport=amazon.transport)
+    assert repr(sp) == (
+        "SellingPartner(Application(client_id='app', endpoint='https://sellingpartnerapi-fe.amazon.com'))"
+    )
+    assert sp._application._config.lwa_endpoint == "http://lwa/auth/o2/token"
+
+
 async def test_from_env_names_all_that_is_missing() -> None:
     """One error names every variable that is missing, the region's too."""
     with pytest.raises(ConfigError, match=r"SPAPI_CLIENT_ID .*SPAPI_REFRESH_TOKEN .*SPAPI_REGION or SPAPI_ENDPOINT"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import pickle
 import sys
 import traceback
@@ -12,7 +13,6 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-import attrs
 import httpx
 import orjson
 import pytest
@@ -22,10 +22,10 @@ from rich.pretty import pretty_repr
 from rich.traceback import Traceback
 
 import spapi_async
-from spapi_async import Application, SellingPartner, SpapiError
+from spapi_async import SellingPartner, SpapiError
 from spapi_async.auth import Credentials, FileStore, MemoryStore
 from spapi_async.auth.lwa import read_token
-from spapi_async.hidden import Secret, bare, hide
+from spapi_async.hidden import bare, hide
 from spapi_async.middleware import Next
 from spapi_async.operation import Call, Reply
 from spapi_async.sandbox import Sandbox
@@ -149,7 +149,10 @@ FAILURES: list[tuple[Callable[[SellingPartner], Awaitable[None]], tuple[str, Bas
         ("/orders", httpx.ReadError("cut")),
         ("/orders", ZeroDivisionError("a fault of the transport")),
         ("/orders", KeyboardInterrupt("^C")),
-        ("/orders", httpx.Response(403, json={"errors": [{"code": "Unauthorized", "message": "access token expired"}]})),
+        (
+            "/orders",
+            httpx.Response(403, json={"errors": [{"code": "Unauthorized", "message": "access token expired"}]}),
+        ),
         ("/orders", httpx.Response(500)),
         ("/orders", odd(payload=3)),
         ("/tokens", httpx.Response(500)),
@@ -191,7 +194,9 @@ async def test_a_run_tells_no_secret(
         await sp.aclose()
     things = [sp, sp._application, sp._credentials, sp._application._secret, sp._application._config, *told_of]
     text = "\n".join(f"{thing!s} {thing!r} {pretty_repr(thing)}" for thing in things)
-    text += "".join(pickle.dumps(event).decode("latin-1") for event in told_of) + caplog.text + "".join(capfd.readouterr())
+    text += (
+        "".join(pickle.dumps(event).decode("latin-1") for event in told_of) + caplog.text + "".join(capfd.readouterr())
+    )
     if error is not None:
         text += told(error)
         if isinstance(error, ZeroDivisionError):  # it takes long, and shows no more than the locals above
@@ -299,4 +304,4 @@ async def test_a_file_store_names_no_secret(anyio_backend: str, tmp_path: Path) 
     text = (tmp_path / "tokens.json").read_text()
     assert not found(text, [CLIENT_SECRET, REFRESH_TOKEN])
     assert found(text, amazon.secrets)
-    assert not found(repr(list(tmp_path.iterdir())), amazon.secrets)
+    assert not found(repr(os.listdir(tmp_path)), amazon.secrets)

@@ -81,14 +81,14 @@ class Credentials:
             ConfigError: Some are not set; it names all of them at once.
         """
         environ = {name: hide(value) for name, value in environ.items()}
-        found = {
+        found: dict[str, str | None] = {
             field: next((environ[name] for name in names if environ.get(name)), None) for field, names in _NAMES.items()
         }
         missing = [" or ".join(_NAMES[field]) for field, value in found.items() if value is None]
         missing.extend(also_missing)
         if missing:
             raise ConfigError(f"missing from the environment: {', '.join(missing)}")
-        return cls(**found)  # type: ignore[arg-type]
+        return cls(**found | {"client_id": str(found["client_id"])})  # type: ignore[arg-type]
 
 
 _LIFETIME = timedelta(days=180)  # of a client secret (Amazon's page "LWA Credentials FAQ")

@@ -55,7 +55,7 @@ class Tasks:
         loop = current_loop()
         task = _Task(loop)
         self._tasks.add(task)
-        context = context or copy_context()
+        context = copy_context() if context is None else context
         if isinstance(loop, asyncio.AbstractEventLoop):
             task.handle = loop.create_task(self._run(task, function), context=context)
             return

@@ -1,4 +1,4 @@
-"""Tokens through the whole client, against the sandbox in-process: what calls see of Login with Amazon. Virtual time."""
+"""Tokens through the whole client, against the sandbox in-process: what calls see of Login with Amazon."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ on_virtual_time = pytest.mark.parametrize(
 ORDER = "902-1845936-5435065"
 PLANS = {"orders_v0.*": UsagePlan(10_000, 10_000), "tokens_2021_03_01.*": UsagePlan(10_000, 10_000)}
 OURS = {
-    f"orders_v0.{name}": UsagePlan(10_000, 10_000) for name in ("get_order", "get_order_address", "get_order_buyer_info")
+    f"orders_v0.{name}": UsagePlan(10_000, 10_000)
+    for name in ("get_order", "get_order_address", "get_order_buyer_info")
 } | {"tokens_2021_03_01.create_restricted_data_token": UsagePlan(10_000, 10_000)}
 
 

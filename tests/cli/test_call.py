@@ -355,6 +355,25 @@ def test_secrets_are_not_told(
     assert "Atz" not in out + err
 
 
+def test_tokens_are_kept_where_the_user_says(
+    sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With --token-file or $SPAPI_TOKEN_FILE the next run uses the same access token; without, each fetches one."""
+
+    def asked() -> int:
+        return sandbox.requests()["operations"]["/auth/o2/token"]["200"]
+
+    before = asked() if main(["call", "sellers_v1.get_account"]) == 0 else -1
+    file = tmp_path / "tokens.json"
+    for words in (["--token-file", str(file)], ["--token-file", str(file)], []):
+        assert main(["call", "sellers_v1.get_account", *words]) == 0
+    assert asked() == before + 2
+    monkeypatch.setenv("SPAPI_TOKEN_FILE", str(file))
+    assert main(["call", "sellers_v1.get_account"]) == 0
+    assert asked() == before + 2
+    assert main(["call", "sellers_v1.get_account", "--sandbox", "--token-file", str(file)]) == 2
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
