@@ -8,34 +8,39 @@ from __future__ import annotations
 import logging
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from datetime import UTC, date, datetime
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import anyio
 import attrs
 
+from .apis.arguments import make_call
 from .apis.custom import make_custom_call
 from .apis.namespace import AnyApi, Apis, ApisWithRawResponse
 from .apis.raw import RawResponse
 from .auth import (
     LWA_ENDPOINT,
     LWA_POLICY,
+    TOKEN_HEADER,
     Authorising,
     AwsCredentials,
     ClientSecret,
     Credentials,
     LwaClient,
+    Token,
     TokenCache,
     digest,
+    read_rdt,
 )
 from .auth.aws import RoleKeys, Signing, utc_now
 from .config import ClientConfig, Options, check_kind, find_operation
-from .errors import ClientClosedError, ConfigError
+from .errors import AuthError, ClientClosedError, ConfigError
 from .events import Event, ReplyDeviated
 from .hidden import hide
 from .logs import log
@@ -44,6 +49,9 @@ from .operation import Call, Operation, Priority, Quota, Reply, Timeouts, UsageP
 from .retry import retrying
 from .scheduler import Account, Scheduler, SellingPartnerScheduler, current_time
 from .transport import Wire, default_transport, user_agent
+
+if TYPE_CHECKING:
+    from .apis.tokens_2021_03_01 import RestrictedResource
 
 __all__ = ["Application", "SellingPartner"]
 
@@ -300,6 +308,8 @@ class _CallOptions:
     timeout: Timeouts | None = None
     validate: bool | None = None
     quotas: tuple[Quota, ...] | None = None
+    rdt: bool = True
+    restricted_data_token: str | None = attrs.field(default=None, repr=False)
 
     def applied(self, call: Call) -> Call:
         changes: dict[str, Any] = {}  # Any: each field has its own type
@@ -311,6 +321,10 @@ class _CallOptions:
             changes["timeout"] = self.timeout
         if self.quotas is not None:
             changes["quotas"] = self.quotas
+        if call.restricted is not None and not self.rdt:
+            changes["restricted"] = None
+        if self.restricted_data_token is not None and call.operation.restricted != "never":
+            changes["headers"] = {TOKEN_HEADER: self.restricted_data_token, **call.headers}
         return attrs.evolve(call, **changes) if changes else call
 
 
@@ -361,7 +375,7 @@ class SellingPartner(Apis):
     ) -> None:
         self._application = application
         self._owns_application = owns
-        self._options = _CallOptions()
+        self._options = _CallOptions(rdt=application._config.fetches_rdt)
         self._credentials = Credentials(
             client_id=application._credentials.client_id,
             client_secret=application._credentials.client_secret,
@@ -457,6 +471,8 @@ class SellingPartner(Apis):
         timeout: Timeouts | None = None,
         validate: bool | None = None,
         quotas: Iterable[Quota] | None = None,
+        rdt: bool | None = None,
+        restricted_data_token: str | None = None,
     ) -> Self:
         """Return a light view of this client, with other options for the calls made through it.
 
@@ -471,10 +487,14 @@ class SellingPartner(Apis):
             timeout: How long one HTTP exchange may take.
             validate: Whether arguments are checked before they are sent.
             quotas: What the calls count against beside their usage plans, as `JSON_LISTINGS_FEED`.
+            rdt: False: no restricted data token is fetched for them, as the client's option.
+            restricted_data_token: One that another application has handed over: calls of operations that require a
+                restricted data token, or can have one, go with this. It is never renewed, and never shown.
 
         Raises:
-            ConfigError: One of them is of the wrong type.
+            ConfigError: One of them is of the wrong type, or the token cannot be one.
         """
+        restricted_data_token = None if restricted_data_token is None else hide(restricted_data_token)
         quotas = None if quotas is None else tuple(quotas)
         given = {
             "priority": priority,
@@ -482,6 +502,8 @@ class SellingPartner(Apis):
             "timeout": timeout,
             "validate": validate,
             "quotas": quotas,
+            "rdt": rdt,
+            "restricted_data_token": restricted_data_token,
         }
         check_kind("priority", isinstance(priority, Priority | None), "a Priority", priority)
         check_kind("deadline", isinstance(deadline, int | float | None), "seconds", deadline)
@@ -489,6 +511,11 @@ class SellingPartner(Apis):
         check_kind("validate", isinstance(validate, bool | None), "True or False", validate)
         for quota in quotas or ():
             check_kind("quotas", isinstance(quota, Quota), "Quotas", quota)
+        check_kind("rdt", isinstance(rdt, bool | None), "True or False", rdt)
+        is_text = isinstance(restricted_data_token, str | None)
+        check_kind("restricted_data_token", is_text, "text", restricted_data_token)
+        if restricted_data_token is not None and not re.fullmatch(r"[!-~]+", restricted_data_token):
+            raise ConfigError("restricted_data_token must be printable ASCII without white space, and not empty")
         view = copy(self)
         for name in tuple(vars(view)):
             # Of subclasses too: what they keep is bound to the client that it was first asked of.
@@ -510,7 +537,7 @@ class SellingPartner(Apis):
         headers: Mapping[str, str] | None = None,
         plan: UsagePlan | None = None,
         repeatable: bool = False,
-        restricted: bool = False,
+        restricted: bool | Iterable[str] = False,
         grantless_scope: str | None = None,
     ) -> RawResponse[Any]:
         """Call what no generated method calls yet, through all stages: token, usage plan, retries, errors.
@@ -530,7 +557,8 @@ class SellingPartner(Apis):
                 1/s, burst 1.
             repeatable: True if sending it twice does no more than sending it once. Only then is it sent again after a
                 failure that leaves open whether it was done.
-            restricted: True for data that needs a restricted data token: one is fetched for this path.
+            restricted: True for data that needs a restricted data token: one is fetched for this path. Where Amazon
+                wants to know for which data, their names, as in `["buyerInfo"]`.
             grantless_scope: Of a grantless operation, the scope of its token.
 
         Raises:
@@ -550,6 +578,44 @@ class SellingPartner(Apis):
             grantless_scope=grantless_scope,
         )
         return RawResponse.plain(call.operation, await self.send(call))
+
+    async def create_restricted_data_token(
+        self, resources: Iterable[RestrictedResource | Mapping[str, Any]], *, target_application: str | None = None
+    ) -> Token:
+        """Get a restricted data token to hand over to another application; our own calls get theirs by themselves.
+
+            token = await sp.create_restricted_data_token(
+                [{"method": "GET", "path": "/orders/v0/orders/{orderId}/address"}], target_application="amzn1.…"
+            )
+
+        It is asked for each time, so that whoever gets it has it for its whole lifetime. The other application uses it
+        by `with_options(restricted_data_token=...)`.
+
+        Args:
+            resources: 1 to 50 of what it opens: `method`, `path` (the template for all ids, where Amazon allows) and,
+                where Amazon wants them, `dataElements`; plain data or models of `spapi_async.apis.tokens_2021_03_01`.
+            target_application: The id of the application that is to use it; None for this one.
+
+        Returns:
+            The token: `value`, which no repr shows, and `expires_in` in seconds.
+
+        Raises:
+            ArgumentError: The resources are not as they must be.
+            AuthError: The reply cannot be read.
+            CallError: As `send`.
+        """
+        from .apis.tokens_2021_03_01.operations import CREATE_RESTRICTED_DATA_TOKEN
+
+        body: dict[str, Any] = {"restrictedResources": list(resources)}
+        if target_application is not None:
+            body["targetApplication"] = target_application
+        reply = await self.send(make_call(CREATE_RESTRICTED_DATA_TOKEN, {"body": body}))
+        token = read_rdt(reply.body)
+        if token is None:
+            raise AuthError(
+                "the reply cannot be read", operation=CREATE_RESTRICTED_DATA_TOKEN.key, request_id=reply.request_id
+            )
+        return token
 
     async def send(self, call: Call, inner: Iterable[Middleware] = ()) -> Reply:
         """Send a call through all stages.
@@ -606,7 +672,9 @@ class SellingPartner(Apis):
             ReplyDeviated(operation=operation.key, deviations=deviations, request_id=reply.request_id)
         )
 
-    async def _create_rdt(self, body: bytes) -> Reply:
+    async def _create_rdt(self, body: bytes, priority: Priority, timeout: Timeouts | None) -> Reply:
         from .apis.tokens_2021_03_01.operations import CREATE_RESTRICTED_DATA_TOKEN
 
-        return await self.send(CREATE_RESTRICTED_DATA_TOKEN.call(body=body))
+        call = CREATE_RESTRICTED_DATA_TOKEN.call(body=body)
+        # By the client itself, whatever view the call was made through: its quotas are none of the token's.
+        return await self.send(attrs.evolve(call, priority=priority, timeout=timeout))

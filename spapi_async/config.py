@@ -43,6 +43,7 @@ class Options(TypedDict, total=False):
     plans: Mapping[str, UsagePlan]
     application_rates: Mapping[str, float | None]
     max_queue: int
+    rdt: bool | None
     validate: bool
     strict: bool
     application_name: str | None
@@ -75,6 +76,9 @@ class ClientConfig:
         application_rates: Limits of the application over all its selling partners, in requests/s, that override the
             built-in ones, by operation likewise; None for no such limit. The burst is what a second grows.
         max_queue: How many calls may wait for one usage plan; a further one raises `QueueFullError`.
+        rdt: False: calls go with the access token also where a restricted data token (RDT) would be fetched, as an
+            operation that requires one, or `restricted=`, has it. None: only on Amazon's own sandbox, whose replies,
+            RDTs included, are fixed texts. For some calls only: `sp.with_options(rdt=False)`.
         validate: False sends also arguments that break Amazon's limits, which drift, as long as they can be written at
             all. For some calls only: `sp.with_options(validate=False)`.
         strict: True compares every reply with Amazon's model and reports what differs as a `ReplyDeviated` event, which
@@ -112,6 +116,7 @@ class ClientConfig:
     plans: Mapping[str, UsagePlan] = attrs.field(factory=dict)
     application_rates: Mapping[str, float | None] = attrs.field(factory=dict)
     max_queue: int = 100_000
+    rdt: bool | None = None
     validate: bool = True
     strict: bool = False
     application_name: str | None = None
@@ -161,6 +166,13 @@ class ClientConfig:
                 raise ConfigError("aws= with an endpoint= that is not Amazon's needs aws_region=, as in 'eu-west-1'")
             [region] = regions
         return region.aws_region
+
+    @property
+    def fetches_rdt(self) -> bool:
+        """Whether restricted data tokens are fetched."""
+        if self.rdt is None:
+            return self.url not in {region.sandbox_endpoint for region in Region}
+        return self.rdt
 
     def __attrs_post_init__(self) -> None:
         if self.lwa_endpoint is not None:
@@ -221,6 +233,7 @@ _KINDS: dict[str, tuple[type | UnionType, str]] = {
     "plans": (Mapping, "a mapping from the names of operations to UsagePlan"),
     "application_rates": (Mapping, "a mapping from the names of operations to requests/s"),
     "max_queue": (int, "a number of calls"),
+    "rdt": (bool | None, "True or False"),
     "validate": (bool, "True or False"),
     "strict": (bool, "True or False"),
     "application_name": (str | None, "text"),

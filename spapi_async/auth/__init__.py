@@ -7,15 +7,17 @@ tokens), `chain` (which token a call gets, and the stages that give it). Apart, 
 """
 
 from .aws import AwsCredentials, AwsRole
-from .chain import Authorising
+from .chain import TOKEN_HEADER, Authorising
 from .credentials import ClientSecret, Credentials, digest
 from .lwa import LWA_ENDPOINT, LWA_POLICY, LwaClient
+from .rdt import read_rdt
 from .stores import FileStore, MemoryStore, TokenStore
 from .tokens import Token, TokenCache
 
 __all__ = [
     "LWA_ENDPOINT",
     "LWA_POLICY",
+    "TOKEN_HEADER",
     "Authorising",
     "AwsCredentials",
     "AwsRole",
@@ -28,4 +30,5 @@ __all__ = [
     "TokenCache",
     "TokenStore",
     "digest",
+    "read_rdt",
 ]

@@ -88,6 +88,8 @@ class Sandbox:
         registrations: The applications that selling partners can consent to; None: any. See `Registration`.
         aws: Access key id -> secret access key: requests must be signed with one of them, as Amazon wanted it until
             2023-10-02. Keys may come and go later. None: signatures are not looked at, as Amazon does today.
+        owners: Order id -> the selling partner whose order it is: for others there is no such order. An order that is
+            not named is anybody's.
         clock: Gives seconds; all that the sandbox knows of time, but the time of messages is the calendar's at the
             first one. On virtual time: `anyio.current_time`, which is read only while the event loop runs.
         token_lifetime: Seconds until an access token expires.
@@ -114,6 +116,7 @@ class Sandbox:
         applications: Mapping[str, str] | None = None,
         registrations: Iterable[Registration] | None = None,
         aws: Mapping[str, str] | None = None,
+        owners: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
         token_lifetime: float = 3600.0,
         rate_header: bool = True,
@@ -138,6 +141,7 @@ class Sandbox:
         self._faults = faults or Faults()
         self._faults.aim(live)
         self._latency, self._jitter = amount("latency", latency), amount("jitter", jitter)
+        self._owners = dict(owners or {})
         self._typed = Typed()
         self._handlers: dict[tuple[str, str], Handler] = {
             **_HANDLERS,
@@ -358,7 +362,8 @@ class Sandbox:
             return self._answer_example(request, example, handler)
         if operation.module in checks.ORDER_APIS:
             order_id = request.arguments.get("amazonOrderId") or request.arguments.get("orderId", "")
-            trouble = messaging.order_trouble(order_id)
+            is_theirs = self._owners.get(order_id, request.grant.seller) == request.grant.seller
+            trouble = messaging.order_trouble(order_id) if is_theirs else messaging.no_order()
             if trouble is not None:
                 return trouble
         return self._typed.answer(request) if handler is None else handler(request, self.state)

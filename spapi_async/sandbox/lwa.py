@@ -33,10 +33,21 @@ SCOPES = frozenset(
 
 @attrs.frozen
 class Resource:
-    """One operation that a restricted data token opens; `path` is None when it opens it for all ids."""
+    """One operation that a restricted data token opens.
+
+    Args:
+        operation: As in `orders_v0.get_order`.
+        path: As called; None when the token opens it for all ids.
+        elements: The data elements that it may show.
+    """
 
     operation: str
     path: str | None
+    elements: frozenset[str] = frozenset()
+
+    def opens(self, operation: str, path: str) -> bool:
+        """Whether a call is one that it is for."""
+        return self.operation == operation and self.path in (None, path)
 
 
 @attrs.frozen(kw_only=True)

@@ -255,6 +255,27 @@ def test_arguments_on_the_wire(amazon: Callable[[Answer], list[httpx.Request]]) 
     ]
 
 
+def test_personal_data(sandbox: SandboxProcess, capfd: pytest.CaptureFixture[str]) -> None:
+    """`--restricted` asks for buyers' data where a call can be without; `--no-rdt` never fetches a token for them."""
+    order = ["orders_v0.get_order", "--order-id", ORDER]
+    for words, names in (
+        ([], set()),
+        (["--restricted", "buyerInfo", "shippingAddress"], {"BuyerInfo", "ShippingAddress"}),
+    ):
+        assert main(["call", *order, *words]) == 0
+        assert {"BuyerInfo", "ShippingAddress"} & json.loads(capfd.readouterr().out)["payload"].keys() == names
+    document = ["reports_2021_06_30.get_report_document", "--report-document-id", "1", "--restricted", "true"]
+    assert main(["call", *document]) == 0
+    assert sandbox.requests()["operations"]["tokens_2021_03_01.create_restricted_data_token"] == {"200": 2}
+    assert main(["call", "orders_v0.get_order_address", "--order-id", ORDER, "--no-rdt"]) == 1
+    capfd.readouterr()
+    assert main(["call", *order, "--restricted", "email"]) == 2
+    assert "  --restricted holds 'email'; allowed are buyerInfo, shippingAddress" in capfd.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["call", "orders_v0.get_order", "--help"])
+    assert "--restricted TEXT" in capfd.readouterr().out
+
+
 PAGES = {
     None: {"payload": {"Orders": [{"AmazonOrderId": "1", "new": 1.10}, {"AmazonOrderId": "2"}], "NextToken": "t"}},
     "t": {"payload": {"Orders": [], "NextToken": "u"}},
