@@ -172,11 +172,8 @@ class Bucket:
 
     def _end_share(self, now: float) -> None:
         """Use the whole plan again once the pace has grown to it."""
-        at = self.share.whole_again_at(self.rate)
-        if now >= at:
+        if now >= self.share.whole_again_at(self.rate):
             self.share.end()
-            # Counted from then, so that what has grown since is there.
-            self._full_at = max(self._full_at, at + (self.burst - self.share.tokens_at_return(self.burst)) / self.rate)
         elif now < self.share.began_at - 1e-3:
             self.share = Share()  # another clock, as below
 

@@ -6,13 +6,14 @@ and the next, k successes in dt seconds bound the rate that is left for us: it i
 than the plan allows, somebody else takes the rest, or the plan is wrong.
 
 The control law:
-- *Down.* Such a 429 sets the pace to 0.85 of the estimate (k + 1/2) / dt, or to 0.45 of the pace before, whichever is
-  more. A 429 that the jitter of the way explains changes nothing.
+- *Estimate.* (k + 1/2) / dt over all such intervals, each counting half as much as the next.
+- *Down.* Such a 429 sets the pace to 0.8 of the estimate. A 429 that the jitter of the way explains changes nothing.
 - *Up.* From there the pace grows with the third power of the time: hardly at first, then fast, by the whole plan within
-  26 times the plan's 1/rate (up to 38 while estimates agree). The cube finds a rate that is a little higher within a
-  few requests, and one that is much higher soon, as TCP CUBIC does (RFC 9438).
-- The pace never goes above the plan. When it gets there the plan counts again, with two tokens at the most, since what
-  the others left of the burst is not known.
+  34 times the plan's 1/rate. The cube finds a rate that is a little higher within a few requests, and one that is much
+  higher soon, as TCP CUBIC does (RFC 9438).
+- *Beyond.* The pace grows on above the plan, so that what gathered in Amazon's bucket meanwhile is used. The bucket
+  here bounds that: it is empty at each 429, and fills at the plan's rate. At three times the plan only the bucket
+  counts again.
 
 It was tuned by simulation; docs/explanation/pacing.md has the figures and the limits.
 """
@@ -23,15 +24,14 @@ import math
 
 __all__ = ["Share"]
 
-_CAUTION = 0.85
-_DEEPEST_CUT = 0.45
-_LEAST_SPAN, _MOST_SPAN, _SPAN_GROWTH = 26.0, 38.0, 1.4
-_AGREEMENT = 0.25
-_TOKENS_AT_RETURN = 2.0
+_CAUTION = 0.8
+_MEMORY = 0.5
+_SPAN = 34.0
+_TOP = 3.0
 
 
 class Share:
-    """The pace below the plan's rate, while others use the plan too.
+    """The pace that is ours while others use the plan too.
 
     Times are in seconds on the scheduler's clock, rates in requests/s; `limit` is the plan's rate.
     """
@@ -41,19 +41,18 @@ class Share:
         "_began_at",
         "_credit",
         "_credit_at",
-        "_estimate",
         "_heard_at",
         "_passed",
         "_passed_at",
         "_refused_at",
-        "_span",
+        "_seconds",
+        "_tokens",
     )
 
     def __init__(self) -> None:
         self._base: float | None = None  # the pace after the last cut; None while the whole plan is ours
         self._began_at = 0.0  # of the growth since then
-        self._span = _LEAST_SPAN
-        self._estimate = 0.0
+        self._tokens = self._seconds = 0.0  # of the intervals that the estimate is made from
         self._credit = 0.0  # tokens of the pace, at most one
         self._credit_at = 0.0
         self._refused_at = math.nan  # when the call left that met an empty bucket last
@@ -96,28 +95,23 @@ class Share:
                 since, passed = self._passed_at, 0
             seconds = sent - since
             if (passed + 1) / max(seconds - jitter, 1e-9) <= limit * 1.0001:
-                self._cut((passed + 0.5) / seconds, now, limit)
+                self._cut(passed, seconds, now, limit)
         self._refused_at, self._passed, self._heard_at = sent, 0, now
 
     def rate(self, now: float, limit: float) -> float:
-        """Return the pace now."""
-        if self._base is None:
-            return limit
-        return min(limit, self._base + limit * (limit / self._span * max(0.0, now - self._began_at)) ** 3)
+        """Return the pace now, up to the plan's rate."""
+        return limit if self._base is None else min(limit, self._pace(now, limit))
 
     def whole_again_at(self, limit: float) -> float:
-        """Return when the pace reaches the plan, unless a 429 comes before."""
+        """Return when the plan counts alone again, unless a 429 comes before."""
         if self._base is None:
             return -math.inf
-        return self._began_at + self._span / limit * math.cbrt(max(0.0, 1.0 - self._base / limit))
-
-    def tokens_at_return(self, burst: float) -> float:
-        """Return how many tokens of the plan may be counted on when the pace has reached it."""
-        return min(burst, _TOKENS_AT_RETURN)
+        return self._began_at + _SPAN / limit * math.cbrt(_TOP - self._base / limit)
 
     def end(self) -> None:
         """Use the whole plan again."""
         self._base = None
+        self._tokens = self._seconds = 0.0
 
     def wait(self, now: float, limit: float, ahead: int = 0) -> float:
         """Return the seconds until the pace lets a call go when `ahead` others go before it."""
@@ -128,9 +122,9 @@ class Share:
             return 0.0
         # Newton's method from the right: the pace only grows, so it comes down to the time from above.
         start = self._grown(now, limit)
-        until = now + missing / self.rate(now, limit)
+        until = now + missing / self._pace(now, limit)
         for _ in range(20):
-            step = (self._grown(until, limit) - start - missing) / self.rate(until, limit)
+            step = (self._grown(until, limit) - start - missing) / self._pace(until, limit)
             until -= step
             if step < 1e-9:
                 break
@@ -142,22 +136,22 @@ class Share:
             self._credit = self._credit_now(now, limit) - 1.0
             self._credit_at = now
 
-    def _cut(self, estimate: float, now: float, limit: float) -> None:
-        agrees = abs(estimate - self._estimate) <= _AGREEMENT * self._estimate
-        self._span = min(self._span * _SPAN_GROWTH, _MOST_SPAN) if agrees else _LEAST_SPAN
-        self._estimate = estimate
-        before = self.rate(now, limit)
-        self._base = min(before, max(estimate * _CAUTION, before * _DEEPEST_CUT))
+    def _cut(self, passed: int, seconds: float, now: float, limit: float) -> None:
+        self._tokens = self._tokens * _MEMORY + passed + 0.5
+        self._seconds = self._seconds * _MEMORY + seconds
+        self._base = min(self.rate(now, limit), self._tokens / self._seconds * _CAUTION)
         self._began_at = self._credit_at = now
         self._credit = 0.0
 
     def _credit_now(self, now: float, limit: float) -> float:
         return min(1.0, self._credit + self._grown(now, limit) - self._grown(self._credit_at, limit))
 
+    def _pace(self, now: float, limit: float) -> float:
+        assert self._base is not None
+        return self._base + limit * (limit / _SPAN * max(0.0, now - self._began_at)) ** 3
+
     def _grown(self, now: float, limit: float) -> float:
         """Return the tokens that the pace has given since the last cut."""
         assert self._base is not None
         seconds = max(0.0, now - self._began_at)
-        rising = min(seconds, max(0.0, self.whole_again_at(limit) - self._began_at))
-        tokens = self._base * rising + limit * (limit / self._span) ** 3 * rising**4 / 4
-        return tokens + limit * (seconds - rising)
+        return self._base * seconds + limit * (limit / _SPAN) ** 3 * seconds**4 / 4
