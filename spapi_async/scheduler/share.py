@@ -72,11 +72,11 @@ class Share:
 
     def succeeded(self, sent: float) -> None:
         """Note that a call which left at `sent` found a token."""
-        if sent > self._refused_at:
+        if not sent <= self._refused_at:
             self._passed += 1
             self._passed_at = max(self._passed_at, sent)
 
-    def refused(self, sent: float, now: float, limit: float, jitter: float, full_at: float) -> None:
+    def refused(self, sent: float, now: float, limit: float, jitter: float, full_at: float) -> bool:
         """Note that a call which left at `sent` was answered 429.
 
         Args:
@@ -85,18 +85,26 @@ class Share:
             limit: The plan's rate.
             jitter: Seconds by which the way varies.
             full_at: When the bucket was full last if the plan holds.
+
+        Returns:
+            Whether nothing is known against the whole plan, so that the call before may just have been late.
         """
         if sent <= self._heard_at:
-            return  # on its way with one that was refused: the same news
+            return False  # on its way with one that was refused: the same news
+        was_late = self.is_whole and self._passed > 0
         if not math.isnan(self._refused_at):
             since, passed = self._refused_at, self._passed
+            # From the one arrival to the other it took at least this long, however much the way varies.
+            least = sent - self._heard_at
             if self.is_whole and passed and full_at > since:
                 # A full bucket took no more, so successes since then do not tell what came in. The last one does.
                 since, passed = self._passed_at, 0
-            seconds = sent - since
-            if (passed + 1) / max(seconds - jitter, 1e-9) <= limit * 1.0001:
-                self._cut(passed, seconds, now, limit)
+                least = sent - since - jitter
+            if passed + 1 <= least * limit * 1.0001:
+                self._cut(passed, sent - since, now, limit)
+                was_late = False
         self._refused_at, self._passed, self._heard_at = sent, 0, now
+        return was_late
 
     def rate(self, now: float, limit: float) -> float:
         """Return the pace now, up to the plan's rate."""
