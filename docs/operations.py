@@ -19,7 +19,8 @@ Written by `docs/operations.py` from the generated code; do not edit.
 A method carries Amazon's operationId in snake_case.
 
 - *rate, burst*: the usage plan that the scheduler begins with. A rate that Amazon's replies name takes its place, and
-  `plans=` overrides it.
+  `plans=` overrides it. Where Amazon limits all selling partners of an application together besides, that rate
+  follows, and `application_rates=` overrides it.
 - *source*: where these figures come from: Amazon's documentation page, its model, its SDK, or `default` where none of
   them has any.
 - *repeatable*: whether sending it twice does no more than sending it once, so that it is retried when its fate is
@@ -66,6 +67,8 @@ def _row(operation: Operation) -> str:
     repeatable = "by key" if operation.idempotency_header else "yes" if operation.repeatable else "no"
     token = operation.grantless_scope or ("restricted" if operation.restricted == "required" else "access")
     plan = f"{operation.plan.rate:g}/s, {operation.plan.burst:g}"
+    if operation.application_rate:
+        plan += f"; all together {operation.application_rate:g}/s"
     http = f"`{operation.method} {operation.path}`"
     return f"| {name} | {http} | {plan} | {operation.plan.source} | {repeatable} | {token} |\n"
 

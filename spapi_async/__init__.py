@@ -39,7 +39,7 @@ from .errors import (
     UnauthorizedError,
 )
 from .marketplaces import Marketplace, Region
-from .operation import Priority, Timeouts, UsagePlan
+from .operation import JSON_LISTINGS_FEED, Priority, Quota, Timeouts, UsagePlan
 from .retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .client import Application, SellingPartner
 
 __all__ = [
+    "JSON_LISTINGS_FEED",
     "Application",
     "ArgumentError",
     "AuthError",
@@ -66,6 +67,7 @@ __all__ = [
     "OutcomeUnknownError",
     "Priority",
     "QueueFullError",
+    "Quota",
     "QuotaExceededError",
     "RawResponse",
     "ReadTimeoutError",

@@ -21,14 +21,14 @@ from .apis.custom import make_custom_call
 from .apis.namespace import AnyApi, Apis, ApisWithRawResponse
 from .apis.raw import RawResponse
 from .auth import LWA_ENDPOINT, Authorising, Credentials, LwaClient, TokenCache, digest
-from .config import ClientConfig, Options, check_kind
-from .errors import ClientClosedError
+from .config import ClientConfig, Options, check_kind, find_operation
+from .errors import ClientClosedError, ConfigError
 from .events import Event, ReplyDeviated
 from .logs import log
 from .middleware import Middleware, compose
-from .operation import Call, Operation, Priority, Reply, Timeouts, UsagePlan
+from .operation import Call, Operation, Priority, Quota, Reply, Timeouts, UsagePlan
 from .retry import retrying
-from .scheduler import Account, Scheduler, current_time
+from .scheduler import Account, Scheduler, SellingPartnerScheduler, current_time
 from .transport import Wire, default_transport, user_agent
 
 __all__ = ["Application", "SellingPartner"]
@@ -55,8 +55,9 @@ class Application:
     def __init__(self, *, client_id: str, client_secret: str, **options: Unpack[Options]) -> None:
         self._credentials = Credentials(client_id=client_id, client_secret=client_secret)
         self._config = config = ClientConfig(**options)
-        if config.plans:
-            _check_plans(config)
+        for option in ("plans", "application_rates"):
+            for name in getattr(config, option):
+                _find_operation(name, option)
         self._opened = default_transport() if config.transport is None else None
         transport = config.transport or self._opened
         assert transport is not None
@@ -69,7 +70,13 @@ class Application:
             emit=self._emit,
             clock=clock,
         )
-        self.scheduler = Scheduler(emit=self._emit, clock=clock, plans=config.plans)
+        self.scheduler = Scheduler(
+            emit=self._emit,
+            clock=clock,
+            plans=config.plans,
+            application_rates=config.application_rates,
+            max_queue=config.max_queue,
+        )
         self._tokens = TokenCache(emit=self._emit, clock=clock)
         self._lwa = LwaClient(
             self._post_form,
@@ -87,7 +94,11 @@ class Application:
         return f"{type(self).__name__}(client_id={self._credentials.client_id!r}, endpoint={self._config.url!r})"
 
     def selling_partner(
-        self, *, refresh_token: str | None = None, selling_partner_id: str | None = None
+        self,
+        *,
+        refresh_token: str | None = None,
+        selling_partner_id: str | None = None,
+        learned_plans: Mapping[str, UsagePlan] | None = None,
     ) -> SellingPartner:
         """Return a client for one selling partner: a light object that shares all that this application has.
 
@@ -95,12 +106,14 @@ class Application:
             refresh_token: The selling partner's; without one, only grantless operations can be called.
             selling_partner_id: Amazon's id of the selling partner. Refresh tokens of the same id share their usage
                 plans, as they do at Amazon; without it each refresh token counts as a selling partner of its own.
+            learned_plans: What Amazon told of its usage plans earlier, from `sp.scheduler.learned_plans()`. What it has
+                told this application since goes before them.
 
         Raises:
             ConfigError: The refresh token is empty or has white space at an end.
         """
         partner = SellingPartner.__new__(SellingPartner)
-        partner._attach(self, refresh_token, selling_partner_id, owns=False)
+        partner._attach(self, refresh_token, selling_partner_id, learned_plans, owns=False)
         return partner
 
     async def aclose(self, *, grace: float = 10.0) -> None:
@@ -149,9 +162,7 @@ class Application:
                 # It must not decide how a call ends: after a sent message it would look as if that had failed.
                 logging.getLogger("spapi_async").exception("on_event raised")
 
-    def _stages(self, credentials: Credentials, selling_partner_id: str | None, partner: SellingPartner) -> _Stages:
-        name = selling_partner_id or (f"token-{digest(credentials.refresh_token)}" if credentials.refresh_token else "")
-        account = Account(credentials.client_id, name, self._config.url)
+    def _stages(self, credentials: Credentials, account: Account, partner: SellingPartner) -> _Stages:
         auth = Authorising(credentials, self._lwa, self._tokens, partner._create_rdt)
         return (
             *self._config.middleware,
@@ -162,13 +173,14 @@ class Application:
         )
 
 
-def _check_plans(config: ClientConfig) -> None:
+def _find_operation(name: str, what: str = "operation") -> Operation:
     from .apis import catalog
 
-    known = {operation.key for operation in catalog(*(name.partition(".")[0] for name in config.plans))}
-    if not known.issuperset(config.plans):
-        known = {operation.key for operation in catalog()}  # a misspelt module is near to another's operation
-    config.check_plans(known)
+    nearest = catalog(name.partition(".")[0])
+    try:
+        return find_operation(name, nearest, what)
+    except ConfigError:
+        return find_operation(name, catalog(), what)  # a misspelt module is near to another's operation
 
 
 _Stages = tuple[Middleware, ...]
@@ -182,6 +194,7 @@ class _CallOptions:
     deadline: float | None = None
     timeout: Timeouts | None = None
     validate: bool | None = None
+    quotas: tuple[Quota, ...] | None = None
 
     def applied(self, call: Call) -> Call:
         changes: dict[str, Any] = {}  # Any: each field has its own type
@@ -191,6 +204,8 @@ class _CallOptions:
             changes["deadline"] = current_time() + self.deadline
         if self.timeout is not None:
             changes["timeout"] = self.timeout
+        if self.quotas is not None:
+            changes["quotas"] = self.quotas
         return attrs.evolve(call, **changes) if changes else call
 
 
@@ -208,6 +223,7 @@ class SellingPartner(Apis):
         client_secret: Likewise; never shown.
         refresh_token: The selling partner's; never shown. Without one, only grantless operations can be called.
         selling_partner_id: Amazon's id of the selling partner, if you know it.
+        learned_plans: What Amazon told of its usage plans earlier, from `sp.scheduler.learned_plans()`.
         options: As described in `ClientConfig`; one of `region`, `marketplace` and `endpoint` is needed.
 
     Raises:
@@ -221,13 +237,20 @@ class SellingPartner(Apis):
         client_secret: str,
         refresh_token: str | None = None,
         selling_partner_id: str | None = None,
+        learned_plans: Mapping[str, UsagePlan] | None = None,
         **options: Unpack[Options],
     ) -> None:
         application = Application(client_id=client_id, client_secret=client_secret, **options)
-        self._attach(application, refresh_token, selling_partner_id, owns=True)
+        self._attach(application, refresh_token, selling_partner_id, learned_plans, owns=True)
 
     def _attach(
-        self, application: Application, refresh_token: str | None, selling_partner_id: str | None, *, owns: bool
+        self,
+        application: Application,
+        refresh_token: str | None,
+        selling_partner_id: str | None,
+        learned_plans: Mapping[str, UsagePlan] | None,
+        *,
+        owns: bool,
     ) -> None:
         self._application = application
         self._owns_application = owns
@@ -237,14 +260,26 @@ class SellingPartner(Apis):
             client_secret=application._credentials.client_secret,
             refresh_token=refresh_token,
         )
-        self._stages = application._stages(self._credentials, selling_partner_id, self)
+        name = selling_partner_id or (f"token-{digest(refresh_token)}" if refresh_token else "")
+        account = Account(self._credentials.client_id, name, application._config.url)
+        self._scheduler = SellingPartnerScheduler(application.scheduler, account, _find_operation)
+        if learned_plans:
+            application.scheduler.restore(account, learned_plans)
+        self._stages = application._stages(self._credentials, account, self)
         self._pipeline = compose(self._stages, application._wire.exchange)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._application!r})"
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None, **options: Unpack[Options]) -> Self:
+    def from_env(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        *,
+        selling_partner_id: str | None = None,
+        learned_plans: Mapping[str, UsagePlan] | None = None,
+        **options: Unpack[Options],
+    ) -> Self:
         """Make a client from environment variables; options given here go before them.
 
         `SPAPI_CLIENT_ID`, `SPAPI_CLIENT_SECRET`, `SPAPI_REFRESH_TOKEN`, `SPAPI_REGION`, `SPAPI_ENDPOINT`,
@@ -253,6 +288,8 @@ class SellingPartner(Apis):
 
         Args:
             environ: The environment; None takes the process's.
+            selling_partner_id: Amazon's id of the selling partner, if you know it.
+            learned_plans: What Amazon told of its usage plans earlier, from `sp.scheduler.learned_plans()`.
             options: As described in `ClientConfig`.
 
         Raises:
@@ -270,13 +307,15 @@ class SellingPartner(Apis):
             client_id=credentials.client_id,
             client_secret=credentials.client_secret,
             refresh_token=credentials.refresh_token,
+            selling_partner_id=selling_partner_id,
+            learned_plans=learned_plans,
             **options,
         )
 
     @property
-    def scheduler(self) -> Scheduler:
-        """Keeps every call within its usage plan; shared by all selling partners of the application."""
-        return self._application.scheduler
+    def scheduler(self) -> SellingPartnerScheduler:
+        """Keeps every call within its usage plan: tells how the buckets stand, and how long calls will take."""
+        return self._scheduler
 
     @cached_property
     def with_raw_response(self) -> ApisWithRawResponse:
@@ -310,6 +349,7 @@ class SellingPartner(Apis):
         deadline: float | None = None,
         timeout: Timeouts | None = None,
         validate: bool | None = None,
+        quotas: Iterable[Quota] | None = None,
     ) -> Self:
         """Return a light view of this client, with other options for the calls made through it.
 
@@ -323,15 +363,25 @@ class SellingPartner(Apis):
                 refused at once with `ThrottleTimeoutError`.
             timeout: How long one HTTP exchange may take.
             validate: Whether arguments are checked before they are sent.
+            quotas: What the calls count against beside their usage plans, as `JSON_LISTINGS_FEED`.
 
         Raises:
             ConfigError: One of them is of the wrong type.
         """
-        given = {"priority": priority, "deadline": deadline, "timeout": timeout, "validate": validate}
+        quotas = None if quotas is None else tuple(quotas)
+        given = {
+            "priority": priority,
+            "deadline": deadline,
+            "timeout": timeout,
+            "validate": validate,
+            "quotas": quotas,
+        }
         check_kind("priority", isinstance(priority, Priority | None), "a Priority", priority)
         check_kind("deadline", isinstance(deadline, int | float | None), "seconds", deadline)
         check_kind("timeout", isinstance(timeout, Timeouts | None), "a Timeouts, as in Timeouts(read=30)", timeout)
         check_kind("validate", isinstance(validate, bool | None), "True or False", validate)
+        for quota in quotas or ():
+            check_kind("quotas", isinstance(quota, Quota), "Quotas", quota)
         view = copy(self)
         for name in tuple(vars(view)):
             # Of subclasses too: what they keep is bound to the client that it was first asked of.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -15,13 +16,13 @@ from .errors import ConfigError
 from .events import Event
 from .marketplaces import Marketplace, Region
 from .middleware import Middleware
-from .operation import Timeouts, UsagePlan
+from .operation import Operation, Timeouts, UsagePlan
 from .retry import RetryPolicy
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["ClientConfig", "Options", "check_kind"]
+__all__ = ["ClientConfig", "Options", "check_kind", "find_operation"]
 
 
 class Options(TypedDict, total=False):
@@ -38,6 +39,8 @@ class Options(TypedDict, total=False):
     middleware: Sequence[Middleware]
     on_event: Callable[[Event], None] | None
     plans: Mapping[str, UsagePlan]
+    application_rates: Mapping[str, float | None]
+    max_queue: int
     validate: bool
     strict: bool
     application_name: str | None
@@ -61,6 +64,9 @@ class ClientConfig:
         middleware: Stages of your own, outermost first; each sees a call once, before retries.
         on_event: Is called with every event. It must be quick; what it raises is logged and changes nothing.
         plans: Usage plans that override the built-in ones, by operation as in `orders_v0.get_orders`.
+        application_rates: Limits of the application over all its selling partners, in requests/s, that override the
+            built-in ones, by operation likewise; None for no such limit. The burst is what a second grows.
+        max_queue: How many calls may wait for one usage plan; a further one raises `QueueFullError`.
         validate: False sends also arguments that break Amazon's limits, which drift, as long as they can be written at
             all. For some calls only: `sp.with_options(validate=False)`.
         strict: True compares every reply with Amazon's model and reports what differs as a `ReplyDeviated` event, which
@@ -83,6 +89,8 @@ class ClientConfig:
     middleware: Sequence[Middleware] = ()
     on_event: Callable[[Event], None] | None = None
     plans: Mapping[str, UsagePlan] = attrs.field(factory=dict)
+    application_rates: Mapping[str, float | None] = attrs.field(factory=dict)
+    max_queue: int = 100_000
     validate: bool = True
     strict: bool = False
     application_name: str | None = None
@@ -116,22 +124,34 @@ class ClientConfig:
             check_kind("middleware", callable(stage), "a sequence of functions", stage)
         for key, plan in self.plans.items():
             check_kind(f"plans[{key!r}]", isinstance(plan, UsagePlan), "a UsagePlan", plan)
+        for key, rate in self.application_rates.items():
+            check_kind(f"application_rates[{key!r}]", isinstance(rate, int | float | None), "requests/s or None", rate)
+            if rate is not None and not 0 < rate < math.inf:
+                raise ConfigError(f"application_rates[{key!r}] must be a finite number above 0, or None, not {rate!r}")
+        if self.max_queue < 1:
+            raise ConfigError(f"max_queue must be at least 1, not {self.max_queue}")
         if self.transport is not None:
             is_one = hasattr(self.transport, "handle_async_request")
             check_kind("transport", is_one, "an httpx.AsyncBaseTransport", self.transport)
 
-    def check_plans(self, known: Iterable[str]) -> None:
-        """Refuse plans for operations that do not exist: a misspelt name would silently change nothing.
 
-        Raises:
-            ConfigError: A name is not among the known ones; it names the nearest.
-        """
-        names = set(known)
-        for name in self.plans:
-            if name not in names:
-                near = get_close_matches(name, names, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else " (names are as in 'orders_v0.get_orders')"
-                raise ConfigError(f"plans: there is no operation {name!r}{hint}")
+def find_operation(name: str, known: Iterable[Operation], what: str) -> Operation:
+    """Find an operation by its name, as in `orders_v0.get_orders`: a misspelt one would silently change nothing.
+
+    Args:
+        name: Its name.
+        known: All there are, or those of its module at least.
+        what: What the name was given for, for the error.
+
+    Raises:
+        ConfigError: There is none; it names the nearest.
+    """
+    names = {operation.key: operation for operation in known}
+    if name not in names:
+        near = get_close_matches(name, names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else " (names are as in 'orders_v0.get_orders')"
+        raise ConfigError(f"{what}: there is no operation {name!r}{hint}")
+    return names[name]
 
 
 _KINDS: dict[str, tuple[type | UnionType, str]] = {
@@ -140,6 +160,8 @@ _KINDS: dict[str, tuple[type | UnionType, str]] = {
     "retry": (RetryPolicy, "a RetryPolicy, as in RetryPolicy(max_attempts=2)"),
     "middleware": (Sequence, "a sequence of functions"),
     "plans": (Mapping, "a mapping from the names of operations to UsagePlan"),
+    "application_rates": (Mapping, "a mapping from the names of operations to requests/s"),
+    "max_queue": (int, "a number of calls"),
     "validate": (bool, "True or False"),
     "strict": (bool, "True or False"),
     "application_name": (str | None, "text"),

@@ -16,7 +16,17 @@ from urllib.parse import quote
 
 import attrs
 
-__all__ = ["Call", "Operation", "Parameter", "Priority", "Reply", "Timeouts", "UsagePlan"]
+__all__ = [
+    "JSON_LISTINGS_FEED",
+    "Call",
+    "Operation",
+    "Parameter",
+    "Priority",
+    "Quota",
+    "Reply",
+    "Timeouts",
+    "UsagePlan",
+]
 
 
 # RFC 3986, section 2.3: what needs no encoding anywhere; and the colon, which a time holds.
@@ -59,6 +69,30 @@ class UsagePlan:
 
     def __str__(self) -> str:
         return f"{self.rate:g} requests/s, burst {self.burst:g}"
+
+
+@attrs.frozen
+class Quota:
+    """A further limit that some calls of an operation count against, beside its usage plan; declared with a call.
+
+    Args:
+        name: Yours to choose; calls of one operation with the same name share the quota.
+        plan: Its token bucket. The one that was declared first counts.
+        scope: `selling_partner` if each has a quota of its own, `application` if all of them share it.
+
+    Raises:
+        ValueError: The name is empty or `application`, which means Amazon's own, or the scope is neither.
+    """
+
+    name: str = attrs.field(validator=attrs.validators.not_(attrs.validators.in_(("", "application"))))
+    plan: UsagePlan = attrs.field(validator=attrs.validators.instance_of(UsagePlan))
+    scope: Literal["selling_partner", "application"] = attrs.field(
+        default="selling_partner", validator=attrs.validators.in_(("selling_partner", "application"))
+    )
+
+
+JSON_LISTINGS_FEED = Quota("JSON_LISTINGS_FEED", UsagePlan(5 / 300, 5, "documentation"))
+"""For `createFeed` with this feed type: 5 submissions in 5 minutes (Amazon's changelog of 2025-05-06)."""
 
 
 class Priority(IntEnum):
@@ -231,6 +265,7 @@ class Call:
         attempt: Which HTTP exchange of the call this is, from 1.
         deadline: Until when it may wait for its turn, in seconds of the scheduler's clock; None for no end.
         timeout: Overrides the client's timeouts for this call.
+        quotas: What it counts against beside its operation's usage plan.
         made_key: The idempotency key that was made for it because its caller gave none. Our own repeats carry it and
             are harmless; those of the caller would carry another.
     """
@@ -244,6 +279,7 @@ class Call:
     attempt: int = 1
     deadline: float | None = None
     timeout: Timeouts | None = None
+    quotas: tuple[Quota, ...] = ()
     made_key: str | None = None
 
     def with_header(self, name: str, value: str) -> Call:
@@ -259,6 +295,7 @@ class Call:
             attempt=self.attempt,
             deadline=self.deadline,
             timeout=self.timeout,
+            quotas=self.quotas,
             made_key=self.made_key,
         )
 

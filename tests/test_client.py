@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from spapi_async import (
+    JSON_LISTINGS_FEED,
     Application,
     ArgumentError,
     AuthError,
@@ -228,6 +229,63 @@ async def test_views_of_a_subclass(make: Callable[..., SellingPartner], amazon: 
         await view.orders.get_orders(marketplace_ids=["A"] * 51)
         with pytest.raises(ArgumentError):
             await sp.orders.get_orders(marketplace_ids=["A"] * 51)
+
+
+async def test_a_view_declares_quotas(make: Callable[..., SellingPartner]) -> None:
+    """Calls made through it count against them, and the estimate knows."""
+    async with make() as sp:
+        feeds = sp.with_options(quotas=[JSON_LISTINGS_FEED])
+        await feeds.request("GET", "/anything", plan=UsagePlan(10, 100))
+        await sp.request("GET", "/anything", plan=UsagePlan(10, 100))
+        granted = {state.limit: state.granted for state in sp.scheduler.snapshot()}
+        assert granted == {"": 2, "JSON_LISTINGS_FEED": 1}
+        assert sp.scheduler.estimate("feeds_2021_06_30.create_feed", 7) == 0
+        wait = sp.scheduler.estimate("feeds_2021_06_30.create_feed", 7, quotas=[JSON_LISTINGS_FEED])
+        assert wait == pytest.approx(2 * 300 / 5, rel=0.05)
+        with pytest.raises(ConfigError, match="quotas must be Quotas, not of type str"):
+            sp.with_options(quotas=["JSON_LISTINGS_FEED"])  # type: ignore[list-item]
+
+
+async def test_an_estimate_knows_who_waits(make: Callable[..., SellingPartner]) -> None:
+    """How long so many more calls of an operation would take, by its plan and the calls that wait already."""
+    async with make(plans={"orders_v0.get_orders": UsagePlan(0.5, 2)}) as sp:
+        estimate = functools.partial(sp.scheduler.estimate, "orders_v0.get_orders")
+        assert (estimate(0), estimate(), estimate(2)) == (0, 0, pytest.approx(0, abs=0.2))
+        assert estimate(100) == pytest.approx(98 * 2, rel=0.01)
+        assert sp.scheduler.estimate(GET_ORDERS, 100) == estimate(100)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(12):
+                tasks.start_soon(sp.with_options(priority=Priority.BULK).send, GET_ORDERS.call())
+            await anyio.wait_all_tasks_blocked()
+            assert estimate(100) == pytest.approx(100 * 2, rel=0.01)
+            assert estimate(100, priority=Priority.BULK) == pytest.approx(110 * 2, rel=0.01)
+            tasks.cancel_scope.cancel()
+        with pytest.raises(ConfigError, match=r"did you mean 'orders_v0\.get_orders'"):
+            sp.scheduler.estimate("orders_v0.get_ordrs", 1)
+
+
+async def test_what_was_learned_can_be_kept(make: Callable[..., SellingPartner], amazon: Amazon) -> None:
+    """The plans that Amazon told are exported for one selling partner, and a client made later begins with them."""
+    amazon.outcomes.append(httpx.Response(200, json=ORDERS, headers={"x-amzn-RateLimit-Limit": "0.25"}))
+    async with make() as sp:
+        await sp.orders_v0.get_orders(marketplace_ids=[Marketplace.US], created_after=AFTER)
+        learned = sp.scheduler.learned_plans()
+    assert learned == {"orders_v0.get_orders": UsagePlan(0.25, 20, "header")}
+    async with make(learned_plans=learned) as sp:
+        await sp.orders_v0.get_orders(marketplace_ids=[Marketplace.US], created_after=AFTER)
+        assert [state.plan for state in sp.scheduler.snapshot()] == [UsagePlan(0.25, 20, "header")]
+
+
+async def test_selling_partners_see_their_own_buckets(amazon: Amazon) -> None:
+    """The application's scheduler shows all buckets, a selling partner's those that its calls pass."""
+    app = Application(client_id="app", client_secret="s", region="eu", transport=amazon.transport)
+    async with app:
+        first, second = (app.selling_partner(refresh_token=token, selling_partner_id=token) for token in ("A1", "A2"))
+        for sp in (first, second):
+            await sp.orders_v0.get_order(order_id="1")
+            await sp.notifications_v1.get_destinations()
+        assert len(app.scheduler.snapshot()) == 3
+        assert [state.selling_partner for state in second.scheduler.snapshot()] == ["", "A2"]
 
 
 @pytest.mark.parametrize("option", ["priority", "deadline", "timeout", "validate"])

@@ -4,7 +4,8 @@ import httpx
 import pytest
 
 from spapi_async import ConfigError, Marketplace, Region, UsagePlan
-from spapi_async.config import ClientConfig
+from spapi_async.apis import catalog
+from spapi_async.config import ClientConfig, find_operation
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,19 @@ def test_a_wrong_type_is_told_at_once(option: str, value: object) -> None:
 
 def test_a_misspelt_plan_is_refused() -> None:
     """A plan for an operation that does not exist would silently change nothing, so it is an error with a hint."""
-    config = ClientConfig(region="eu", plans={"orders_v0.get_order": UsagePlan(1, 1)})
-    with pytest.raises(ConfigError, match=r"did you mean 'orders_v0\.get_orders'\?"):
-        config.check_plans(["orders_v0.get_orders", "orders_v0.get_order_items"])
+    with pytest.raises(ConfigError, match=r"plans: .* 'orders_v0\.get_ordrs'; did you mean 'orders_v0\.get_orders'\?"):
+        find_operation("orders_v0.get_ordrs", catalog("orders_v0"), "plans")
+
+
+@pytest.mark.parametrize("rate", [0, -1.0, float("nan"), float("inf")])
+def test_an_application_rate_is_a_number_or_none(rate: float) -> None:
+    """The limit of an application is a finite number above 0, or None for none."""
+    with pytest.raises(ConfigError, match="application_rates"):
+        ClientConfig(region="eu", application_rates={"orders_v0.get_order": rate})
+    assert ClientConfig(region="eu", application_rates={"orders_v0.get_order": None}).application_rates
+
+
+def test_a_queue_has_room() -> None:
+    """`max_queue` is at least 1, else no call could ever wait."""
+    with pytest.raises(ConfigError, match="max_queue"):
+        ClientConfig(region="eu", max_queue=0)

@@ -21,7 +21,8 @@ ROWS: list[list[str]] = [
     ["errors"],
     ["marketplaces", "operation", "events"],
     ["middleware"],
-    ["retry", "codec", "paging", "scheduler.bucket", "scheduler.keys", "scheduler.queue", "scheduler.share"],
+    ["retry", "codec", "paging"]
+    + [f"scheduler.{name}" for name in ("bucket", "keys", "lanes", "queue", "share", "state")],
     ["transport", "scheduler", "auth", "logs"],
     ["apis", "config"],
     ["client"],
@@ -30,7 +31,7 @@ ROWS: list[list[str]] = [
     ["cli"],
 ]
 # Their own `__init__` and drivers stand in the folder's row; a new file in them has to be given a row by name.
-SPLIT = {"scheduler": {"scheduler", "scheduler.limiter"}}
+SPLIT = {"scheduler": {"scheduler", "scheduler.limiter", "scheduler.partner"}}
 # The package itself only hands on names; the generator shares nothing with what it generates for.
 TOP = {"", "__main__"}
 APART = {"codegen"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from ..client import SellingPartner
 from ..config import Options
@@ -11,7 +12,7 @@ from ..marketplaces import Region
 
 __all__ = ["SANDBOX_CREDENTIALS", "add_target", "check_target", "client_of"]
 
-SANDBOX_CREDENTIALS = {
+SANDBOX_CREDENTIALS: dict[str, Any] = {  # Any: some options of a client are no text
     "client_id": "amzn1.application-oa2-client.sandbox",
     "client_secret": "sandbox",
     "refresh_token": "Atzr|SANDBOX",

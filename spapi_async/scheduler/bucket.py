@@ -113,6 +113,10 @@ class Bucket:
         """Return the tokens that Amazon's bucket should hold now, between 0 and burst."""
         return self.burst - self.rate * max(0.0, self._full_at - now)
 
+    def fullness(self, now: float) -> float:
+        """Return how sure it is that Amazon's bucket was not empty, from 0 to 1; others that use it may empty it."""
+        return self.tokens(now) / self.burst if self.share.is_whole else 0.0
+
     def is_as_new(self, now: float) -> bool:
         """Whether it is full, and all of the plan is ours."""
         return self._full_at <= now >= self._not_before and self.share.is_whole
@@ -145,16 +149,17 @@ class Bucket:
         Returns:
             0.0 if a token was taken, else the wait in seconds. Nothing is reserved: ask again when the wait is over.
         """
-        if self.share.is_whole:
-            return self._take_token(now)
-        self._end_share(now)
-        if (wait := self.share.wait(now, self.rate)) > 0.0:
-            return max(wait, self._wait_for_token(now))
-        if (wait := self._take_token(now)) == 0.0:
-            self.share.take(now, self.rate)
+        wait = self.ask(now)
+        if wait == 0.0:
+            self.spend(now)
         return wait
 
-    def _take_token(self, now: float) -> float:
+    def ask(self, now: float) -> float:
+        """Return 0.0 if there is a token to spend, else the seconds until there is one; as `take`, but takes none."""
+        if not self.share.is_whole:
+            self._end_share(now)
+            if (wait := self.share.wait(now, self.rate)) > 0.0:
+                return max(wait, self._wait_for_token(now))
         wait = self._full_at - self._early_now() - now
         # A timer may fire a hair early; without this, the caller would ask again for the rest of a nanosecond.
         if wait > 1e-9:
@@ -167,14 +172,17 @@ class Bucket:
                 self.share = Share()
                 return self.wait(now)
             return max(wait, self._not_before - now)
-        if self._not_before > now:
-            return self._not_before - now
+        return max(0.0, self._not_before - now)
+
+    def spend(self, now: float) -> None:
+        """Take the token that `ask` has just said is there."""
+        if not self.share.is_whole:
+            self.share.take(now, self.rate)
         if self._full_at <= now:
             self._full_at = self._busy_since = now
         self._full_at += 1.0 / self.rate
         self._was_bound = self._early_now() <= self._early
         self._left_at, self._late = now, None
-        return 0.0
 
     def _end_share(self, now: float) -> None:
         """Use the whole plan again once the pace has grown to it."""
@@ -248,8 +256,14 @@ class Bucket:
         if rate != self.rate:
             self.share = Share()
             missing = self.burst - self.tokens(now)
-            if rate < self.rate and missing > 0.0:
-                missing += (self.rate - rate) * (now - max(self._confirmed_at, self._busy_since))
+            if rate < self.rate:
+                if missing > 0.0:
+                    missing += (self.rate - rate) * (now - max(self._confirmed_at, self._busy_since))
+                # What left lately may arrive late: until then Amazon's bucket may have been full, and have grown
+                # nothing. The headroom of the higher rate covered that; that of the lower one covers less.
+                missing += max(
+                    0.0, self.rate * min(self.jitter, self._full_at + self.jitter - now) - rate * self.jitter
+                )
             self.rate = rate
             self._full_at = now + min(missing, self.burst) / rate
             self._plan_anew()

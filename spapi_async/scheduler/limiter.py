@@ -9,12 +9,11 @@ taker goes on, with no `await` between: a cancelled waiter never holds one.
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import zip_longest
 
 import anyio
-import attrs
 
 from ..errors import (
     ArgumentError,
@@ -31,86 +30,15 @@ from ..errors import (
 from ..events import Emit, RateLearned, Throttled, Waited
 from ..middleware import Middleware, Next
 from ..operation import Call, Operation, Priority, Reply, UsagePlan, read_rate_limit
-from .bucket import Bucket
-from .keys import Account, BucketKey
-from .queue import Queue, Ticket
+from .keys import Account
+from .lanes import Lane, Lanes
+from .queue import Ticket
+from .state import BucketState, state_of
 
-__all__ = ["BucketState", "Scheduler", "current_time"]
+__all__ = ["Scheduler", "current_time"]
 
 # Seconds. The slowest plan grows a token in three minutes; whoever asks for much more is not to be believed.
 _LONGEST_RETRY_AFTER = 300.0
-
-
-# Seconds for which a bucket is kept at least when it is not used, and how many are looked at in one go: with a million
-# of them a millisecond's work.
-_KEPT = 60.0
-_TIDIED = 50
-
-_NOBODY = Queue()
-"""The queue of a bucket that nobody ever waited for, as of most: an own one takes three thousand bytes."""
-
-
-class _Lane:
-    """One bucket, and the calls that wait for it."""
-
-    __slots__ = ("bucket", "cancelled", "granted", "in_flight", "plan", "queue", "refused")
-
-    def __init__(self, plan: UsagePlan) -> None:
-        self.plan = plan
-        self.in_flight = 0
-        self.granted = self.refused = self.cancelled = 0
-        self.bucket = Bucket(plan)
-        self.queue = _NOBODY
-
-    def is_idle(self, now: float) -> bool:
-        """Whether a new one of the same plan would do as well."""
-        return not self.in_flight and not self.queue.waiting_now and self.bucket.is_as_new(now)
-
-    def own_queue(self) -> Queue:
-        if self.queue is _NOBODY:
-            self.queue = Queue()
-        return self.queue
-
-    def wake_head(self) -> None:
-        head = self.queue.head()
-        if head is not None and head.wake is not None:
-            head.wake()
-
-
-@attrs.frozen(kw_only=True)
-class BucketState:
-    """What a bucket looks like now.
-
-    Args:
-        operation: As in `orders_v0.get_orders`.
-        selling_partner: Amazon's id, or a digest of the refresh token; "" for the application's own bucket.
-        endpoint: The URL of the region's deployment.
-        plan: The usage plan in force; its `source` is `header` where a reply has named the rate.
-        rate: Requests/s in use: the plan's, or less while others use it too.
-        tokens: What should be in Amazon's bucket now.
-        headroom: Seconds for which a token is left to ripen, because the way to Amazon varies.
-        waiting: How many calls wait, by priority.
-        throttled: How many wait because Amazon answered them 429; they go first.
-        wait: Seconds until a call of normal priority that came now would have its turn.
-        in_flight: Calls under way.
-        granted, refused, cancelled: Since the bucket was made: calls that got their turn, 429s, and calls that left the
-            queue without a turn.
-    """
-
-    operation: str
-    selling_partner: str
-    endpoint: str
-    plan: UsagePlan
-    rate: float
-    tokens: float
-    headroom: float
-    waiting: Mapping[Priority, int]
-    throttled: int
-    wait: float
-    in_flight: int
-    granted: int
-    refused: int
-    cancelled: int
 
 
 def current_time() -> float:
@@ -128,6 +56,8 @@ class Scheduler:
         clock: Gives seconds; the default is the event loop's clock.
         emit: Is told what happens.
         plans: Usage plans that override the built-in ones, by operation as in `orders_v0.get_orders`.
+        application_rates: Limits of the application over all its selling partners, in requests/s, that override the
+            built-in ones, by operation; None for no such limit.
         max_queue: How many calls may wait for one bucket before a further one raises `QueueFullError`.
     """
 
@@ -137,17 +67,13 @@ class Scheduler:
         emit: Emit,
         clock: Callable[[], float] = current_time,
         plans: Mapping[str, UsagePlan] | None = None,
+        application_rates: Mapping[str, float | None] | None = None,
         max_queue: int = 100_000,
     ) -> None:
         self._clock = clock
         self._emit = emit
-        self._plans = dict(plans or {})
+        self._lanes = Lanes(plans or {}, application_rates or {})
         self._max_queue = max_queue
-        # Idle buckets are forgotten bit by bit, as calls pass: those that were not used since the last round are aside.
-        self._lanes: dict[BucketKey, _Lane] = {}
-        self._aside: dict[BucketKey, _Lane] = {}
-        self._tidy_at = -math.inf
-        self._learned: dict[BucketKey, UsagePlan] = {}
         self._is_closed = False
         self._arrivals = 0
 
@@ -155,119 +81,194 @@ class Scheduler:
         """Make the throttling stage for the calls of one account."""
         return partial(self._pass, account)
 
-    def snapshot(self) -> list[BucketState]:
+    def snapshot(self, account: Account | None = None) -> list[BucketState]:
         """Return the state of every bucket that is in use, by selling partner and operation.
 
         A bucket that was full and not used for a minute or two may be forgotten; a call then begins a new one.
+
+        Args:
+            account: Only of those that its calls pass.
         """
         now = self._clock()
-        lanes = {**self._aside, **self._lanes}
-        return [_state(key, lane, now) for key, lane in sorted(lanes.items(), key=lambda item: item[0])]
+        accounts = None if account is None else {account, account.own}
+        lanes = sorted(self._lanes, key=lambda item: item[0])
+        return [state_of(key, lane, now) for key, lane in lanes if accounts is None or key.account in accounts]
+
+    def estimate(self, account: Account, call: Call, calls: int) -> float:
+        """Return the seconds until so many further calls would all have their turn, if nothing else came."""
+        now = self._clock()
+        _, lanes = self._lanes.path(account, call)
+        return max(lane.bucket.wait(now, lane.queue.ahead_of(call.priority) + calls - 1) for lane in lanes)
+
+    def learned_plans(self, account: Account) -> dict[str, UsagePlan]:
+        """Return the usage plans whose rate Amazon told, by operation."""
+        return self._lanes.learned(account)
+
+    def restore(self, account: Account, plans: Mapping[str, UsagePlan]) -> None:
+        """Begin with plans that Amazon told earlier; what it has told since goes before them."""
+        self._lanes.restore(account, plans)
 
     def close(self) -> None:
         """Admit nothing more: whoever waits, or comes later, gets a `ClientClosedError`."""
         self._is_closed = True
-        for lane in (*self._lanes.values(), *self._aside.values()):
+        for _, lane in self._lanes:
             for ticket in lane.queue.waiting():
                 if ticket.wake is not None:
                     ticket.wake()
 
     async def _pass(self, account: Account, call: Call, next_: Next) -> Reply:
-        lane = self._lane(account, call.operation)
+        plan, lanes = self._lanes.path(account, call)
         self._arrivals = number = self._arrivals + 1
-        ticket: Ticket | None = None  # of a call that waits; most do not
-        throttled = False
+        throttled_by: list[Lane] = []
         while True:
             if self._is_closed:
                 raise self._closed(call)
             granted_at = self._clock()
-            if granted_at >= self._tidy_at:
-                self._tidy(granted_at)
-            if lane.queue.waiting_now or lane.bucket.take(granted_at) != 0.0:
-                ticket = ticket or Ticket(number, call.priority)
-                granted_at = await self._wait(lane, call, ticket, throttled=throttled)
-            lane.in_flight += 1
-            lane.granted += 1
+            if granted_at >= self._lanes.tidy_at:
+                self._lanes.tidy(granted_at)
+            if not _take(lanes, granted_at):
+                granted_at = await self._wait(plan, lanes, call, number, throttled=bool(throttled_by))
+            for lane in lanes:
+                lane.in_flight += 1
+                lane.granted += 1
             try:
                 reply = await next_(call)
             except QuotaExceededError as error:
                 # Amazon did not execute it, so it is as if it had never been sent: no backoff, no attempt counted.
-                wait = min(error.retry_after or 0.0, _LONGEST_RETRY_AFTER)
-                lane.refused += 1
-                lane.bucket.refused(granted_at, self._clock(), wait)
-                ticket = ticket or Ticket(number, call.priority)
-                throttled = True
-                self._emit(
-                    Throttled(
-                        operation=call.operation.key,
-                        wait=lane.bucket.wait(self._clock(), lane.queue.ahead_of(ticket, throttled=True)),
-                        request_id=error.request_id,
-                    )
-                )
+                throttled_by.append(self._refused(lanes, call, error, number, granted_at, throttled_by))
                 continue
             except (CallError, AuthError, ArgumentError) as error:
-                self._learn_from_error(lane, call, error, granted_at)
+                self._learn_from_error(account, plan, lanes, call, error, granted_at)
                 raise
             finally:
-                lane.in_flight -= 1
-            lane.bucket.succeeded(granted_at)
-            self._learn(lane, call, reply.headers, granted_at)
+                for lane in lanes:
+                    lane.in_flight -= 1
+            for lane in lanes:
+                lane.bucket.succeeded(granted_at)
+            self._learn(account, plan, lanes, call.operation, reply.headers, granted_at)
             return reply
 
-    async def _wait(self, lane: _Lane, call: Call, ticket: Ticket, *, throttled: bool) -> float:
-        """Wait until the call has its token, and return when it got it."""
-        queue, bucket = lane.own_queue(), lane.bucket
-        now = self._clock()
+    async def _wait(self, plan: Lane, lanes: Sequence[Lane], call: Call, number: int, *, throttled: bool) -> float:
+        """Wait until the call has its tokens, and return when it got them."""
+        now = came_at = self._clock()
         if not throttled:
-            self._check_bounds(lane, call, ticket, now)
-        came_at = now
-        queue.join(ticket, throttled=throttled)
+            self._check_bounds(lanes, call, now)
+        tickets: list[Ticket] = []
         granted = False
         try:
             while True:
                 now = self._clock()
-                wait: float | None = None
-                if queue.head() is ticket:
-                    wait = bucket.take(now)
-                    if wait == 0.0:
-                        granted = True
-                        break
+                wait = self._advance(lanes, tickets, call.priority, number, now, throttled=throttled)
+                if wait == 0.0:
+                    granted = True
+                    break
                 if call.deadline is not None:
                     left = call.deadline - now
                     if left <= 0:
-                        # As if it came anew, since that is what a repeat of the call would do.
-                        ahead = 0 if queue.head() is ticket else queue.ahead_of(ticket) - 1
-                        raise self._too_late(lane, call, bucket.wait(now, ahead))
+                        raise self._too_late(lanes, tickets, call, now)
                     wait = left if wait is None else min(wait, left)
-                await _sleep(ticket, wait)
+                await _sleep(tickets, wait)
                 if self._is_closed:
                     raise self._closed(call)
         finally:
-            # Also on cancellation: the place is given up in the same step, and the new head takes over the timer.
-            queue.leave(ticket, granted=granted)
-            lane.cancelled += not granted
-            lane.wake_head()
-        self._emit(Waited(operation=call.operation.key, seconds=now - came_at, queue_length=len(queue)))
+            # Also on cancellation: the places are given up in the same step, and who is next takes over the timer.
+            for lane, ticket in zip(lanes, tickets, strict=False):
+                lane.cancelled += not granted
+                lane.leave(ticket, granted=granted)
+        self._emit(Waited(operation=call.operation.key, seconds=now - came_at, queue_length=len(plan.queue)))
         return now
 
-    def _check_bounds(self, lane: _Lane, call: Call, ticket: Ticket, now: float) -> None:
+    def _advance(
+        self,
+        lanes: Sequence[Lane],
+        tickets: list[Ticket],
+        priority: Priority,
+        number: int,
+        now: float,
+        *,
+        throttled: bool,
+    ) -> float | None:
+        """Let a call wait for one bucket after the other, and take a token of each once all have one for it.
+
+        Nothing is taken before: a token that waited for another bucket's would leave later than its bucket believes.
+
+        Returns:
+            0.0 if they were taken, the seconds after which to look again, or None if it will be woken.
+        """
+        wait: float | None
+        for level, lane in enumerate(lanes):
+            if level == len(tickets):
+                if level and lane.is_shared:
+                    # Selling partners take turns: each time the place is a new one.
+                    self._arrivals = number = self._arrivals + 1
+                tickets.append(Ticket(number, priority))
+                lane.join(tickets[level], throttled=throttled)
+            wait = lane.bucket.ask(now) if lane.queue.head() is tickets[level] else None
+            if wait != 0.0:
+                break
+        else:
+            for lane in lanes:
+                lane.bucket.spend(now)
+            return 0.0
+        # Where it stood higher up before, because there was a token here then, it is in the way of others.
+        while len(tickets) > level + 1:
+            lanes[len(tickets) - 1].leave(tickets.pop(), granted=False)
+        return wait
+
+    def _refused(
+        self,
+        lanes: Sequence[Lane],
+        call: Call,
+        error: QuotaExceededError,
+        number: int,
+        sent: float,
+        before: Sequence[Lane],
+    ) -> Lane:
+        """Learn from a 429, and return the bucket that is held to have been empty."""
+        now = self._clock()
+        if len(lanes) == 1:
+            [empty] = lanes
+        else:
+            # Amazon does not say in a fixed form which it was. By our own account the emptiest; but if the call has
+            # come back for the same one twice already, it may be another.
+            candidates = [lane for lane in lanes if before[-2:] != [lane, lane]]
+            empty = min(candidates, key=lambda lane: lane.bucket.fullness(now))
+            for lane in lanes:
+                if lane is not empty:
+                    lane.bucket.put_back()
+                    lane.wake_head()
+        empty.refused += 1
+        empty.bucket.refused(sent, now, min(error.retry_after or 0.0, _LONGEST_RETRY_AFTER))
+        wait = max(lane.bucket.wait(now, lane.queue.throttled_before(number)) for lane in lanes)
+        self._emit(Throttled(operation=call.operation.key, wait=wait, request_id=error.request_id))
+        return empty
+
+    def _check_bounds(self, lanes: Sequence[Lane], call: Call, now: float) -> None:
+        lane = lanes[0]  # further up, of each selling partner only one call waits
         if len(lane.queue) >= self._max_queue:
             raise QueueFullError(
-                f"{len(lane.queue)} calls wait for its usage plan ({lane.plan}), the most that max_queue allows",
+                f"{len(lane.queue)} calls wait for {lane.name}, the most that max_queue allows",
                 operation=call.operation.key,
                 attempt=call.attempt,
                 predicted_wait=lane.bucket.wait(now, len(lane.queue)),
                 plan=str(lane.plan),
                 queue_length=len(lane.queue),
             )
-        if call.deadline is not None:
-            predicted = lane.bucket.wait(now, lane.queue.ahead_of(ticket))
-            if now + predicted > call.deadline:
-                raise self._too_late(lane, call, predicted)
+        if call.deadline is not None and now + max(lane.wait(now, call.priority) for lane in lanes) > call.deadline:
+            raise self._too_late(lanes, (), call, now)
 
-    def _too_late(self, lane: _Lane, call: Call, predicted: float) -> ThrottleTimeoutError:
+    def _too_late(
+        self, lanes: Sequence[Lane], tickets: Sequence[Ticket], call: Call, now: float
+    ) -> ThrottleTimeoutError:
+        # Of a call that waits already as if it came anew, since that is what a repeat would do.
+        waits = []
+        for lane, ticket in zip_longest(lanes, tickets):
+            ahead = lane.queue.ahead_of(call.priority) - (ticket is not None)
+            waits.append(lane.bucket.wait(now, 0 if lane.queue.head() is ticket else ahead))
+        predicted = max(waits)
+        lane = lanes[waits.index(predicted)]
         return ThrottleTimeoutError(
-            f"its turn would come after its deadline: in {round(predicted, 2):g} s by its usage plan ({lane.plan}), "
+            f"its turn would come after its deadline: in {round(predicted, 2):g} s by {lane.name}, "
             f"with {len(lane.queue)} calls waiting",
             operation=call.operation.key,
             attempt=call.attempt,
@@ -281,78 +282,58 @@ class Scheduler:
             "the client was closed before the call's turn came", operation=call.operation.key, attempt=call.attempt
         )
 
-    def _learn_from_error(self, lane: _Lane, call: Call, error: SpapiError, granted_at: float) -> None:
+    def _learn_from_error(
+        self, account: Account, plan: Lane, lanes: Sequence[Lane], call: Call, error: SpapiError, sent: float
+    ) -> None:
         status_error = error if isinstance(error, StatusError) else error.__cause__
         if isinstance(status_error, StatusError):
-            self._learn(lane, call, status_error.headers, granted_at)
+            self._learn(account, plan, lanes, call.operation, status_error.headers, sent)
         elif isinstance(error, AuthError | ArgumentError) or (
             isinstance(error, TransportError) and not error.had_begun
         ):
-            lane.bucket.put_back()
-            lane.wake_head()
+            for lane in lanes:
+                lane.bucket.put_back()
+                lane.wake_head()
 
-    def _learn(self, lane: _Lane, call: Call, headers: Mapping[str, str], granted_at: float) -> None:
+    def _learn(
+        self,
+        account: Account,
+        plan: Lane,
+        lanes: Sequence[Lane],
+        operation: Operation,
+        headers: Mapping[str, str],
+        sent: float,
+    ) -> None:
         now = self._clock()
-        bucket = lane.bucket
-        if bucket.observe(granted_at, now - granted_at):
-            lane.wake_head()
+        for lane in lanes:
+            if lane.bucket.observe(sent, now - sent):
+                lane.wake_head()
         rate = read_rate_limit(headers)
-        if rate is None:
+        # Amazon tells the rate of the usage plan, never that of another limit.
+        if rate is None or not plan.is_told:
             return
+        bucket = plan.bucket
         old = bucket.rate
         bucket.learn(rate, now)
         if rate != old:
-            lane.plan = UsagePlan(rate, bucket.burst, "header")
-            self._emit(RateLearned(operation=call.operation.key, old=old, new=rate))
-            lane.wake_head()
-
-    def _lane(self, account: Account, operation: Operation) -> _Lane:
-        key = BucketKey.of(account, operation)
-        lane = self._lanes.get(key)
-        if lane is None:
-            if key in self._aside:
-                lane = self._aside.pop(key)
-            else:
-                lane = _Lane(self._learned.get(key) or self._plans.get(operation.key, operation.plan))
-            self._lanes[key] = lane
-        return lane
-
-    def _tidy(self, now: float) -> None:
-        """Look at some of the buckets that were not used lately, and forget those that are full."""
-        for _ in range(min(len(self._aside), _TIDIED + len(self._aside) // 1000)):
-            key, lane = self._aside.popitem()
-            if not lane.is_idle(now):
-                self._lanes[key] = lane
-            elif lane.plan.source == "header":
-                self._learned[key] = lane.plan
-        if not self._aside:
-            self._aside, self._lanes = self._lanes, {}
-            self._tidy_at = now + _KEPT
+            plan.plan = UsagePlan(rate, bucket.burst, "header")
+            self._lanes.learn(account, operation, plan.plan)
+            self._emit(RateLearned(operation=operation.key, old=old, new=rate))
+            plan.wake_head()
 
 
-def _state(key: BucketKey, lane: _Lane, now: float) -> BucketState:
-    bucket, queue = lane.bucket, lane.queue
-    *waiting, throttled = queue.counts()
-    return BucketState(
-        operation=key.operation,
-        selling_partner=key.selling_partner,
-        endpoint=key.endpoint,
-        plan=lane.plan,
-        rate=bucket.share.rate(now, bucket.rate),
-        tokens=bucket.tokens(now),
-        headroom=bucket.headroom,
-        waiting=dict(zip(Priority, waiting, strict=True)),
-        throttled=throttled,
-        wait=bucket.wait(now, sum(waiting[: Priority.NORMAL + 1]) + throttled),
-        in_flight=lane.in_flight,
-        granted=lane.granted,
-        refused=lane.refused,
-        cancelled=lane.cancelled,
-    )
+def _take(lanes: Sequence[Lane], now: float) -> bool:
+    """Take a token of each bucket if all have one and nobody waits for it."""
+    for lane in lanes:
+        if lane.queue.waiting_now or lane.bucket.ask(now) != 0.0:
+            return False
+    for lane in lanes:
+        lane.bucket.spend(now)
+    return True
 
 
-async def _sleep(ticket: Ticket, seconds: float | None) -> None:
-    """Sleep until the ticket is woken, or for so many seconds."""
+async def _sleep(tickets: Sequence[Ticket], seconds: float | None) -> None:
+    """Sleep until one of a call's tickets is woken, or for so many seconds."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
@@ -360,17 +341,17 @@ async def _sleep(ticket: Ticket, seconds: float | None) -> None:
     else:
         # A future and a timer: a third of what an event in a cancel scope with a deadline costs.
         future = loop.create_future()
-        ticket.wake = partial(_finish, future)
+        _wake_by(tickets, partial(_finish, future))
         timer = None if seconds is None else loop.call_later(seconds, _finish, future)
         try:
             await future
         finally:
-            ticket.wake = None
+            _wake_by(tickets, None)
             if timer is not None:
                 timer.cancel()
         return
     event = anyio.Event()
-    ticket.wake = event.set
+    _wake_by(tickets, event.set)
     try:
         if seconds is None:
             await event.wait()
@@ -378,7 +359,12 @@ async def _sleep(ticket: Ticket, seconds: float | None) -> None:
             with anyio.move_on_after(seconds):
                 await event.wait()
     finally:
-        ticket.wake = None
+        _wake_by(tickets, None)
+
+
+def _wake_by(tickets: Sequence[Ticket], wake: Callable[[], object] | None) -> None:
+    for ticket in tickets:
+        ticket.wake = wake
 
 
 def _finish(future: asyncio.Future[None]) -> None:

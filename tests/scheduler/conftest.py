@@ -24,9 +24,12 @@ class ServerBucket:
         self.at = 0.0
         self.refused = 0
 
-    def arrive(self, now: float) -> bool:
+    def refill(self, now: float) -> None:
         self.tokens = min(self.burst, self.tokens + (now - self.at) * self.rate)
         self.at = now
+
+    def arrive(self, now: float) -> bool:
+        self.refill(now)
         if self.tokens >= 1.0:
             self.tokens -= 1.0
             return True

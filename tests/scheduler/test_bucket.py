@@ -84,14 +84,18 @@ def test_a_retry_after_is_waited_for() -> None:
 
 
 def test_a_new_rate_keeps_the_tokens() -> None:
-    """A lower rate moves the waits, not the tokens: nobody goes out early."""
+    """Another rate moves the waits, not the tokens: nobody goes out early. What covers the jitter stays too."""
     bucket = Bucket(UsagePlan(5, 10))
     run(bucket, 9)
     before = bucket.tokens(0.0)
     bucket.learn(2.0, now=0.0)
-    assert bucket.tokens(0.0) == pytest.approx(before)
+    assert bucket.tokens(0.0) == pytest.approx(before - (5 - 2) * bucket.jitter)
     assert bucket.burst == 10
-    assert run(bucket, 3)[-1] == pytest.approx(1.0 + bucket.headroom)
+    assert run(bucket, 3)[-1] == pytest.approx(1.0 + bucket.headroom + (5 - 2) * bucket.jitter / 2)
+    higher = Bucket(UsagePlan(5, 10))
+    run(higher, 9)
+    higher.learn(20.0, now=0.0)
+    assert higher.tokens(0.0) == pytest.approx(before)
 
 
 def test_a_lower_rate_takes_off_what_was_never_there() -> None:
@@ -101,7 +105,7 @@ def test_a_lower_rate_takes_off_what_was_never_there() -> None:
     bucket.learn(5.0, now=0.2)
     assert bucket.tokens(0.6) == pytest.approx(4.0)
     bucket.learn(2.0, now=0.6)
-    assert bucket.tokens(0.6) == pytest.approx(4.0 - (5 - 2) * (0.6 - 0.2))
+    assert bucket.tokens(0.6) == pytest.approx(4.0 - (5 - 2) * (0.6 - 0.2) - (5 - 2) * bucket.jitter)
 
 
 def test_jitter_is_the_spread_of_round_trips() -> None:

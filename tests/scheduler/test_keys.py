@@ -19,4 +19,4 @@ def test_grantless_operations_are_counted_per_application(make_operation) -> Non
     """A grantless operation has no selling partner: all selling partners of an application share its bucket."""
     operation = make_operation(grantless_scope="sellingpartnerapi::notifications")
     keys = {BucketKey.of(Account("app", partner, "https://eu"), operation) for partner in ("one", "two")}
-    assert keys == {BucketKey("app", "", "https://eu", "test_v0.get_order")}
+    assert keys == {BucketKey(Account("app", "", "https://eu"), "test_v0.get_order")}

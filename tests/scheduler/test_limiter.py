@@ -445,14 +445,11 @@ def test_idle_buckets_are_forgotten(run, events, make_operation, server_bucket) 
             await trio.sleep(61)
             amazon.bucket.at = trio.current_time()
             await throttle(busy.call(), amazon)
-        return scheduler
+        return scheduler.snapshot(), scheduler.learned_plans(ACCOUNT)
 
-    scheduler = run(main)
-    kept = [key.operation for key in (*scheduler._lanes, *scheduler._aside)]
-    assert kept == [busy.key]
-    assert [(key.operation, plan.rate, plan.source) for key, plan in scheduler._learned.items()] == [
-        (learned.key, 2.0, "header")
-    ]
+    states, plans = run(main)
+    assert [state.operation for state in states] == [busy.key]
+    assert plans == {learned.key: UsagePlan(2.0, 5, "header")}
 
 
 def test_a_bucket_that_is_not_full_is_not_forgotten(run, events, make_operation, server_bucket) -> None:
@@ -475,7 +472,7 @@ def test_a_bucket_that_is_not_full_is_not_forgotten(run, events, make_operation,
             for _ in range(6):
                 await trio.sleep(61)
                 await throttle(busy.call(), amazon)
-            kept = {key.operation for key in (*scheduler._lanes, *scheduler._aside)}
+            kept = {state.operation for state in scheduler.snapshot()}
             nursery.cancel_scope.cancel()
         return kept
 

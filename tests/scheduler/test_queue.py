@@ -74,12 +74,12 @@ def test_how_many_go_before() -> None:
     queue.join(throttled, throttled=True)
     tickets = [joined(queue, priority) for priority in Priority for _ in range(3)]
     queue.leave(tickets[4], granted=False)
-    new = {priority: queue.ahead_of(queue.ticket(priority)) for priority in Priority}
+    new = {priority: queue.ahead_of(priority) for priority in Priority}
     assert new == {Priority.INTERACTIVE: 4, Priority.NORMAL: 6, Priority.BULK: 9}
-    assert queue.ahead_of(late, throttled=True) == 0
-    assert queue.ahead_of(tickets[0], throttled=True) == 1
+    assert queue.throttled_before(late.number) == 0
+    assert queue.throttled_before(tickets[0].number) == 1
     queue.leave(throttled, granted=True)
-    assert queue.ahead_of(tickets[0], throttled=True) == 0
+    assert queue.throttled_before(tickets[0].number) == 0
 
 
 def test_the_same_ticket_may_come_back() -> None:
@@ -132,5 +132,5 @@ def test_cancelled_tickets_do_not_pile_up() -> None:
     joined(queue)
     for _ in range(5_000):
         queue.leave(joined(queue), granted=False)
-    assert sum(map(len, queue._classes)) < 200
+    assert sum(map(len, queue._lines)) < 200
     assert serve(queue) == [1]
