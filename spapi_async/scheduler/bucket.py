@@ -194,6 +194,7 @@ class Bucket:
     def put_back(self) -> None:
         """Return a token that was taken for a request that never left this machine."""
         self._full_at -= 1.0 / self.rate
+        self.share.put_back()
 
     def succeeded(self, sent: float) -> None:
         """Note that a call which left at `sent` found a token."""

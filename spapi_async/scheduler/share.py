@@ -7,13 +7,16 @@ than the plan allows, somebody else takes the rest, or the plan is wrong.
 
 The control law:
 - *Estimate.* (k + 1/2) / dt over all such intervals, each counting half as much as the next.
-- *Down.* Such a 429 sets the pace to 0.8 of the estimate. A 429 that the jitter of the way explains changes nothing.
+- *Down.* Such a 429 sets the pace to 0.78 of the estimate. A 429 that the jitter of the way explains changes nothing.
 - *Up.* From there the pace grows with the third power of the time: hardly at first, then fast, by the whole plan within
   34 times the plan's 1/rate. The cube finds a rate that is a little higher within a few requests, and one that is much
   higher soon, as TCP CUBIC does (RFC 9438).
 - *Beyond.* The pace grows on above the plan, so that what gathered in Amazon's bucket meanwhile is used. The bucket
   here bounds that: it is empty at each 429, and fills at the plan's rate. At three times the plan only the bucket
   counts again.
+- *A plan that is wrong.* What others take varies. If all successes and 429s of a long time (250 times the plan's 1/rate)
+  fit one rate to within a token, the plan is not what we believe, and trying for it costs a 429 each time. Then the
+  growth takes as long as the fit has lasted, up to 34 times that rate's 1/rate.
 
 It was tuned by simulation; docs/explanation/pacing.md has the figures and the limits.
 """
@@ -24,10 +27,11 @@ import math
 
 __all__ = ["Share"]
 
-_CAUTION = 0.8
+_CAUTION = 0.78
 _MEMORY = 0.5
 _SPAN = 34.0
 _TOP = 3.0
+_TRUSTED = 250.0
 
 
 class Share:
@@ -41,11 +45,17 @@ class Share:
         "_began_at",
         "_credit",
         "_credit_at",
+        "_fit_heard",
+        "_fit_least",
+        "_fit_most",
+        "_fit_passed",
+        "_fit_since",
         "_heard_at",
         "_passed",
         "_passed_at",
         "_refused_at",
         "_seconds",
+        "_span",
         "_tokens",
     )
 
@@ -53,6 +63,10 @@ class Share:
         self._base: float | None = None  # the pace after the last cut; None while the whole plan is ours
         self._began_at = 0.0  # of the growth since then
         self._tokens = self._seconds = 0.0  # of the intervals that the estimate is made from
+        self._span = 0.0  # seconds in which the pace grows by the whole plan
+        self._fit_since = self._fit_heard = math.nan  # the 429 from which on everything fits one rate
+        self._fit_passed = 0  # successes since then
+        self._fit_least, self._fit_most = 0.0, math.inf  # the bounds of that rate
         self._credit = 0.0  # tokens of the pace, at most one
         self._credit_at = 0.0
         self._refused_at = math.nan  # when the call left that met an empty bucket last
@@ -93,16 +107,15 @@ class Share:
             return False  # on its way with one that was refused: the same news
         was_late = self.is_whole and self._passed > 0
         if not math.isnan(self._refused_at):
-            since, passed = self._refused_at, self._passed
-            # From the one arrival to the other it took at least this long, however much the way varies.
-            least = sent - self._heard_at
+            # When the one before left, until when it must have arrived, and how many found a token since.
+            since, arrived, passed = self._refused_at, self._heard_at, self._passed
             if self.is_whole and passed and full_at > since:
                 # A full bucket took no more, so successes since then do not tell what came in. The last one does.
-                since, passed = self._passed_at, 0
-                least = sent - since - jitter
-            if passed + 1 <= least * limit * 1.0001:
-                self._cut(passed, sent - since, now, limit)
+                since, arrived, passed = self._passed_at, self._passed_at + jitter, 0
+            if passed + 1 <= (sent - arrived) * limit * 1.0001:
                 was_late = False
+                self._fit(since, arrived, passed, sent, jitter)
+                self._cut(passed, sent - since, now, limit)
         self._refused_at, self._passed, self._heard_at = sent, 0, now
         return was_late
 
@@ -114,12 +127,13 @@ class Share:
         """Return when the plan counts alone again, unless a 429 comes before."""
         if self._base is None:
             return -math.inf
-        return self._began_at + _SPAN / limit * math.cbrt(_TOP - self._base / limit)
+        return self._began_at + self._span * math.cbrt(_TOP - self._base / limit)
 
     def end(self) -> None:
         """Use the whole plan again."""
         self._base = None
         self._tokens = self._seconds = 0.0
+        self._fit_since = math.nan
 
     def wait(self, now: float, limit: float, ahead: int = 0) -> float:
         """Return the seconds until the pace lets a call go when `ahead` others go before it."""
@@ -144,22 +158,42 @@ class Share:
             self._credit = self._credit_now(now, limit) - 1.0
             self._credit_at = now
 
+    def put_back(self) -> None:
+        """Return a token of the pace that was taken for a request that never left."""
+        self._credit += 1.0
+
+    def _fit(self, since: float, arrived: float, passed: int, sent: float, jitter: float) -> None:
+        """Note whether what happened up to this 429 fits the rate that all before it fits."""
+        if passed:
+            # When the last of them was let through, there was a token for it.
+            least = (self._fit_passed + passed - 1) / (self._passed_at + jitter - self._fit_since)
+            self._fit_least = max(self._fit_least, least)
+        self._fit_passed += passed
+        self._fit_most = min(self._fit_most, (self._fit_passed + 1) / (sent - self._fit_heard))
+        if math.isnan(self._fit_since) or self._fit_least > self._fit_most:
+            self._fit_since, self._fit_heard, self._fit_passed = since, arrived, passed
+            self._fit_least, self._fit_most = 0.0, math.inf
+
     def _cut(self, passed: int, seconds: float, now: float, limit: float) -> None:
         self._tokens = self._tokens * _MEMORY + passed + 0.5
         self._seconds = self._seconds * _MEMORY + seconds
         self._base = min(self.rate(now, limit), self._tokens / self._seconds * _CAUTION)
         self._began_at = self._credit_at = now
         self._credit = 0.0
+        self._span = _SPAN / limit
+        lasted = now - self._fit_since
+        if lasted * limit >= _TRUSTED and self._fit_passed >= 2:
+            self._span = max(self._span, min(lasted, _SPAN / self._fit_most))
 
     def _credit_now(self, now: float, limit: float) -> float:
         return min(1.0, self._credit + self._grown(now, limit) - self._grown(self._credit_at, limit))
 
     def _pace(self, now: float, limit: float) -> float:
         assert self._base is not None
-        return self._base + limit * (limit / _SPAN * max(0.0, now - self._began_at)) ** 3
+        return self._base + limit * (max(0.0, now - self._began_at) / self._span) ** 3
 
     def _grown(self, now: float, limit: float) -> float:
         """Return the tokens that the pace has given since the last cut."""
         assert self._base is not None
         seconds = max(0.0, now - self._began_at)
-        return self._base * seconds + limit * (limit / _SPAN) ** 3 * seconds**4 / 4
+        return self._base * seconds + limit * (seconds / self._span) ** 3 * seconds / 4
