@@ -9,14 +9,14 @@ The control law:
 - *Estimate.* (k + 1/2) / dt over all such intervals, each counting half as much as the next.
 - *Down.* Such a 429 sets the pace to 0.78 of the estimate. A 429 that the jitter of the way explains changes nothing.
 - *Up.* From there the pace grows with the third power of the time: hardly at first, then fast, by the whole plan within
-  34 times the plan's 1/rate. The cube finds a rate that is a little higher within a few requests, and one that is much
+  35 times the plan's 1/rate. The cube finds a rate that is a little higher within a few requests, and one that is much
   higher soon, as TCP CUBIC does (RFC 9438).
 - *Beyond.* The pace grows on above the plan, so that what gathered in Amazon's bucket meanwhile is used. The bucket
   here bounds that: it is empty at each 429, and fills at the plan's rate. At three times the plan only the bucket
   counts again.
 - *A plan that is wrong.* What others take varies. If all successes and 429s of a long time (250 times the plan's 1/rate)
   fit one rate to within a token, the plan is not what we believe, and trying for it costs a 429 each time. Then the
-  growth takes as long as the fit has lasted, up to 34 times that rate's 1/rate.
+  growth takes as long as the fit has lasted, up to 35 times that rate's 1/rate.
 
 It was tuned by simulation; docs/explanation/pacing.md has the figures and the limits.
 """
@@ -29,7 +29,7 @@ __all__ = ["Share"]
 
 _CAUTION = 0.78
 _MEMORY = 0.5
-_SPAN = 34.0
+_SPAN = 35.0
 _TOP = 3.0
 _TRUSTED = 250.0
 
