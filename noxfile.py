@@ -56,7 +56,8 @@ def docs(session: nox.Session) -> None:
     """Run the snippets of README and docs, check the links, and write the operations table anew."""
     session.install("-e", ".[all]", *_group("docs"))
     session.run("python", "docs/operations.py")
-    session.run("python", "-m", "pytest", "tests/test_docs.py", "tests/test_service_example.py", *session.posargs)
+    examples = ["tests/test_service_example.py", "tests/test_consent_site.py"]
+    session.run("python", "-m", "pytest", "tests/test_docs.py", *examples, *session.posargs)
 
 
 @nox.session

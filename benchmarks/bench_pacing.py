@@ -21,11 +21,12 @@ from typing import Any
 
 import attrs
 
-from spapi_async import Application, SellingPartner, UsagePlan
+from spapi_async import SellingPartner, UsagePlan
 from spapi_async.cli.bench import machine
 from spapi_async.sandbox import start_process
 
 OPERATION = "orders_v0.get_orders"
+PLAN = UsagePlan(5, 10)
 
 
 @attrs.frozen(kw_only=True)
@@ -35,8 +36,8 @@ class Case:
     what: str
     calls: int = 60
     processes: int = 1
-    believed: UsagePlan = UsagePlan(5, 10)
-    true: UsagePlan = UsagePlan(5, 10)
+    believed: UsagePlan = PLAN
+    true: UsagePlan = PLAN
     options: Mapping[str, Any] = {}  # Any: of `start_process`
     eaten: float = 0.0
 
@@ -64,24 +65,26 @@ CASES = {
 }
 
 
-async def make_calls(endpoint: str, lwa_endpoint: str, believed: UsagePlan, calls: int, more: int = 0) -> list[float]:
-    """Make so many calls at once, and afterwards more; the seconds until both were done, from the first of each."""
-    options = {"endpoint": endpoint, "lwa_endpoint": lwa_endpoint, "plans": {OPERATION: believed}}
-    async with Application(client_id="app", client_secret="secret", **options) as app:
-        sp = app.selling_partner(refresh_token="Atzr|PACED")
-        call = {"marketplace_ids": ["ATVPDKIKX0DER"], "created_after": "2026-01-01T00:00:00Z"}
-        await warm_up(sp)
-        times = []
-        for count in (calls, more):
-            began = time.monotonic()
-            await asyncio.gather(*(sp.orders_v0.get_orders(**call) for _ in range(count)))
-            times.append(time.monotonic() - began)
-        return times
+async def make_calls(endpoint: str, lwa_endpoint: str, believed: UsagePlan, calls: int) -> float:
+    """Make so many calls at once; the seconds until all are done."""
+    async with SellingPartner(
+        client_id="app",
+        client_secret="secret",
+        refresh_token="Atzr|PACED",
+        endpoint=endpoint,
+        lwa_endpoint=lwa_endpoint,
+        plans={OPERATION: believed},
+    ) as sp:
 
+        async def call() -> None:
+            await sp.orders_v0.get_orders(marketplace_ids=["ATVPDKIKX0DER"], created_after="2026-01-01T00:00:00Z")
 
-async def warm_up(sp: SellingPartner) -> None:
-    """Fetch the token, and import what the first call imports."""
-    await sp.orders_v0.get_order(order_id="902-1845936-5435065")
+        await sp.orders_v0.get_order(order_id="902-1845936-5435065")  # fetches the token, and imports what is needed
+        began = time.monotonic()
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(calls):
+                tasks.create_task(call())
+        return time.monotonic() - began
 
 
 def run(case: Case) -> tuple[float, float]:
@@ -106,7 +109,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.client:
         endpoint, lwa_endpoint, rate, burst, calls = json.loads(options.client)
-        print(asyncio.run(make_calls(endpoint, lwa_endpoint, UsagePlan(rate, burst), calls))[0])
+        print(asyncio.run(make_calls(endpoint, lwa_endpoint, UsagePlan(rate, burst), calls)))
         return
     print(machine())
     print(f"{'':44} {'ideal':>8} {'end':>8} {'worst':>8} {'of ideal':>9} {'429':>6} {'worst':>6}")

@@ -13,30 +13,38 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .errors import (
+    AlteredCallbackError,
     ArgumentError,
     AuthError,
     BadRequestError,
     CallError,
     ClientClosedError,
+    CodeRefusedError,
     ConfigError,
     ConflictError,
     ConnectError,
     ConnectionLostError,
     ConnectTimeoutError,
+    ConsentError,
+    ConsentRefusedError,
     DecodeError,
+    ExpiredStateError,
     ForbiddenError,
     JobError,
+    LateCodeError,
     NotFoundError,
     OutcomeUnknownError,
     QueueFullError,
     QuotaExceededError,
     ReadTimeoutError,
+    ReplayedStateError,
     ServerError,
     SpapiError,
     StatusError,
     ThrottleTimeoutError,
     TransportError,
     UnauthorizedError,
+    WrongStateError,
 )
 from .marketplaces import Marketplace, Region
 from .operation import JSON_LISTINGS_FEED, Priority, Quota, Timeouts, UsagePlan
@@ -44,24 +52,33 @@ from .retry import RetryPolicy
 
 if TYPE_CHECKING:
     from .apis.raw import RawResponse
+    from .auth import AwsCredentials, AwsRole
     from .client import Application, SellingPartner
 
 __all__ = [
     "JSON_LISTINGS_FEED",
+    "AlteredCallbackError",
     "Application",
     "ArgumentError",
     "AuthError",
+    "AwsCredentials",
+    "AwsRole",
     "BadRequestError",
     "CallError",
     "ClientClosedError",
+    "CodeRefusedError",
     "ConfigError",
     "ConflictError",
     "ConnectError",
     "ConnectTimeoutError",
     "ConnectionLostError",
+    "ConsentError",
+    "ConsentRefusedError",
     "DecodeError",
+    "ExpiredStateError",
     "ForbiddenError",
     "JobError",
+    "LateCodeError",
     "Marketplace",
     "NotFoundError",
     "OutcomeUnknownError",
@@ -72,6 +89,7 @@ __all__ = [
     "RawResponse",
     "ReadTimeoutError",
     "Region",
+    "ReplayedStateError",
     "RetryPolicy",
     "SellingPartner",
     "ServerError",
@@ -82,6 +100,7 @@ __all__ = [
     "TransportError",
     "UnauthorizedError",
     "UsagePlan",
+    "WrongStateError",
 ]
 
 
@@ -91,6 +110,10 @@ def __getattr__(name: str) -> Any:  # Any: a module attribute can be anything
         from . import client
 
         return getattr(client, name)
+    if name in {"AwsCredentials", "AwsRole"}:
+        from . import auth
+
+        return getattr(auth, name)
     if name == "RawResponse":
         from .apis.raw import RawResponse
 

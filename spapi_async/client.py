@@ -1,6 +1,6 @@
 """The only place that wires: one application, its selling partners, and the stages that their calls pass.
 
-your middleware -> retry -> prepare a token -> throttling -> attach the token -> inner stages -> wire
+your middleware -> retry -> prepare a token -> throttling -> attach the token -> inner stages -> wire (signs, if asked)
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from functools import cached_property
 from types import TracebackType
@@ -20,7 +20,8 @@ import attrs
 from .apis.custom import make_custom_call
 from .apis.namespace import AnyApi, Apis, ApisWithRawResponse
 from .apis.raw import RawResponse
-from .auth import LWA_ENDPOINT, Authorising, Credentials, LwaClient, TokenCache, digest
+from .auth import LWA_ENDPOINT, Authorising, AwsCredentials, Credentials, LwaClient, TokenCache, digest
+from .auth.aws import RoleKeys, Signing, utc_now
 from .config import ClientConfig, Options, check_kind, find_operation
 from .errors import ClientClosedError, ConfigError
 from .events import Event, ReplyDeviated
@@ -62,13 +63,15 @@ class Application:
         transport = config.transport or self._opened
         assert transport is not None
         clock = current_time
+        self._signing = self._make_signing()
         self._wire = Wire(
             transport,
             endpoint=config.url,
             timeouts=config.timeout,
-            user_agent=user_agent(config.application_name, config.application_version),
+            user_agent=user_agent(config.application_name, config.application_version, config.user_agent_attributes),
             emit=self._emit,
             clock=clock,
+            signer=self._signing.signer if self._signing else None,
         )
         self.scheduler = Scheduler(
             emit=self._emit,
@@ -132,8 +135,10 @@ class Application:
                 with anyio.move_on_after(grace):
                     await self._idle.wait()
         finally:
-            if self._opened is not None:
-                with anyio.CancelScope(shield=True):  # connections are closed also when the wait was cancelled
+            with anyio.CancelScope(shield=True):  # connections are closed also when the wait was cancelled
+                if self._signing is not None:
+                    await self._signing.aclose()
+                if self._opened is not None:
                     await self._opened.aclose()
 
     async def __aenter__(self) -> Self:
@@ -153,6 +158,41 @@ class Application:
             raise ClientClosedError("the client was closed before there was an access token", operation="lwa")
         return await self._wire.post_form(url, form, timeouts)
 
+    async def _post_lwa(self, form: Callable[[Credentials], Mapping[str, str]]) -> tuple[int, Mapping[str, str], bytes]:
+        """Post a form of this application to Login with Amazon, once. Closing waits for it, as for a call."""
+        if self._is_closed:  # before there is a form, which the traceback would show
+            raise ClientClosedError("the client is closed", operation="lwa")
+        endpoint = self._config.lwa_endpoint or LWA_ENDPOINT
+        self._in_flight += 1
+        try:
+            return await self._post_form(endpoint, form(self._credentials), LwaClient.timeouts)
+        finally:
+            self._land()
+
+    def _land(self) -> None:
+        self._in_flight -= 1
+        if not self._in_flight and self._idle is not None:
+            self._idle.set()
+
+    def _make_signing(self) -> Signing | None:
+        aws = self._config.aws
+        if aws is None:
+            return None
+        region = self._config.signing_region
+        if isinstance(aws, AwsCredentials):
+            return Signing(aws, region=region)
+        from .auth.sts import Sts
+
+        keys = RoleKeys(
+            Sts(aws, region).assume,
+            policy=self._config.retry,
+            now=utc_now,
+            sleep=anyio.sleep,
+            random=random.random,
+            emit=self._emit,
+        )
+        return Signing(keys, region=region)
+
     def _emit(self, event: Event) -> None:
         log(event)
         if self._config.on_event is not None:
@@ -168,6 +208,7 @@ class Application:
             *self._config.middleware,
             self._retrying,
             auth.prepare,
+            *([self._signing.prepare] if self._signing else []),
             self.scheduler.throttling(account),
             auth.attach,
         )
@@ -470,9 +511,7 @@ class SellingPartner(Apis):
         try:
             return await pipeline(call)
         finally:
-            application._in_flight -= 1
-            if not application._in_flight and application._idle is not None:
-                application._idle.set()
+            application._land()
 
     async def aclose(self, *, grace: float = 10.0) -> None:
         """Close the client, if it was not made by an `Application`; as `Application.aclose`."""

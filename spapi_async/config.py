@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from .auth import AwsCredentials, AwsRole
 from .errors import ConfigError
 from .events import Event
 from .marketplaces import Marketplace, Region
@@ -45,6 +46,9 @@ class Options(TypedDict, total=False):
     strict: bool
     application_name: str | None
     application_version: str | None
+    user_agent_attributes: Mapping[str, str]
+    aws: AwsCredentials | AwsRole | None
+    aws_region: str | None
 
 
 @attrs.frozen(kw_only=True)
@@ -73,6 +77,13 @@ class ClientConfig:
             is logged as a WARNING. It changes no result, and costs about five times as much as decoding.
         application_name: Your application's name for the User-Agent that Amazon requires. Default `spapi_async`.
         application_version: Its version.
+        user_agent_attributes: Further attributes of the User-Agent, as in `{"Host": "worker-7"}`; `Language` and
+            `Platform`, which are there by themselves, can be replaced.
+        aws: Sign every call by AWS Signature Version 4, for gateways and proxies that check it: Amazon has ignored it
+            since 2023-10-02. Keys, or a role that aiobotocore assumes (extra `aws`, on asyncio only). Default: no
+            signature.
+        aws_region: The AWS region that calls are signed for. Default: that of `region`, `marketplace` or Amazon's own
+            `endpoint`.
 
     Raises:
         ConfigError: An option is wrong, or two contradict each other.
@@ -95,17 +106,15 @@ class ClientConfig:
     strict: bool = False
     application_name: str | None = None
     application_version: str | None = None
+    user_agent_attributes: Mapping[str, str] = attrs.field(factory=dict)
+    aws: AwsCredentials | AwsRole | None = None
+    aws_region: str | None = None
     url: str = attrs.field(init=False)
     """The URL that calls go to, without a slash at its end."""
 
     @url.default
     def _url(self) -> str:
-        region = None if self.region is None else _read_region(self.region)
-        if self.marketplace is not None:
-            implied = _read_marketplace(self.marketplace).region
-            if region not in {None, implied}:
-                raise ConfigError(f"the marketplace is in region {implied!s}, but region is {region!s}")
-            region = implied
+        region = self._region()
         if self.endpoint is not None:
             if self.sandbox:
                 raise ConfigError("sandbox=True means Amazon's own sandbox; it cannot go with endpoint=")
@@ -114,12 +123,44 @@ class ClientConfig:
             raise ConfigError("one of region=, marketplace= or endpoint= is needed")
         return region.sandbox_endpoint if self.sandbox else region.endpoint
 
+    def _region(self) -> Region | None:
+        region = None if self.region is None else _read_region(self.region)
+        if self.marketplace is not None:
+            implied = _read_marketplace(self.marketplace).region
+            if region not in {None, implied}:
+                raise ConfigError(f"the marketplace is in region {implied!s}, but region is {region!s}")
+            region = implied
+        return region
+
+    @property
+    def signing_region(self) -> str:
+        """The AWS region that calls are signed for.
+
+        Raises:
+            ConfigError: Nothing tells it.
+        """
+        if self.aws_region is not None:
+            return self.aws_region
+        region = self._region()
+        if region is None:
+            regions = [each for each in Region if self.url in {each.endpoint, each.sandbox_endpoint}]
+            if not regions:
+                raise ConfigError("aws= with an endpoint= that is not Amazon's needs aws_region=, as in 'eu-west-1'")
+            [region] = regions
+        return region.aws_region
+
     def __attrs_post_init__(self) -> None:
         if self.lwa_endpoint is not None:
             _check_url("lwa_endpoint", self.lwa_endpoint)
         for name, (kind, words) in _KINDS.items():
             check_kind(name, isinstance(getattr(self, name), kind), words, getattr(self, name))
         check_kind("on_event", self.on_event is None or callable(self.on_event), "a function", self.on_event)
+        for part in (part for pair in self.user_agent_attributes.items() for part in pair):
+            check_kind("user_agent_attributes", isinstance(part, str), "a mapping from text to text", part)
+        if self.aws_region is not None and not re.fullmatch("[a-z0-9-]+", self.aws_region):
+            raise ConfigError("aws_region must be the name of an AWS region, as in 'eu-west-1'")
+        if self.aws is not None:
+            _ = self.signing_region
         for stage in self.middleware:
             check_kind("middleware", callable(stage), "a sequence of functions", stage)
         for key, plan in self.plans.items():
@@ -166,6 +207,9 @@ _KINDS: dict[str, tuple[type | UnionType, str]] = {
     "strict": (bool, "True or False"),
     "application_name": (str | None, "text"),
     "application_version": (str | None, "text"),
+    "user_agent_attributes": (Mapping, "a mapping from names of attributes to values"),
+    "aws": (AwsCredentials | AwsRole | None, "AwsCredentials or an AwsRole"),
+    "aws_region": (str | None, "text"),
 }
 
 

@@ -6,6 +6,14 @@ A leaf: it imports nothing of ours, so every module may import it.
     ├── ConfigError                  the client, a credential or a file is set up wrongly; nothing was sent
     ├── ArgumentError                the arguments of a call break the operation's rules; nothing was sent
     ├── AuthError                    Login with Amazon refused a token, or could not be reached
+    ├── ConsentError                 a selling partner's consent did not arrive; it has to be given anew
+    │   ├── WrongStateError          the state is not ours, or of another session
+    │   ├── ExpiredStateError        the state is too old
+    │   ├── ReplayedStateError       the state was used before
+    │   ├── AlteredCallbackError     what came back is not what Amazon sends
+    │   ├── ConsentRefusedError      the callback says that there is no consent
+    │   └── CodeRefusedError         Login with Amazon takes the code for invalid
+    │       └── LateCodeError        the code is older than its five minutes
     ├── JobError                     a bulk job or its journal cannot go on
     └── CallError                    one call of one operation failed
         ├── ThrottleTimeoutError     its turn would come after its deadline; nothing was sent
@@ -41,31 +49,39 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 __all__ = [
+    "AlteredCallbackError",
     "ArgumentError",
     "AuthError",
     "BadRequestError",
     "CallError",
     "ClientClosedError",
+    "CodeRefusedError",
     "ConfigError",
     "ConflictError",
     "ConnectError",
     "ConnectTimeoutError",
     "ConnectionLostError",
+    "ConsentError",
+    "ConsentRefusedError",
     "DecodeError",
+    "ExpiredStateError",
     "ForbiddenError",
     "JobError",
+    "LateCodeError",
     "NotFoundError",
     "OutcomeUnknownError",
     "Problem",
     "QueueFullError",
     "QuotaExceededError",
     "ReadTimeoutError",
+    "ReplayedStateError",
     "ServerError",
     "SpapiError",
     "StatusError",
     "ThrottleTimeoutError",
     "TransportError",
     "UnauthorizedError",
+    "WrongStateError",
 ]
 
 
@@ -145,6 +161,8 @@ class ArgumentError(SpapiError, ValueError):
 class AuthError(SpapiError):
     """Login with Amazon (LWA) refused a token, or could not be reached. The call itself was not sent.
 
+    With `aws=AwsRole(...)` it may be AWS STS instead, that gave no keys to sign the call with.
+
     Attributes:
         code: LWA's error code, as in `invalid_grant`; None when LWA gave none or was not reached.
         description: LWA's own words, or what went wrong on the way.
@@ -163,10 +181,11 @@ class AuthError(SpapiError):
         status: int | None = None,
         request_id: str | None = None,
         operation: str | None = None,
+        missing: str = "access token",
     ) -> None:
         text = f"{_one_line(code, _LONGEST_WORD)}: {description}" if code else description
         if operation:
-            text = f"{operation}: no access token: {text}"
+            text = f"{operation}: no {missing}: {text}"
         facts = [f"status {status}"] if status is not None else []
         if request_id:
             facts.append(f"request id {_one_line(request_id, _LONGEST_WORD)}")
@@ -178,6 +197,7 @@ class AuthError(SpapiError):
         self.status = status
         self.request_id = request_id
         self.operation = operation
+        self._missing = missing
 
     def for_operation(self, operation: str | None) -> AuthError:
         """Give a copy that names the operation: each of the calls that wait for one token raises its own."""
@@ -188,7 +208,65 @@ class AuthError(SpapiError):
             status=self.status,
             request_id=self.request_id,
             operation=operation,
+            missing=self._missing,
         )
+
+
+class ConsentError(SpapiError):
+    """A selling partner's consent did not arrive, and this attempt is over: let the selling partner begin anew.
+
+    Nothing was lost by it. A consent that was given anew replaces nothing and does no harm.
+    """
+
+    is_retry_safe = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_one_line(message, _LONGEST))
+
+
+class WrongStateError(ConsentError):
+    """The state of a callback was not made here, was changed, or belongs to another session.
+
+    It may be an attack: somebody makes a user's browser bring a consent that is not the user's.
+    """
+
+
+class ExpiredStateError(ConsentError):
+    """The state of a callback was made here, for this session, but longer ago than it is valid."""
+
+
+class ReplayedStateError(ConsentError):
+    """The state of a callback was used before: the callback came twice, as when a page is loaded anew."""
+
+
+class AlteredCallbackError(ConsentError):
+    """What the browser brought is not what Amazon sends: a parameter is missing, repeated, unreadable or foreign."""
+
+
+class ConsentRefusedError(ConsentError):
+    """The callback says that there is no consent.
+
+    Attributes:
+        code: OAuth's error code, as in `access_denied`.
+        description: The words that came with it, or "". They came through a browser: anybody could have written them.
+    """
+
+    def __init__(self, code: str, description: str = "") -> None:
+        self.code = code
+        self.description = description
+        # Words of a stranger are not put into a log as if they were ours.
+        super().__init__(f"there is no consent: {_one_line(code, _LONGEST_WORD)}")
+
+
+class CodeRefusedError(ConsentError):
+    """Login with Amazon takes the authorisation code for invalid.
+
+    It was used before, or it belongs to another application or redirect URI.
+    """
+
+
+class LateCodeError(CodeRefusedError):
+    """The authorisation code is older than the five minutes that it is valid for, or was used before."""
 
 
 class JobError(SpapiError):

@@ -96,10 +96,10 @@ class ReplyDeviated(Event):
 
 @attrs.frozen(kw_only=True)
 class TokenRefreshed(Event):
-    """A new token was fetched."""
+    """A new token was fetched, or new AWS keys."""
 
     kind: str
-    """`access`, `grantless` or `restricted`."""
+    """`access`, `grantless` or `restricted`; `aws` for the keys of a role that signs."""
     expires_in: float
     """Seconds, as Amazon said."""
     elapsed: float

@@ -1,14 +1,16 @@
-"""Marketplaces and regions: Amazon's ids, and which endpoint serves them.
+"""Marketplaces and regions: Amazon's ids, which endpoint serves them, and where their sellers and vendors sign in.
 
 Ids and regions are those of Amazon's pages “Marketplace IDs” and “SP-API Endpoints”, read 2026-11-20:
 https://developer-docs.amazon.com/sp-api/docs/marketplace-ids and https://developer-docs.amazon.com/sp-api/docs/sp-api-endpoints.
+Hosts of Seller and Vendor Central are those of Amazon's sample (amzn/selling-partner-api-samples,
+use-cases/auth-lifecycle-management) and, where that has none, of the developer guide of 2021. Less certain ones say so.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["Marketplace", "Region"]
+__all__ = ["CENTRAL_HOSTS", "Marketplace", "Region"]
 
 
 class Region(StrEnum):
@@ -68,3 +70,53 @@ class Marketplace(StrEnum):
         if self.name in {"CA", "US", "MX", "BR"}:
             return Region.NA
         return Region.FE if self.name in {"SG", "AU", "JP"} else Region.EU
+
+    @property
+    def seller_central(self) -> str:
+        """The URL of the Seller Central where the marketplace's sellers sign in, without a slash at its end."""
+        return f"https://{_CENTRAL[self.name][0]}"
+
+    @property
+    def vendor_central(self) -> str:
+        """The URL of the Vendor Central where the marketplace's vendors sign in, without a slash at its end."""
+        return f"https://{_CENTRAL[self.name][1]}"
+
+
+_EUROPE = "sellercentral-europe.amazon.com"
+_CENTRAL = {  # Seller Central, Vendor Central
+    "CA": ("sellercentral.amazon.ca", "vendorcentral.amazon.ca"),
+    "US": ("sellercentral.amazon.com", "vendorcentral.amazon.com"),
+    "MX": ("sellercentral.amazon.com.mx", "vendorcentral.amazon.com.mx"),
+    "BR": ("sellercentral.amazon.com.br", "vendorcentral.amazon.com.br"),
+    # Neither source has IE and ZA: their hosts are those of several public repositories, and for vendors a guess by
+    # the pattern of the others.
+    "IE": ("sellercentral.amazon.ie", "vendorcentral.amazon.ie"),
+    "ES": (_EUROPE, "vendorcentral.amazon.es"),
+    "UK": (_EUROPE, "vendorcentral.amazon.co.uk"),
+    "FR": (_EUROPE, "vendorcentral.amazon.fr"),
+    "BE": ("sellercentral.amazon.com.be", "vendorcentral.amazon.com.be"),
+    "NL": ("sellercentral.amazon.nl", "vendorcentral.amazon.nl"),
+    "DE": (_EUROPE, "vendorcentral.amazon.de"),
+    "IT": (_EUROPE, "vendorcentral.amazon.it"),
+    "SE": ("sellercentral.amazon.se", "vendorcentral.amazon.se"),
+    "ZA": ("sellercentral.amazon.co.za", "vendorcentral.amazon.co.za"),
+    "PL": ("sellercentral.amazon.pl", "vendorcentral.amazon.pl"),
+    # EG, SA and AE share one Vendor Central.
+    "EG": ("sellercentral.amazon.eg", "vendorcentral.amazon.me"),
+    "TR": ("sellercentral.amazon.com.tr", "vendorcentral.amazon.com.tr"),
+    "SA": ("sellercentral.amazon.sa", "vendorcentral.amazon.me"),
+    "AE": ("sellercentral.amazon.ae", "vendorcentral.amazon.me"),
+    # The sample and the guide differ: the guide has vendorcentral.amazon.in.
+    "IN": ("sellercentral.amazon.in", "www.vendorcentral.in"),
+    "SG": ("sellercentral.amazon.sg", "vendorcentral.amazon.com.sg"),
+    "AU": ("sellercentral.amazon.com.au", "vendorcentral.amazon.com.au"),
+    "JP": ("sellercentral.amazon.co.jp", "vendorcentral.amazon.co.jp"),
+}
+
+CENTRAL_HOSTS = frozenset(host for hosts in _CENTRAL.values() for host in hosts) | {
+    "amazon.com",  # of the `amazon_callback_uri` in Amazon's own example
+    "vendorcentral.amazon.in",
+    # The five markets behind sellercentral-europe answer under hosts of their own as well.
+    *(f"sellercentral.amazon.{country}" for country in ("es", "co.uk", "fr", "de", "it")),
+}
+"""Every host that Seller and Vendor Central are known to have: where a selling partner may be sent back to."""

@@ -3,9 +3,11 @@
 import httpx
 import pytest
 
-from spapi_async import ConfigError, Marketplace, Region, UsagePlan
+from spapi_async import AwsCredentials, ConfigError, Marketplace, Region, UsagePlan
 from spapi_async.apis import catalog
 from spapi_async.config import ClientConfig, find_operation
+
+KEYS = AwsCredentials(access_key_id="AKIDEXAMPLE", secret_access_key="hunter2")
 
 
 @pytest.mark.parametrize(
@@ -27,6 +29,22 @@ def test_where_calls_go(options: dict[str, object], url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "region"),
+    [
+        ({"region": Region.NA}, "us-east-1"),
+        ({"marketplace": Marketplace.DE}, "eu-west-1"),
+        ({"region": Region.FE, "endpoint": "https://proxy.example"}, "us-west-2"),
+        ({"endpoint": "https://sandbox.sellingpartnerapi-fe.amazon.com/"}, "us-west-2"),
+        ({"endpoint": "http://localhost", "aws_region": "eu-central-1"}, "eu-central-1"),
+        ({"region": Region.NA, "aws_region": "eu-central-1"}, "eu-central-1"),
+    ],
+)
+def test_what_calls_are_signed_for(options: dict[str, object], region: str) -> None:
+    """The AWS region is the one given, else that of Amazon's region, however that is told."""
+    assert ClientConfig(aws=KEYS, **options).signing_region == region
+
+
+@pytest.mark.parametrize(
     ("options", "cure"),
     [
         ({}, "one of region=, marketplace= or endpoint= is needed"),
@@ -41,6 +59,9 @@ def test_where_calls_go(options: dict[str, object], url: str) -> None:
         ({"endpoint": "http://proxy:80 "}, "endpoint must be a URL"),
         ({"region": Region.EU, "lwa_endpoint": "auth/o2/token"}, "lwa_endpoint must be a URL"),
         ({"endpoint": "http://localhost", "sandbox": True}, "Amazon's own sandbox"),
+        ({"endpoint": "http://localhost", "aws": KEYS}, "needs aws_region="),
+        ({"region": Region.EU, "aws_region": "eu west"}, "aws_region must be the name of an AWS region"),
+        ({"region": Region.EU, "user_agent_attributes": {"Host": 1}}, "a mapping from text to text, not of type int"),
     ],
 )
 def test_mistakes_show_before_the_first_call(options: dict[str, object], cure: str) -> None:
@@ -58,6 +79,9 @@ def test_mistakes_show_before_the_first_call(options: dict[str, object], cure: s
         ("sandbox", "no"),
         ("endpoint", b"http://localhost"),
         ("lwa_endpoint", 1),
+        ("aws", ("AKID", "hunter2")),
+        ("aws_region", 1),
+        ("user_agent_attributes", "Host=x"),
         ("transport", httpx.AsyncClient),
         ("timeout", 5.0),
         ("timeout", None),

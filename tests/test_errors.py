@@ -87,7 +87,16 @@ def test_bodies_do_not_show() -> None:
 ONE_OF_EACH: list[SpapiError] = [
     errors.ConfigError("refresh_token is missing: give it as an argument or set SPAPI_REFRESH_TOKEN"),
     errors.ArgumentError("x_v0.get", ["body is missing"]),
+    AuthError("refused", code="AccessDenied", is_permanent=True, operation="x_v0.get", missing="AWS keys"),
     AuthError("revoked", code="invalid_grant", is_permanent=True, status=400, request_id="R1", operation="x_v0.get"),
+    errors.ConsentError("too many consents came back"),
+    errors.WrongStateError("the state is none of ours"),
+    errors.ExpiredStateError("the state is older than 600 s"),
+    errors.ReplayedStateError("the state was used before"),
+    errors.AlteredCallbackError("the parameter state is missing"),
+    errors.ConsentRefusedError("access_denied", "The seller said no."),
+    errors.CodeRefusedError("the code belongs to another application"),
+    errors.LateCodeError("the code is older than 300 s"),
     errors.JobError("job.db is in use by process 12; wait until that has ended"),
     errors.ThrottleTimeoutError(
         "its turn would come after its deadline", operation="x_v0.get", predicted_wait=1234.567

@@ -26,7 +26,7 @@ ROWS: list[list[str]] = [
     ["transport", "scheduler", "auth", "logs"],
     ["apis", "config"],
     ["client"],
-    ["jobs"],
+    ["jobs", "oauth"],
     ["sandbox"],
     ["cli"],
 ]
@@ -52,7 +52,11 @@ USES_CODEGEN = {"cli.generate"}
 PURE = [
     *(entry for row in ROWS[:4] for entry in row),
     "auth.lwa",
+    "auth.sigv4",
     "jobs.row",
+    "oauth.query",
+    "oauth.links",
+    "oauth.state",
     "sandbox.bucket",
 ]
 IMPURE_LIBRARIES = {
@@ -61,7 +65,7 @@ IMPURE_LIBRARIES = {
 }  # fmt: skip
 
 # Optional libraries: in a function, at first use, and only here.
-OPTIONAL = {"uvicorn": {"sandbox"}, "rich": {"cli", "jobs"}, "aiobotocore": set[str]()}
+OPTIONAL = {"uvicorn": {"sandbox"}, "rich": {"cli", "jobs"}, "aiobotocore": {"auth"}, "botocore": {"auth"}}
 # Who knows HTTP: the engine, and the sandbox, which breaks connections the way httpx reports it.
 HTTP_LIBRARIES = {"httpx", "httpcore", "aiohttp"}
 KNOWS_HTTP = {"transport", "sandbox"}

@@ -1,8 +1,11 @@
 """Marketplaces and regions."""
 
+import re
+
 import pytest
 
 from spapi_async import Marketplace, Region
+from spapi_async.marketplaces import CENTRAL_HOSTS
 
 
 def test_there_are_23_marketplaces() -> None:
@@ -31,3 +34,19 @@ def test_endpoints() -> None:
     assert Region.EU.endpoint == "https://sellingpartnerapi-eu.amazon.com"
     assert Region.FE.sandbox_endpoint == "https://sandbox.sellingpartnerapi-fe.amazon.com"
     assert [region.aws_region for region in Region] == ["us-east-1", "eu-west-1", "us-west-2"]
+
+
+def test_where_sellers_and_vendors_sign_in() -> None:
+    """Every marketplace has a Seller Central and a Vendor Central; five in Europe share the former."""
+    assert Marketplace.DE.seller_central == Marketplace.UK.seller_central == "https://sellercentral-europe.amazon.com"
+    assert Marketplace.JP.seller_central == "https://sellercentral.amazon.co.jp"
+    assert Marketplace.EG.vendor_central == "https://vendorcentral.amazon.me"
+    for marketplace in Marketplace:
+        for url in (marketplace.seller_central, marketplace.vendor_central):
+            assert url.removeprefix("https://") in CENTRAL_HOSTS
+
+
+def test_every_host_of_a_central_is_amazons() -> None:
+    """No host among those that a selling partner may be sent to is anybody else's."""
+    pattern = r"((seller|vendor)central(-europe)?\.)?amazon\.[a-z.]+"
+    assert {host for host in CENTRAL_HOSTS if not re.fullmatch(pattern, host)} == {"www.vendorcentral.in"}

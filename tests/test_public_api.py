@@ -91,6 +91,15 @@ def test_importing_the_package_loads_no_api_and_no_extra() -> None:
     assert not loaded & {"uvicorn", "rich", "aiobotocore", "botocore", "sqlite3", "aiohttp"}
 
 
+def test_signing_by_keys_loads_no_botocore() -> None:
+    """The signature is our own; only a role needs aiobotocore, whose import takes longer than that of all the rest."""
+    make = "sp.SellingPartner(client_id='a', client_secret='b', region='eu', aws=keys)"
+    keys = "sp.AwsCredentials(access_key_id='a', secret_access_key='b')"
+    loaded = _loaded_after(f"import spapi_async as sp\nkeys = {keys}\n{make}")
+    assert "spapi_async.auth.sigv4" in loaded
+    assert not loaded & {"aiobotocore", "botocore"}
+
+
 def test_the_package_can_be_used_without_its_extras() -> None:
     """A client can be made where none of the extras is installed: the core's requirements are enough."""
     absent = (

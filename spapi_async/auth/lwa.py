@@ -18,7 +18,16 @@ from ..retry import RetryPolicy
 from .credentials import Credentials
 from .tokens import Token
 
-__all__ = ["LWA_ENDPOINT", "LwaClient", "PostForm", "grantless_form", "read_token", "refresh_form"]
+__all__ = [
+    "LWA_ENDPOINT",
+    "LwaClient",
+    "PostForm",
+    "code_form",
+    "grantless_form",
+    "read_refresh_token",
+    "read_token",
+    "refresh_form",
+]
 
 LWA_ENDPOINT = "https://api.amazon.com/auth/o2/token"
 """One host for all regions."""
@@ -50,6 +59,17 @@ def grantless_form(credentials: Credentials, scope: str) -> dict[str, str]:
     }
 
 
+def code_form(credentials: Credentials, code: str, redirect_uri: str) -> dict[str, str]:
+    """Build the form for the refresh token of a selling partner who has just consented."""
+    return {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": redirect_uri,
+        "client_id": credentials.client_id,
+        "client_secret": credentials.client_secret,
+    }
+
+
 def read_token(status: int, headers: Mapping[str, str], body: bytes) -> Token:
     """Read LWA's answer.
 
@@ -76,6 +96,24 @@ def read_token(status: int, headers: Mapping[str, str], body: bytes) -> Token:
     # Without a code of OAuth's it was not LWA that answered but something on the way, and that may be mended.
     is_passing = code is None or code.lower() in _PASSING or status >= 500 or status in {200, 408, 429}
     raise AuthError(description, code=code, status=status, request_id=request_id, is_permanent=not is_passing)
+
+
+def read_refresh_token(status: int, headers: Mapping[str, str], body: bytes) -> str:
+    """Read LWA's answer to `code_form`.
+
+    Raises:
+        AuthError: As `read_token`; with status 200 also for an answer without a refresh token.
+    """
+    read_token(status, headers, body)
+    refresh_token = orjson.loads(body).get("refresh_token")
+    if isinstance(refresh_token, str) and refresh_token:
+        return refresh_token
+    del body  # a traceback that shows locals shall not show the access token in it
+    raise AuthError(
+        "Login with Amazon answered without a refresh token",
+        status=status,
+        request_id=headers.get("x-amzn-requestid"),
+    )
 
 
 class LwaClient:

@@ -21,6 +21,7 @@ COMMANDS = {
     "call": "call an operation and print Amazon's reply",
     "plans": "list the operations with their usage plans",
     "jobs": "send many buyer messages from a file, at most once each, resumably",
+    "estimate": "tell how long the messages of a file would take, without sending any",
     "sandbox": "run a local Selling Partner API that behaves as Amazon's does",
     "bench": "measure throughput against a sandbox on this machine",
     "generate": "generate modules from models that are newer than this release",

@@ -25,9 +25,9 @@ from ..jobs.row import Row, State
 from ..jobs.runner import Job
 from ..jobs.source import read_columns, read_csv
 from ..jobs.sqlite import SqliteJournal
-from ..marketplaces import Region
 from ..operation import UsagePlan
 from .job_report import JobReport
+from .options import region_of, usage_plan
 from .progress import Progress, progress_on
 from .target import SANDBOX_CREDENTIALS, add_target, check_target, client_of
 
@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--concurrency", type=_positive, default=16, metavar="N", help="rows in hand at once (default 16)")
     how.add_argument(
         "--plan",
-        type=_plan,
+        type=usage_plan,
         action="append",
         default=[],
         metavar="NAME=RATE/BURST",
@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument(
         "--sandbox-plan",
-        type=_plan,
+        type=usage_plan,
         action="append",
         default=[],
         metavar="NAME=RATE/BURST",
@@ -196,21 +196,13 @@ class _Program:
         self._progress.show(job.tally, min(self._rates.values()))
 
     def _rows(self, job: Job) -> Iterator[Row]:
-        for entry in read_csv(self._path, self._kind, self._region()):
+        is_elsewhere = bool(self._sandbox or self._arguments.endpoint)
+        for entry in read_csv(self._path, self._kind, region_of(self._arguments.region, is_elsewhere=is_elsewhere)):
             if entry.row is not None:
                 yield entry.row
                 continue
             job.tally.invalid += 1
             self._report.invalid(entry)
-
-    def _region(self) -> Region | None:
-        """Return the region whose marketplaces alone can be right; None when an endpoint was given."""
-        arguments = self._arguments
-        if arguments.region:
-            return Region(arguments.region)
-        if self._sandbox or arguments.endpoint or os.environ.get("SPAPI_ENDPOINT"):
-            return None
-        return Region(os.environ["SPAPI_REGION"].strip().lower())
 
     async def _show(self, job: Job) -> None:
         while True:
@@ -264,14 +256,3 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= _MOST_IN_HAND:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {_MOST_IN_HAND}")
     return int(text)
-
-
-def _plan(text: str) -> tuple[str, UsagePlan]:
-    name, _, figures = text.partition("=")
-    rate, _, burst = figures.partition("/")
-    try:
-        return name, UsagePlan(rate=float(rate), burst=float(burst))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no plan as in messaging_v1.create_confirm_order_details=5/10: requests/s and burst"
-        ) from None

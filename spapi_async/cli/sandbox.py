@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from ..operation import UsagePlan
-from ..sandbox import Faults, Sandbox
+from ..sandbox import Faults, Registration, Sandbox
 from ..sandbox.faults import KINDS
 from ..sandbox.lwa import TOKEN_PATH
 from ..sandbox.server import bind, serve
@@ -46,11 +46,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="let an unseen consumer ask for RATE tokens/s of each selling partner's bucket, evenly spaced; repeatable",
     )
     add(
+        "--application-rate",
+        action="append",
+        default=[],
+        metavar="NAME=RATE",
+        help="requests/s for all selling partners of an application together, or none for no limit; default: Amazon's, "
+        "which few operations have. Repeatable",
+    )
+    add(
         "--application",
         action="append",
         default=[],
         metavar="ID=SECRET",
         help="accept this application only; repeatable. Default: any, but a secret with 'wrong' or 'invalid' in it",
+    )
+    add(
+        "--registration",
+        action="append",
+        default=[],
+        metavar="QUERY",
+        help="an application that selling partners can consent to, as in "
+        "'application_id=amzn1.sp.solution.1&redirect_uri=http://127.0.0.1:8000/amazon/callback', with client_id, "
+        "login_uri, is_draft=1, asks_login=1; repeatable. Default: any",
+    )
+    add(
+        "--aws",
+        action="append",
+        default=[],
+        metavar="ID=SECRET",
+        help="refuse requests that are not signed (AWS Signature Version 4) with one of these keys; repeatable",
     )
     add(
         "--fault",
@@ -99,8 +123,11 @@ def run(arguments: argparse.Namespace) -> int:
         plans=_plans(arguments.plan),
         tokens=_amounts(arguments.tokens, "--tokens", "NAME=N"),
         eat=_amounts(arguments.eat, "--eat", "NAME=RATE"),
+        application_rates=_rates(arguments.application_rate),
         models=arguments.models,
         applications=applications or None,
+        registrations=[Registration.parse(text) for text in arguments.registration] or None,
+        aws=dict(_pair(text, "--aws", "ID=SECRET") for text in arguments.aws) or None,
         token_lifetime=arguments.token_lifetime,
         rate_header=not arguments.no_rate_header,
         faults=Faults.parse(arguments.fault, arguments.fault_on, arguments.script, arguments.seed),
@@ -127,6 +154,7 @@ def _announce(endpoint: str, applications: dict[str, str], is_brief: bool) -> No
     accepted = f"{len(applications)} application(s)" if applications else "any client id and secret"
     print()
     print(f"Accepts {accepted}; the refresh token Atzr|NAME belongs to the selling partner NAME.")
+    print(f"Selling partners consent at {endpoint}/apps/authorize/consent.")
     print("What buyers received: /_sandbox/messages; what was called: /_sandbox/requests. Ctrl-C ends it.", flush=True)
 
 
@@ -146,11 +174,23 @@ def _amounts(texts: Iterable[str], option: str, form: str) -> dict[str, float]:
     amounts = {}
     for text in texts:
         name, figure = _pair(text, option, form)
-        try:
-            amounts[name] = float(figure)
-        except ValueError:
-            raise ConfigError(f"{option} {text}: {figure!r} is no number") from None
+        amounts[name] = _number(figure, f"{option} {text}")
     return amounts
+
+
+def _number(figure: str, where: str) -> float:
+    try:
+        return float(figure)
+    except ValueError:
+        raise ConfigError(f"{where}: {figure!r} is no number") from None
+
+
+def _rates(texts: Iterable[str]) -> dict[str, float | None]:
+    rates: dict[str, float | None] = {}
+    for text in texts:
+        name, figure = _pair(text, "--application-rate", "NAME=RATE")
+        rates[name] = None if figure == "none" else _number(figure, f"--application-rate {text}")
+    return rates
 
 
 def _pair(text: str, option: str, form: str) -> tuple[str, str]:

@@ -26,7 +26,7 @@ from .journal import Admitted, Identity, Run, abandoned, body_bytes, digest, dig
 from .lock import FileLock
 from .row import Admission, Move, Row, State, Stored, admit
 
-__all__ = ["SCHEMA_VERSION", "SqliteJournal"]
+__all__ = ["SCHEMA_VERSION", "SqliteJournal", "queries", "row_of"]
 
 SCHEMA_VERSION = 1
 
@@ -56,7 +56,7 @@ class SqliteJournal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = FileLock(path.with_name(path.name + ".lock"))
-        self._queries = _queries()
+        self._queries = queries()
         self._connection: sqlite3.Connection
         self._salt = b""
         self._pending: list[_Ticket[Any]] = []
@@ -90,7 +90,7 @@ class SqliteJournal:
 
         def work() -> None:
             for record in self._all("unfinished_rows"):
-                row = _row(record)
+                row = row_of(record)
                 self._move(row, abandoned(row))
 
         await self._write(work)
@@ -118,7 +118,7 @@ class SqliteJournal:
     def _add(self, run: Run, row: Row, retry_refused: bool) -> Admitted:
         name = (run.selling_partner, run.kind, row.order_id, row.key)
         record = self._do("find_row", name).fetchone()
-        stored = Stored(row=_row(record), digest=record["digest"], run=record["run"]) if record else None
+        stored = Stored(row=row_of(record), digest=record["digest"], run=record["run"]) if record else None
         body = body_bytes(row.body)
         content = digest(self._salt, body)
         admission = admit(stored, content, run.number, retry_refused)
@@ -141,7 +141,7 @@ class SqliteJournal:
         """See `Journal.claim`."""
 
         def work() -> Sequence[Row]:
-            ready = [_row(record) for record in self._all("ready_rows", (run.number, after, limit))]
+            ready = [row_of(record) for record in self._all("ready_rows", (run.number, after, limit))]
             return [self._move(row, row.after(Move.CLAIM)) for row in ready]
 
         return await self._write(work)
@@ -171,7 +171,7 @@ class SqliteJournal:
 
         def work() -> None:
             for record in self._all("rows_in_state", (run.number, State.CLAIMED)):
-                row = _row(record)
+                row = row_of(record)
                 self._move(row, row.after(Move.RELEASE))
 
         await self._write(work)
@@ -184,7 +184,7 @@ class SqliteJournal:
     async def rows(self, run: Run, state: State) -> Sequence[Row]:
         """See `Journal.rows`."""
         records = await self._write(lambda: self._all("rows_in_state", (run.number, state)))
-        return [_row(record) for record in records]
+        return [row_of(record) for record in records]
 
     async def _write(self, work: Callable[[], _T]) -> _T:
         ticket = _Ticket(work)
@@ -274,7 +274,8 @@ class SqliteJournal:
         return self._do(query, values).fetchall()
 
 
-def _row(record: sqlite3.Row) -> Row:
+def row_of(record: sqlite3.Row) -> Row:
+    """Make a row of a record of the table `row`."""
     return Row(
         id=record["id"],
         number=record["number"],
@@ -289,7 +290,8 @@ def _row(record: sqlite3.Row) -> Row:
     )
 
 
-def _queries() -> Mapping[str, str]:
+def queries() -> Mapping[str, str]:
+    """Read the queries of `journal.sql`, by name."""
     text = resources.files(__package__).joinpath("journal.sql").read_text(encoding="utf-8")
     parts: Iterable[str] = text.split("-- name: ")[1:]
     return {name.strip(): query.strip().rstrip(";") for name, _, query in (part.partition("\n") for part in parts)}

@@ -1,7 +1,7 @@
 """The sandbox as an ASGI program: a Selling Partner API on this machine that behaves as Amazon's does.
 
-A request passes the stages of Amazon's gateway in order: route, token, usage plan, arguments, and only then what the
-operation does. Pure ASGI 3, on asyncio and trio alike.
+A request passes the stages of Amazon's gateway in order: route, signature if wanted, token, usage plan, arguments, and
+only then what the operation does. Pure ASGI 3, on asyncio and trio alike.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ import orjson
 
 from ..apis import catalog
 from ..operation import Operation, UsagePlan
-from . import asgi, checks, examples, messaging, notifications, tokens, uploads
+from . import asgi, checks, examples, messaging, notifications, sigv4, tokens, uploads
 from .answers import Typed
 from .asgi import Receive, Scope, Send
+from .consent import Consents, Registration
 from .exchange import Answer, Request, refuse, reply
 from .faults import Fault, Faults
 from .lwa import SCOPES, TOKEN_PATH, Lwa, LwaError
@@ -38,7 +39,7 @@ Handler = Callable[[Request, State], Answer]
 
 _ADMIN = "/_sandbox/"
 _UNKNOWN = "unknown"
-_CHANGES = {"plans": ("rate", "burst"), "tokens": ("tokens",), "eat": ("rate",)}
+_CHANGES = {"plans": ("rate", "burst"), "tokens": ("tokens",), "eat": ("rate",), "application-rates": ("rate",)}
 _RATE_HEADER = b"x-amzn-ratelimit-limit"
 _RATE_STATUSES = (400, 404)  # besides 2xx, the statuses that carry the rate (Amazon's page on usage plans)
 _NOTIFICATIONS = "/notifications/v1"
@@ -73,10 +74,15 @@ class Sandbox:
         plans: Usage plans that are enforced instead of Amazon's: `orders_v0.get_orders`, `messaging_v1.*` or `*`.
         tokens: What buckets hold at their first call, by such names; at most the burst. Default: all are full.
         eat: Tokens/s that an unseen consumer of the same plan asks of each bucket, by such names; see `eat`.
+        application_rates: Requests/s for all selling partners of an application together, by such names, instead of
+            the limits that Amazon names for some operations; None for no limit.
         models: A folder of Amazon's Swagger models (a checkout of amzn/selling-partner-api-models): requests that its
             static sandbox knows get that sandbox's replies. None: all replies are made here.
         applications: Client id -> client secret of the applications that exist. None: any, but a secret with
             `wrong` or `invalid` in it.
+        registrations: The applications that selling partners can consent to; None: any. See `Registration`.
+        aws: Access key id -> secret access key: requests must be signed with one of them, as Amazon wanted it until
+            2023-10-02. Keys may come and go later. None: signatures are not looked at, as Amazon does today.
         clock: Gives seconds; all that the sandbox knows of time, but the time of messages is the calendar's at the
             first one. On virtual time: `anyio.current_time`, which is read only while the event loop runs.
         token_lifetime: Seconds until an access token expires.
@@ -88,8 +94,8 @@ class Sandbox:
         operations: What is served. Default: every generated operation.
 
     Raises:
-        ConfigError: A name in `plans`, `tokens`, `eat` or `faults` means no operation, a number is out of range, or
-            `models` holds no models.
+        ConfigError: A name in `plans`, `tokens`, `eat`, `application_rates` or `faults` means no operation, a number
+            is out of range, or `models` holds no models.
     """
 
     def __init__(
@@ -98,8 +104,11 @@ class Sandbox:
         plans: Mapping[str, UsagePlan] | None = None,
         tokens: Mapping[str, float] | None = None,
         eat: Mapping[str, float] | None = None,
+        application_rates: Mapping[str, float | None] | None = None,
         models: str | Path | None = None,
         applications: Mapping[str, str] | None = None,
+        registrations: Iterable[Registration] | None = None,
+        aws: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
         token_lifetime: float = 3600.0,
         rate_header: bool = True,
@@ -111,13 +120,15 @@ class Sandbox:
         served = tuple(catalog() if operations is None else operations)
         # Amazon's gateway no longer knows an operation that was withdrawn.
         live = [operation for operation in served if operation.retired is None]
-        self._throttle = Throttle(live, clock, plans=plans, tokens=tokens, eat=eat)
+        self._throttle = Throttle(live, clock, plans=plans, tokens=tokens, eat=eat, application_rates=application_rates)
         self._router = Router(live)
         self._examples = examples.load(models, live) if models is not None else {}
+        self._aws = aws
         self._clock = clock
         self._epoch: datetime | None = None  # when the clock was at 0
         scopes = SCOPES.union(o.grantless_scope for o in live if o.grantless_scope)
         self._lwa = Lwa(applications, scopes, token_lifetime)
+        self._consents = Consents(registrations, self._lwa)
         self._rate_header = rate_header
         self._faults = faults or Faults()
         self._faults.aim(live)
@@ -133,7 +144,8 @@ class Sandbox:
     def reset(self) -> None:
         """Forget what was called and sent, and begin anew with faults, usage plans, buckets and unseen consumers.
 
-        What was changed by `set_plan`, `set_tokens` and `eat` is forgotten too. Access tokens stay valid.
+        What was changed by `set_plan`, `set_tokens`, `eat` and `set_application_rate` is forgotten too. Access tokens
+        stay valid.
         """
         self.state = State()
         self._throttle.restart()
@@ -186,6 +198,22 @@ class Sandbox:
         """
         self._throttle.eat(name, rate, seller)
 
+    def set_application_rate(self, name: str, rate: float | None) -> None:
+        """Enforce another limit from now on for all selling partners of an application together. No reply tells it.
+
+        A call needs a token of this limit and one of its selling partner's usage plan; a refused one takes neither.
+        The burst is what `rate` brings in a second, at least 1. Each bucket keeps its tokens, as far as the new burst
+        has room for them; one that had no limit begins full.
+
+        Args:
+            name: As of `set_plan`.
+            rate: Requests/s; None for no limit.
+
+        Raises:
+            ConfigError: `name` means no operation, or `rate` is not above 0.
+        """
+        self._throttle.set_application_rate(name, rate)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
         if scope["type"] == "lifespan":
@@ -232,6 +260,10 @@ class Sandbox:
         """Pass the gateway's stages; give the operation's key, the answer, the fault that befalls it, and the plan."""
         if path == TOKEN_PATH:
             return TOKEN_PATH, self._exchange_token(scope["method"], headers, body), None, None
+        if self._consents.serves(path):
+            query, origin = asgi.query(scope["query_string"]), f"{scope['scheme']}://{headers.get('host', '')}"
+            answer = self._consents.answer(scope["method"], path, query, body, origin, self._clock())
+            return "consent", answer, None, None
         found = self._router.find(scope["method"], path)
         if found is None:
             message = "There is no such operation: check host, path and verb."
@@ -239,12 +271,16 @@ class Sandbox:
             return _UNKNOWN, refuse(403, "MissingAuthenticationToken", message, "", error_type), None, None
         operation, arguments = found
         key, now = operation.key, self._clock()
+        if self._aws is not None:
+            arrived = scope["method"], path.encode("latin-1"), scope["query_string"], scope["headers"], body
+            refusal = sigv4.check(self._aws, *arrived, self._date(now))
+            if refusal is not None:
+                return key, refusal, None, None
         grant = tokens.find_grant(self._lwa, headers.get("x-amz-access-token"), operation, path, now)
         if isinstance(grant, Answer):
             return key, grant, None, None
-        bucket = self._throttle.bucket(key, grant, now)
-        plan = bucket.plan
-        if not bucket.take(now):
+        may_pass, plan = self._throttle.take(key, grant, now)
+        if not may_pass:
             return key, _throttled(), None, plan
         fault = self._faults.draw(key)
         kind = "" if fault is None else fault.kind
@@ -345,31 +381,41 @@ class Sandbox:
         return refuse(404, "NotFound", "The sandbox has no such page.")
 
     def _change(self, page: str, body: bytes) -> Answer:
-        """Do for another process what `set_plan`, `set_tokens` and `eat` do for this one."""
+        """Do for another process what `set_plan` and its like do for this one."""
         names = _CHANGES[page]
+        may_name_seller = page != "application-rates"
         try:
             fields = orjson.loads(body)
             known = {"operation", *names}
-            if not isinstance(fields, dict) or not known <= fields.keys() <= known | {"seller"}:
-                raise ValueError(f"give a JSON object of operation, {', '.join(names)} and, if it is for one, seller")
+            most = known | {"seller"} if may_name_seller else known
+            if not isinstance(fields, dict) or not known <= fields.keys() <= most:
+                seller_too = " and, if it is for one, seller" if may_name_seller else ""
+                raise ValueError(f"give a JSON object of operation, {', '.join(names)}{seller_too}")
             name, seller, figures = fields["operation"], fields.get("seller"), [fields[n] for n in names]
             if not (isinstance(name, str) and isinstance(seller, str | None)):
                 raise ValueError("operation and seller must be strings")
-            if not all(isinstance(figure, float | int) for figure in figures):
+            is_unlimited = not may_name_seller and figures == [None]
+            if not is_unlimited and not all(isinstance(figure, float | int) for figure in figures):
                 raise ValueError(f"{' and '.join(names)} must be numbers")
             match page:
                 case "plans":
                     self.set_plan(name, UsagePlan(*figures), seller=seller)
                 case "tokens":
                     self.set_tokens(name, *figures, seller=seller)
-                case _:
+                case "eat":
                     self.eat(name, *figures, seller=seller)
+                case _:
+                    self.set_application_rate(name, *figures)
         except ValueError as error:  # a ConfigError is one too
             return refuse(400, "InvalidInput", str(error))
         return reply(200, {})
 
     def requests(self) -> dict[str, Any]:
-        """Tell what was called: statuses by operation, and for each usage plan what it accepted and refused."""
+        """Tell what was called: statuses by operation, and for each bucket what it accepted and refused.
+
+        `limit` says what a bucket counts: `usage plan` the calls of an application for one selling partner ("" where
+        an operation has none), `application` those for all of them, and then `seller` is None.
+        """
         operations: dict[str, dict[str, int]] = {}
         for (key, status), count in sorted(self.state.statuses.items()):
             operations.setdefault(key, {})[status] = count

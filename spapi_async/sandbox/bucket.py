@@ -18,7 +18,7 @@ _REMEMBERED = 10_000  # arrival times kept for a bucket
 
 
 class TokenBucket:
-    """What one application may still call of one operation for one selling partner.
+    """What may still be called of one operation: by an application for one selling partner, or for all of them.
 
     It can have an unseen consumer: a program that we are not told of and that uses the same plan. It takes one token at
     a time, evenly spaced, the first after 1/rate seconds; where it finds none, its call is refused and lost.
@@ -52,6 +52,11 @@ class TokenBucket:
             return False
         self.arrivals.append(now)
         return True
+
+    def has_token(self, now: float) -> bool:
+        """Whether `take` would take one."""
+        self._settle(now)
+        return self.tokens >= 1.0 - _TOLERANCE
 
     def change(self, plan: UsagePlan, now: float) -> None:
         """Follow another plan from now on. Tokens stay, as far as the new burst has room for them."""

@@ -18,6 +18,8 @@ __all__ = ["SCOPES", "TOKEN_PATH", "Grant", "Lwa", "LwaError", "Resource"]
 
 TOKEN_PATH = "/auth/o2/token"
 
+_CODE_LIFETIME = 300.0  # seconds an authorisation code is valid
+
 SCOPES = frozenset(
     {
         "sellingpartnerapi::notifications",
@@ -55,6 +57,16 @@ class Grant:
     resources: frozenset[Resource] | None = None
 
 
+@attrs.frozen(kw_only=True)
+class _Code:
+    """What an authorisation code stands for; `client_id` is None for a code of any application."""
+
+    client_id: str | None
+    seller: str
+    redirect_uri: str
+    expires_at: float
+
+
 class LwaError(Exception):
     """The token endpoint refuses: LWA's error code, its description and the HTTP status."""
 
@@ -79,6 +91,7 @@ class Lwa:
         self._scopes = scopes
         self._lifetime = lifetime
         self._grants: dict[str, Grant] = {}
+        self._codes: dict[str, _Code] = {}
 
     def find(self, token: str) -> Grant | None:
         """Give what a token stands for, expired or not; None when it was never given out."""
@@ -93,6 +106,21 @@ class Lwa:
     def rename(self, token: str, name: str) -> None:
         """Let a token that was just given out be known by another string."""
         self._grants[name] = self._grants.pop(token)
+
+    def issue_code(self, client_id: str | None, seller: str, redirect_uri: str, now: float) -> str:
+        """Give out an authorisation code: for one exchange, by that client, with that redirect URI.
+
+        Args:
+            client_id: None for any.
+            seller: The selling partner who consented.
+            redirect_uri: Where the code is sent.
+            now: Seconds on the sandbox's clock.
+        """
+        code = secrets.token_urlsafe(15)
+        self._codes[code] = _Code(
+            client_id=client_id, seller=seller, redirect_uri=redirect_uri, expires_at=now + _CODE_LIFETIME
+        )
+        return code
 
     def exchange(self, body: bytes, content_type: str, now: float) -> dict[str, Any]:
         """Answer one POST to the token endpoint.
@@ -109,7 +137,7 @@ class Lwa:
         grant_type = fields.get("grant_type", "")
         if not grant_type:
             _missing("grant_type")
-        if grant_type not in ("refresh_token", "client_credentials"):
+        if grant_type not in ("refresh_token", "client_credentials", "authorization_code"):
             raise LwaError("unsupported_grant_type", "This token endpoint does not know the grant_type.")
         client_id = self._client(fields)
         expires_at = now + self._lifetime
@@ -119,6 +147,10 @@ class Lwa:
             grant = Grant(client_id=client_id, seller=_seller(refresh_token), expires_at=expires_at)
             # The same refresh token comes back: Amazon does not rotate it.
             answer = {"refresh_token": refresh_token}
+        elif grant_type == "authorization_code":
+            seller = self._redeem(fields, client_id, now)
+            grant = Grant(client_id=client_id, seller=seller, expires_at=expires_at)
+            answer = {"refresh_token": f"Atzr|{seller}.{secrets.token_urlsafe(48)}"}
         else:
             scopes = frozenset((fields.get("scope") or _missing("scope")).split())
             if not scopes <= self._scopes:
@@ -128,6 +160,23 @@ class Lwa:
         token = self.issue("Atza", grant)
         seconds = int(self._lifetime) if self._lifetime == int(self._lifetime) else self._lifetime
         return {"access_token": token, "token_type": "bearer", "expires_in": seconds, **answer}
+
+    def _redeem(self, fields: Mapping[str, str], client_id: str, now: float) -> str:
+        """Take an authorisation code, once, and give the selling partner."""
+        name = fields.get("code") or _missing("code")
+        redirect_uri = fields.get("redirect_uri") or _missing("redirect_uri")
+        code = self._codes.get(name)
+        is_right = (
+            code is not None
+            and code.client_id in (None, client_id)
+            and code.redirect_uri == redirect_uri
+            and now < code.expires_at
+        )
+        if code is None or not is_right:
+            words = "The authorization code is invalid, expired, used, or of another client or redirect URI."
+            raise LwaError("invalid_grant", words)
+        del self._codes[name]
+        return code.seller
 
     def _client(self, fields: Mapping[str, str]) -> str:
         client_id = fields.get("client_id") or _missing("client_id")

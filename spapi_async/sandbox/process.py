@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,8 +19,10 @@ import orjson
 
 from ..errors import ConfigError
 from ..operation import UsagePlan
+from .consent import Registration
 from .faults import Faults
 from .lwa import TOKEN_PATH
+from .throttle import application_plan
 
 __all__ = ["SandboxProcess", "start_process"]
 
@@ -83,6 +85,11 @@ class SandboxProcess:
         """Let an unseen consumer use each bucket too; see `Sandbox.eat`."""
         self._change("eat", name, seller, rate=rate)
 
+    def set_application_rate(self, name: str, rate: float | None) -> None:
+        """Enforce another limit for all selling partners together; see `Sandbox.set_application_rate`."""
+        application_plan(rate)  # JSON has no infinity, and would make no limit of it
+        self._ask("POST", "application-rates", {"operation": name, "rate": rate})
+
     def kill(self) -> None:
         """End it at once, as a crash would; what it remembered is gone."""
         self._process.kill()
@@ -127,8 +134,11 @@ def start_process(
     plans: Mapping[str, UsagePlan] | None = None,
     tokens: Mapping[str, float] | None = None,
     eat: Mapping[str, float] | None = None,
+    application_rates: Mapping[str, float | None] | None = None,
     models: str | Path | None = None,
     applications: Mapping[str, str] | None = None,
+    registrations: Iterable[Registration] | None = None,
+    aws: Mapping[str, str] | None = None,
     token_lifetime: float | None = None,
     rate_header: bool = True,
     faults: Faults | None = None,
@@ -142,8 +152,11 @@ def start_process(
         plans: As of `Sandbox`, like all that follow.
         tokens: What buckets hold at their first call.
         eat: Tokens/s that an unseen consumer asks of each bucket.
+        application_rates: Requests/s for all selling partners of an application together; None for no limit.
         models: A folder of Amazon's Swagger models.
         applications: Client id -> client secret.
+        registrations: The applications that selling partners can consent to.
+        aws: Access key id -> secret access key, of which one must have signed each request.
         token_lifetime: Seconds; None for 3600.
         rate_header: Whether replies carry `x-amzn-RateLimit-Limit`.
         faults: Calls that fail on purpose.
@@ -159,8 +172,14 @@ def start_process(
     for option, amounts in (("--tokens", tokens), ("--eat", eat)):
         for name, figure in (amounts or {}).items():
             command += [option, f"{name}={figure!r}"]
+    for name, rate in (application_rates or {}).items():
+        command += ["--application-rate", f"{name}={'none' if rate is None else repr(rate)}"]
     for client_id, secret in (applications or {}).items():
         command += ["--application", f"{client_id}={secret}"]
+    for registration in registrations or ():
+        command += ["--registration", str(registration)]
+    for key_id, secret in (aws or {}).items():
+        command += ["--aws", f"{key_id}={secret}"]
     command += ["--models", str(models)] if models is not None else []
     command += ["--token-lifetime", repr(token_lifetime)] if token_lifetime is not None else []
     command += [] if rate_header else ["--no-rate-header"]

@@ -167,6 +167,11 @@ class Lanes:
         accounts = {account, account.own}
         return {key.operation: plan for key, plan in sorted(self._learned.items()) if key.account in accounts}
 
+    def restart(self) -> None:
+        """Forget all buckets, and keep the plans that Amazon told."""
+        self._lanes, self._aside, self._shared = {}, {}, {}
+        self.tidy_at = -math.inf
+
     def tidy(self, now: float) -> None:
         """Look at some of the buckets that were not used lately, and forget those that are full."""
         for _ in range(min(len(self._aside), _TIDIED + len(self._aside) // 1000)):

@@ -40,6 +40,9 @@ __all__ = ["Scheduler", "current_time"]
 # Seconds. The slowest plan grows a token in three minutes; whoever asks for much more is not to be believed.
 _LONGEST_RETRY_AFTER = 300.0
 
+# With how many 429s before this one a call of several buckets is a reason to doubt which of them is empty.
+_DOUBTED = 2
+
 
 def current_time() -> float:
     """Return the event loop's clock, in seconds. It is asked several times a call."""
@@ -116,10 +119,21 @@ class Scheduler:
                 if ticket.wake is not None:
                     ticket.wake()
 
+    def reopen(self, *, is_same_clock: bool) -> None:
+        """Admit calls again after `close`.
+
+        Args:
+            is_same_clock: False begins with new buckets, since nothing tells how much time has passed. The plans that
+                Amazon told are kept.
+        """
+        self._is_closed = False
+        if not is_same_clock:
+            self._lanes.restart()
+
     async def _pass(self, account: Account, call: Call, next_: Next) -> Reply:
         plan, lanes = self._lanes.path(account, call)
         self._arrivals = number = self._arrivals + 1
-        throttled_by: list[Lane] = []
+        throttled = 0
         while True:
             if self._is_closed:
                 raise self._closed(call)
@@ -127,7 +141,7 @@ class Scheduler:
             if granted_at >= self._lanes.tidy_at:
                 self._lanes.tidy(granted_at)
             if not _take(lanes, granted_at):
-                granted_at = await self._wait(plan, lanes, call, number, throttled=bool(throttled_by))
+                granted_at = await self._wait(plan, lanes, call, number, throttled=throttled > 0)
             for lane in lanes:
                 lane.in_flight += 1
                 lane.granted += 1
@@ -135,7 +149,8 @@ class Scheduler:
                 reply = await next_(call)
             except QuotaExceededError as error:
                 # Amazon did not execute it, so it is as if it had never been sent: no backoff, no attempt counted.
-                throttled_by.append(self._refused(lanes, call, error, number, granted_at, throttled_by))
+                self._refused(lanes, call, error, number, granted_at, throttled)
+                throttled += 1
                 continue
             except (CallError, AuthError, ArgumentError) as error:
                 self._learn_from_error(account, plan, lanes, call, error, granted_at)
@@ -222,26 +237,24 @@ class Scheduler:
         error: QuotaExceededError,
         number: int,
         sent: float,
-        before: Sequence[Lane],
-    ) -> Lane:
-        """Learn from a 429, and return the bucket that is held to have been empty."""
+        attempts: int,
+    ) -> None:
+        """Learn from a 429; `attempts` counts those that the call has met before."""
         now = self._clock()
-        if len(lanes) == 1:
-            [empty] = lanes
-        else:
-            # Amazon does not say in a fixed form which it was. By our own account the emptiest; but if the call has
-            # come back for the same one twice already, it may be another.
-            candidates = [lane for lane in lanes if before[-2:] != [lane, lane]]
-            empty = min(candidates, key=lambda lane: lane.bucket.fullness(now))
-            for lane in lanes:
-                if lane is not empty:
-                    lane.bucket.put_back()
-                    lane.wake_head()
-        empty.refused += 1
-        empty.bucket.refused(sent, now, min(error.retry_after or 0.0, _LONGEST_RETRY_AFTER))
+        # Amazon does not say in a fixed form which bucket was empty. By our own account the emptiest; but if a call
+        # comes back a third time, that may be wrong, and all of them are held to be.
+        empty = lanes
+        if len(lanes) > 1 and attempts < _DOUBTED:
+            empty = [min(lanes, key=lambda lane: lane.bucket.fullness(now))]
+        for lane in lanes:
+            if lane in empty:
+                lane.refused += 1
+                lane.bucket.refused(sent, now, min(error.retry_after or 0.0, _LONGEST_RETRY_AFTER))
+            else:
+                lane.bucket.put_back()
+                lane.wake_head()
         wait = max(lane.bucket.wait(now, lane.queue.throttled_before(number)) for lane in lanes)
         self._emit(Throttled(operation=call.operation.key, wait=wait, request_id=error.request_id))
-        return empty
 
     def _check_bounds(self, lanes: Sequence[Lane], call: Call, now: float) -> None:
         lane = lanes[0]  # further up, of each selling partner only one call waits

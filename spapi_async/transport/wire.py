@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -39,6 +39,14 @@ _TARGET = re.compile(r"/[!\"$-~]*").fullmatch
 _COMMON = {name.lower(): name for name in ("Host", "User-Agent", "Accept", "Accept-Encoding", "Content-Type")}
 _WITH_BODY = {"POST", "PUT", "PATCH"}
 _HEADER = re.compile(r"[\t -~]*").fullmatch
+# Amazon's reply to a wrong signature quotes what should have been signed, these among it.
+_SECRET = {"x-amz-access-token", "x-amz-security-token"}
+_SHORTEST = 6  # characters of a token; what is shorter can be a part of any word
+
+Sign = Callable[[str, str, Mapping[str, str], bytes], Mapping[str, str]]
+"""From method, target, headers and body of a request to the headers, in lower case, that sign it."""
+Signer = Callable[[str], Awaitable[Sign]]
+"""Gives what signs one exchange of an operation; here it may wait, or raise."""
 
 
 class Wire:
@@ -51,6 +59,8 @@ class Wire:
         user_agent: The header of that name.
         emit: Is told of every exchange of a call.
         clock: Seconds, for how long exchanges took.
+        signer: Gives, for an operation, the function that signs one exchange; None for no signature. It is here and no
+            stage, since only here a request is complete.
 
     Raises:
         ConfigError: The endpoint has characters that cannot be sent.
@@ -64,6 +74,7 @@ class Wire:
         user_agent: str,
         emit: Emit,
         clock: Callable[[], float],
+        signer: Signer | None = None,
     ) -> None:
         self._transport = transport
         self._reports = bool(getattr(transport, "reports_begin", isinstance(transport, httpx.AsyncHTTPTransport)))
@@ -72,6 +83,7 @@ class Wire:
         self._user_agent = user_agent
         self._emit = emit
         self._clock = clock
+        self._signer = signer
         self._fields: dict[tuple[str, str, str], Mapping[str, str]] = {}
 
     async def exchange(self, call: Call) -> Reply:
@@ -85,19 +97,22 @@ class Wire:
             OutcomeUnknownError: It may have been done: the request had begun and is not safe to repeat.
             StatusError: Amazon answered with another status.
             ArgumentError: The path, the query or a header has characters that cannot be sent.
+            AuthError: There are no keys to sign it with.
         """
         operation = call.operation
         target = self._prefix + call.target
         if not _TARGET(target):
             raise ArgumentError(operation.key, ["the path and the query must be percent-encoded"])
-        fields = {**self._common(self._origin, operation.accept, "application/json" if call.body else "")}
-        for name, value in call.headers.items():
-            if not _HEADER(value):
-                raise ArgumentError(operation.key, [f"the header {name} has characters other than printable ASCII"])
-            fields.pop(_COMMON.get(name.lower(), ""), None)  # the call's own goes before ours, however it is spelt
-            fields[name] = value
+        odd = [name for name, value in call.headers.items() if not _HEADER(value)]
+        if odd:
+            words = "has characters other than printable ASCII"
+            raise ArgumentError(operation.key, [f"the header {name} {words}" for name in odd])
+        sign = None if self._signer is None else await self._signer(operation.key)
         answer = _Answer()
-        request = self._request(answer, operation.method, self._origin, target, fields, call.body, call.timeout)
+        # No variable for the headers: tracebacks may be shown with the variables of their frames, and these are secret.
+        request = self._request(
+            answer, operation.method, self._origin, target, self._headers(call, target, sign), call.body, call.timeout
+        )
         started = self._clock()
         try:
             await self._send(answer, request, call.timeout)
@@ -114,7 +129,7 @@ class Wire:
             )
         status = answer.status
         if status is not None and not 200 <= status < 300:
-            raise status_error(call, status, answer.headers, answer.body)
+            raise status_error(call, status, answer.headers, _without_secrets(answer.body, request))
         if answer.failure is not None:
             error = no_reply(
                 answer.failure,
@@ -163,6 +178,17 @@ class Wire:
                 status=answer.status,
             )
         return answer.status, answer.headers, answer.body
+
+    def _headers(self, call: Call, target: str, sign: Sign | None) -> dict[str, str]:
+        """Give all headers of a call but its length."""
+        fields = {**self._common(self._origin, call.operation.accept, "application/json" if call.body else "")}
+        for name, value in call.headers.items():
+            fields.pop(_COMMON.get(name.lower(), ""), None)  # the call's own goes before ours, however it is spelt
+            fields[name] = value
+        if sign is None:
+            return fields
+        signed = sign(call.operation.method, target, fields, call.body)
+        return {**{name: value for name, value in fields.items() if name.lower() not in signed}, **signed}
 
     def _common(self, origin: str, accept: str, content_type: str) -> Mapping[str, str]:
         """Give the headers that all such requests have."""
@@ -283,6 +309,15 @@ def _lower(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
+
+
+def _without_secrets(body: bytes, request: OutgoingRequest) -> bytes:
+    """Blot out of an error reply what was secret in its request."""
+    for name, value in request.pairs():
+        if name.lower() in _SECRET and len(value) >= _SHORTEST:
+            for form in (value, value.replace("/", "\\/")):  # JSON may write a slash either way
+                body = body.replace(form.encode("ascii"), b"(secret)")
+    return body
 
 
 def _decode(body: bytes, encoding: str) -> bytes:

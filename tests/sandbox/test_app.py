@@ -21,6 +21,7 @@ pytestmark = pytest.mark.anyio
 ORDER = "/orders/v0/orders/902-1845936-5435065"
 MESSAGE = "/messaging/v1/orders/902-1845936-5435065/messages/confirmOrderDetails"
 VIRTUAL_TIME = [("trio", {"clock": MockClock(autojump_threshold=0)})]
+ITEM = "/catalog/2022-04-01/items/B07N4M94X4"
 PLAN = {"orders_v0.get_order": UsagePlan(0.5, 2)}
 
 
@@ -71,6 +72,35 @@ async def test_who_shares_a_bucket(connect: Any) -> None:
             statuses.append((await caller.get(ORDER)).status_code)
         assert (await caller.get("/orders/v0/orders", MarketplaceIds="ATVPDKIKX0DER")).status_code == 200
     assert statuses == [200, 429, 429, 200, 200]
+
+
+async def test_a_limit_over_all_selling_partners(connect: Any, clock: Any) -> None:
+    """It throttles like a usage plan, the rate in the replies stays that of the pair, and it can change in mid-run."""
+    name = "catalog_items_2022_04_01.get_catalog_item"
+    app = Sandbox(clock=clock, application_rates={name: 2.0})
+
+    async def rates(*sellers: str) -> list[str | int]:
+        found = []
+        for seller in sellers:
+            await caller.log_in(f"Atzr|{seller}")
+            reply = await caller.get(ITEM, marketplaceIds="ATVPDKIKX0DER")
+            found.append(reply.headers["x-amzn-ratelimit-limit"] if reply.is_success else reply.status_code)
+        return found
+
+    async with connect(app) as caller:
+        assert await rates("A", "B", "C") == ["2", "2", 429]
+        app.set_application_rate(name, 1)
+        clock.now += 1
+        assert await rates("C", "D") == ["2", 429]
+        assert (await caller.post("/_sandbox/application-rates", {"operation": name, "rate": None})).json() == {}
+        assert await rates("D") == ["2"]
+        assert (await caller.post("/_sandbox/application-rates", {"operation": name, "rate": 1})).json() == {}
+        assert await rates("E", "F") == ["2", 429]
+        app.reset()
+        assert await rates("A", "B", "C") == ["2", "2", 429]
+    [bucket] = [bucket for bucket in app.requests()["buckets"] if bucket["limit"] == "application"]
+    assert (bucket["client_id"], bucket["seller"], bucket["operation"]) == ("app", None, name)
+    assert (len(bucket["arrivals"]), bucket["throttled"]) == (2, 1)
 
 
 async def test_a_grantless_operation_has_one_bucket_for_the_application(connect: Any) -> None:
@@ -239,6 +269,10 @@ async def test_changes_from_outside(connect: Any) -> None:
         ("tokens", b'{"operation": 1, "tokens": 1}', "must be strings"),
         ("eat", b'{"operation": "*", "rate": 1, "sellers": "A"}', "operation, rate"),
         ("eat", b'{"operation": "*", "rate": 1001}', "0 to 1000"),
+        ("eat", b'{"operation": "*", "rate": null}', "must be numbers"),
+        ("application-rates", b'{"operation": "*", "rate": 0}', "above 0"),
+        ("application-rates", b'{"operation": "*", "rate": "1"}', "must be numbers"),
+        ("application-rates", b'{"operation": "*", "rate": 1, "seller": "A"}', "of operation, rate"),
     ],
 )
 async def test_changes_that_cannot_be_read(connect: Any, page: str, body: bytes, words: str) -> None:

@@ -21,6 +21,15 @@ def test_a_refused_call_consumes_nothing() -> None:
     assert bucket.take(0.5)
 
 
+def test_whether_there_is_a_token() -> None:
+    """One can ask without taking; asking in vain counts as no refusal."""
+    bucket = TokenBucket(UsagePlan(2, 1), now=0.0)
+    assert bucket.has_token(0.0)
+    assert bucket.take(0.0)
+    assert [bucket.has_token(now) for now in (0.0, 0.4, 0.5)] == [False, False, True]
+    assert (bucket.refused, len(bucket.arrivals)) == (0, 1)
+
+
 def test_a_clock_that_goes_back_refills_nothing() -> None:
     """An earlier time counts as no time passed."""
     bucket = TokenBucket(UsagePlan(1, 1), now=10.0)

@@ -29,7 +29,10 @@ def sandbox() -> Iterator[SandboxProcess]:
     faults = Faults(script={SEND: ["drop-before", "drop-after", "ok"]})
     plans = {"*": UsagePlan(1000, 1000), "orders_v0.get_order": UsagePlan(0.25, 2)}
     applications = {"app": "se=cret"}
-    with start_process(plans=plans, faults=faults, applications=applications, token_lifetime=60) as running:
+    rates = {"orders_v0.get_order_items": 0.001, "*": None}
+    with start_process(
+        plans=plans, faults=faults, application_rates=rates, applications=applications, token_lifetime=60
+    ) as running:
         yield running
 
 
@@ -98,6 +101,20 @@ def test_plans_change_in_the_process(sandbox: SandboxProcess, http: httpx.Client
     assert http.get(path).headers["x-amzn-ratelimit-limit"] == "0.25"
     with pytest.raises(ConfigError, match=r"did you mean orders_v0\.get_order"):
         sandbox.eat("orders_v0.get_ordr", 1)
+
+
+def test_limits_of_applications_reach_the_process(sandbox: SandboxProcess, http: httpx.Client) -> None:
+    """They are given when it starts and changed later; None, for no limit, too."""
+    sandbox.reset()
+    operation, path = "orders_v0.get_order_items", "/orders/v0/orders/902-1845936-5435065/orderItems"
+    assert [http.get(path).status_code for _ in range(2)] == [200, 429]
+    sandbox.set_application_rate(operation, None)
+    assert http.get(path).status_code == 200
+    sandbox.set_application_rate(operation, 0.01)
+    assert [http.get(path).status_code for _ in range(2)] == [200, 429]
+    with pytest.raises(ConfigError, match="above 0, or none"):
+        sandbox.set_application_rate(operation, float("inf"))
+    assert [(b["limit"], b["rate"]) for b in sandbox.requests()["buckets"]][1:] == [("application", 0.01)]
 
 
 def test_requests_come_late_there() -> None:

@@ -99,6 +99,25 @@ def test_slowest_plan_waits_minutes(run, events, make_operation, server_bucket) 
     assert elapsed == pytest.approx(4 / 0.0056, rel=0.03)
 
 
+def test_an_empty_bucket_of_a_slow_plan_is_waited_for(run, events, make_operation, server_bucket) -> None:
+    """5 reports at 1/min, burst 15, whose tokens somebody else has used up: all five are made, a minute apart."""
+    operation, amazon = make_operation(1 / 60, 15), Amazon(server_bucket(1 / 60, 15))
+    amazon.bucket.tokens = 0.0
+
+    elapsed = run(partial(all_at_once, operation, amazon, 5, events))
+    assert len(amazon.done) == 5
+    assert elapsed <= 5 * 60 * 1.1
+
+
+def test_a_higher_rate_is_used_at_once(run, events, make_operation, server_bucket) -> None:
+    """When the first replies say 25/s instead of 5/s, 60 calls end as if that had been known."""
+    operation, amazon = make_operation(5, 10), Amazon(server_bucket(25, 10), header="25.0")
+
+    elapsed = run(partial(all_at_once, operation, amazon, 60, events))
+    assert amazon.bucket.refused == 0
+    assert elapsed <= (60 - 10) / 25 * 1.1
+
+
 def test_the_header_replans_everybody_who_waits(run, events, make_operation, server_bucket) -> None:
     """When the first replies say 2/s instead of 5/s, those who wait already go at 2/s: at most one 429."""
     operation, amazon = make_operation(5, 10), Amazon(server_bucket(2, 10), header="2.0")
@@ -339,6 +358,29 @@ def test_close_ends_every_wait(run, events, make_operation, server_bucket) -> No
     assert len(ended) == 4
     assert all(error.is_retry_safe for error in ended)
     assert len(amazon.done) == 1
+
+
+def test_reopened_after_a_close(run, events, make_operation, server_bucket) -> None:
+    """A closed scheduler can admit calls again; with another clock its buckets are new, and what it learned stays."""
+    operation = make_operation(5, 10)
+    scheduler = Scheduler(emit=events.append)
+    throttle = scheduler.throttling(ACCOUNT)
+
+    async def main() -> float:
+        amazon = Amazon(server_bucket(0.5, 10), header="0.5")
+        amazon.bucket.at = began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            for _ in range(10):
+                nursery.start_soon(throttle, operation.call(), amazon)
+        scheduler.close()
+        with pytest.raises(ClientClosedError):
+            await throttle(operation.call(), amazon)
+        return trio.current_time() - began
+
+    run(main)
+    scheduler.reopen(is_same_clock=False)
+    assert run(main) < 1
+    assert scheduler.learned_plans(ACCOUNT) == {operation.key: UsagePlan(0.5, 10, "header")}
 
 
 @pytest.mark.parametrize(

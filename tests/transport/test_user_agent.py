@@ -49,6 +49,20 @@ def test_quoting():
     assert user_agent(r"A/B\C(", r"1(2\3/").startswith(r"A\/B\\C(/1\(2\\3/ (Language=")
 
 
+def test_attributes():
+    """Further attributes come behind the language, which stays first; what would end a part is quoted."""
+    given = {"Host": "a;b", "X=Y/(": r"c\d)=/(", "Platform": "hidden"}
+    expected = r"A/1 (Language=Python/3.11.7; Platform=hidden; Host=a\;b; X\=Y/(=c\\d\)=/()"
+    assert user_agent("A", "1", given) == expected
+
+
+@pytest.mark.parametrize("pair", [("", "x"), ("x", ""), ("x ", "y"), ("x", "a\r\nHost: b"), ("é", "x")])
+def test_attributes_that_cannot_be(pair):
+    """Their names and values keep the rules of all other parts."""
+    with pytest.raises(ConfigError, match="user_agent_attributes must be printable ASCII"):
+        user_agent("x", "1", dict([pair]))
+
+
 @pytest.mark.parametrize("value", ["", " x", "x ", "a\r\nHost: b", "é", "a\tb"])
 def test_what_cannot_be_a_header(value):
     """Empty parts, line breaks and characters other than ASCII are refused, and the option is named."""
@@ -64,3 +78,5 @@ def test_its_longest():
     assert len(user_agent("x" * longest, "1")) == 500
     with pytest.raises(ConfigError, match="501"):
         user_agent("x" * (longest + 1), "1")
+    with pytest.raises(ConfigError, match="501"):
+        user_agent("x" * (longest - 4), "1", {"a": "b"})

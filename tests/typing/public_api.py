@@ -6,10 +6,13 @@ from datetime import UTC, datetime
 from typing import Any, assert_type
 
 import httpx
+from starlette.datastructures import QueryParams
 
 from spapi_async import (
     Application,
     AuthError,
+    AwsCredentials,
+    AwsRole,
     CallError,
     Marketplace,
     Priority,
@@ -20,6 +23,7 @@ from spapi_async import (
     StatusError,
     Timeouts,
     UsagePlan,
+    oauth,
 )
 from spapi_async.apis.messaging_v1 import CreateConfirmOrderDetailsRequest, CreateConfirmOrderDetailsResponse
 from spapi_async.apis.orders_v0 import GetOrderResponse, GetOrdersResponse, Order, OrdersV0
@@ -27,7 +31,7 @@ from spapi_async.errors import Problem
 from spapi_async.events import Event
 from spapi_async.middleware import Next
 from spapi_async.operation import Call, Reply
-from spapi_async.sandbox import Sandbox, start_process
+from spapi_async.sandbox import Registration, Sandbox, start_process
 
 
 async def stage(call: Call, next_: Next) -> Reply:
@@ -58,6 +62,11 @@ async def one_selling_partner() -> None:
         strict=False,
         application_name="",
         application_version="",
+        user_agent_attributes={"Host": ""},
+        aws=AwsRole(
+            role_arn="", credentials=AwsCredentials(access_key_id="", secret_access_key="", session_token=None)
+        ),
+        aws_region="",
     ) as sp:
         assert_type(sp, SellingPartner)
         reply = await sp.orders_v0.get_orders(
@@ -126,3 +135,23 @@ async def requests(sp: SellingPartner) -> None:
 
 async def views(sp: SellingPartner) -> None:
     assert_type(sp.with_options(priority=Priority.BULK, deadline=1, timeout=Timeouts(), validate=False), SellingPartner)
+
+
+class Shared:
+    """A store of states, as a user writes one."""
+
+    async def use(self, name: str, *, expires_in: float) -> bool:
+        return True
+
+
+async def a_consent(application: Application, parameters: QueryParams) -> None:
+    states = oauth.States(b"", store=Shared(), lifetime=60)
+    url = oauth.consent_url("", state=states.make(""), marketplace=Marketplace.DE, vendor=True, draft=True)
+    login = oauth.parse_login(url)
+    assert_type(oauth.appstore_callback_url(login, state=states.make("", selling_partner_id="")), str)
+    callback = await oauth.parse_callback(parameters, states=states, session=None)
+    callback = await oauth.parse_callback({"state": ["a"], "spapi_oauth_code": ["b"]}, states=states, session="")
+    authorisation = await oauth.exchange_code(application, callback, redirect_uri="")
+    assert_type(authorisation.refresh_token, str)
+    assert_type(authorisation.mws_auth_token, str | None)
+    Sandbox(registrations=[Registration(application_id="", redirect_uris=[""], login_uri="", is_draft=True)])

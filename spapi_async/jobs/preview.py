@@ -1,0 +1,162 @@
+"""What would become of the rows of a file if a job ran now: counted, with nothing sent and nothing written."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ..errors import JobError
+from ..marketplaces import Region
+from .journal import Identity, body_bytes, digest, digests, resolve
+from .kinds.messaging import Kind
+from .row import Admission, Row, Stored, admit
+from .source import read_csv
+from .sqlite import SCHEMA_VERSION, queries, row_of
+from .summary import Tally
+
+__all__ = ["JournalView", "preview"]
+
+_NO_RUN = 0
+"""The journal counts its runs from 1, so no row stands in an earlier line of this one."""
+
+
+class JournalView:
+    """What a journal knows, read without its lock and without changing it, so also while a job runs.
+
+    Use it as a context manager.
+
+    Args:
+        path: The journal's file.
+        identity: Who sells, as far as that is known; the refresh token may be "".
+
+    Raises:
+        JobError: It is no journal, it cannot be read, or it knows several selling partners and not which is meant.
+    """
+
+    def __init__(self, path: Path, identity: Identity) -> None:
+        self._path = path
+        self._queries = queries()
+        # A reader leaves a log behind where there was none. Where there is none, nobody writes either.
+        is_in_use = path.with_name(path.name + "-wal").exists()
+        uri = f"{path.resolve().as_uri()}?mode=ro{'' if is_in_use else '&immutable=1'}"
+        try:
+            self._connection = sqlite3.connect(uri, uri=True)
+            try:
+                self._salt, self._selling_partner = self._open(identity)
+            except BaseException:
+                self._connection.close()
+                raise
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def admission(self, row: Row, *, retry_refused: bool = False) -> Admission:
+        """Say what would become of a row.
+
+        Raises:
+            JobError: The journal cannot be read.
+        """
+        name = (self._selling_partner, row.kind, row.order_id, row.key)
+        try:
+            record = self._connection.execute(self._queries["find_row"], name).fetchone()
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+        if record is None:
+            return Admission.NEW
+        stored = Stored(row=row_of(record), digest=record["digest"], run=record["run"])
+        return admit(stored, digest(self._salt, body_bytes(row.body)), _NO_RUN, retry_refused)
+
+    def _open(self, identity: Identity) -> tuple[bytes, str]:
+        self._connection.row_factory = sqlite3.Row
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        if version != SCHEMA_VERSION:
+            raise JobError(f"{self._path} is no journal of this version of spapi-async")
+        salt: bytes = self._connection.execute(self._queries["get_salt"]).fetchone()[0]
+        known = {
+            row["digest"]: bool(row["is_named"]) for row in self._connection.execute(self._queries["selling_partners"])
+        }
+        token, named = digests(salt, identity)
+        try:
+            # If there is only one it is the one that is meant: a wrong guess sends nothing here.
+            mine, adopted = resolve(known, token, named, same=True)
+        except JobError:
+            raise JobError(
+                f"the journal {self._path} knows several selling partners; say which one by --selling-partner-id, "
+                "or by its refresh token in SPAPI_REFRESH_TOKEN"
+            ) from None
+        return salt, adopted or mine
+
+    def _unusable(self, error: sqlite3.Error) -> JobError:
+        return JobError(f"the journal {self._path} cannot be read: {error}")
+
+
+def preview(
+    path: Path,
+    kind: Kind,
+    region: Region | None = None,
+    journal: JournalView | None = None,
+    *,
+    retry_refused: bool = False,
+) -> Tally:
+    """Count what would become of the rows of a file; `waiting` are those that would be sent.
+
+    Args:
+        path: A CSV file of any size: it is read record by record.
+        kind: What its rows are.
+        region: The region a job would send to, when it is known.
+        journal: What is known of the rows; None when they are all new.
+        retry_refused: As of a job.
+
+    Raises:
+        ConfigError: The file as a whole cannot be used.
+        JobError: The journal cannot be read, or there is no room for temporary files.
+    """
+    tally = Tally()
+    with closing(_Seen()) as seen:
+        for entry in read_csv(path, kind, region):
+            row = entry.row
+            if row is None:
+                tally.invalid += 1
+            elif not seen.add(row):
+                tally.admit(Admission.REPEATED)
+            elif journal is None:
+                tally.admit(Admission.NEW)
+            else:
+                tally.admit(journal.admission(row, retry_refused=retry_refused))
+    return tally
+
+
+class _Seen:
+    """Which rows stood in earlier lines.
+
+    In a temporary database, which goes to the disk when it outgrows its cache: a file may have more rows than fit into
+    the memory.
+    """
+
+    def __init__(self) -> None:
+        self._connection = sqlite3.connect("", isolation_level=None)
+        self._connection.execute("PRAGMA cache_size = -32768")  # KiB; room for about a million rows
+        self._connection.execute("CREATE TABLE seen (row INTEGER PRIMARY KEY)")
+        self._connection.execute("BEGIN")
+
+    def add(self, row: Row) -> bool:
+        """Add a row; return whether it is new."""
+        # 64 bits: among a million rows, two are taken for one once in thirty million files.
+        value = hash((row.order_id, row.key))
+        try:
+            return self._connection.execute("INSERT OR IGNORE INTO seen VALUES (?)", (value,)).rowcount == 1
+        except sqlite3.Error as error:
+            raise JobError(f"lines cannot be compared: {error}; is there room for temporary files?") from error
+
+    def close(self) -> None:
+        self._connection.close()

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from spapi_async.cli import estimate, main
+from spapi_async.jobs.journal import Identity
+from spapi_async.jobs.kinds.messaging import KINDS, find_kind
+from spapi_async.jobs.row import Move
+from spapi_async.jobs.source import read_csv
+from spapi_async.jobs.sqlite import SqliteJournal
+from spapi_async.scheduler.bucket import Bucket
+
+KIND = "confirmOrderDetails"
+SEND, CHECK = "messaging_v1.create_confirm_order_details", "messaging_v1.get_messaging_actions_for_order"
+START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+class _Clock(datetime):
+    @classmethod
+    def now(cls, tz: Any = None) -> Any:
+        return START
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(estimate, "datetime", _Clock)
+
+
+def write(*lines: str) -> None:
+    Path("messages.csv").write_text("\n".join(["order_id,marketplace_id,text", *lines, ""]), encoding="utf-8")
+
+
+def good(count: int) -> list[str]:
+    return [f"902-{n},A1PA6795UKMFR9,hello" for n in range(count)]
+
+
+def arguments(*more: str) -> list[str]:
+    return ["estimate", "messages.csv", "--kind", KIND, *more]
+
+
+def facts(capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, Any]:
+    assert main(arguments("--json", *more)) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """It tells how many rows are good and how many are not, how long the good ones take and when they are done."""
+    write(*good(65), "902-1,A1PA6795UKMFR9,hello", "902-99,A1PA6795UKMFR9,<b>hi</b>")
+    assert main(arguments()) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "messages.csv, 67 rows: 65 good, 2 would be refused (1 invalid, 1 duplicate).",
+        f"The good ones take 1 min: 5 at once, then 1 a second, by the usage plan of {SEND}.",
+        f"Begun now, the last one goes out at {(START + timedelta(minutes=1)).astimezone():%H:%M:%S}.",
+    ]
+    assert not err
+
+
+def test_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--json` gives the same as an object, with seconds and an ISO 8601 time."""
+    write(*good(25), "902-99,A1PA6795UKMFR9,")
+    found = facts(capsys)
+    assert datetime.fromisoformat(found.pop("finish")) == START + timedelta(seconds=20)
+    assert found == {
+        "file": "messages.csv",
+        "kind": KIND,
+        "rows": 26,
+        "good": 25,
+        "refused": 1,
+        "invalid": 1,
+        "duplicates": 0,
+        "settled": 0,
+        "operation": SEND,
+        "rate": 1.0,
+        "burst": 5.0,
+        "seconds": 20.0,
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("count", [1, 5, 6, 1_000_000])
+def test_it_agrees_with_the_scheduler(kind: Any, count: int) -> None:
+    """The client's own bucket, full, says the same of the last of so many calls, to the second."""
+    plan = kind.operation.plan
+    assert estimate._seconds(count, plan) == pytest.approx(Bucket(plan).wait(0.0, count - 1), abs=1.0)
+
+
+def test_the_slower_operation_sets_the_pace(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each row is checked and sent, by two usage plans; which one is slower may depend on how many rows there are."""
+    write(*good(40))
+    plans = ["--plan", f"{SEND}=2/30", "--plan", f"{CHECK}=4/10"]
+    found = facts(capsys, *plans)
+    assert (found["operation"], found["seconds"]) == (CHECK, 7.5)
+    write(*good(100))
+    found = facts(capsys, *plans)
+    assert (found["operation"], found["rate"], found["burst"], found["seconds"]) == (SEND, 2.0, 30.0, 35.0)
+
+
+@pytest.mark.parametrize(
+    ("count", "plan", "words"),
+    [
+        (0, "1/5", "There is nothing to send."),
+        (5, "1/5", f"They can go out at once: the usage plan of {SEND} has a burst of 5."),
+        (7, "4/5", "take 0.5 s: 5 at once, then 4 a second, by"),
+        (25, "0.0055/20", "take 15 min 9 s: 20 at once, then one in 3 min 2 s, by"),
+        (8, "0.001/1", "take 1 h 56 min: 1 at once, then one in 16 min 40 s, by"),
+        (25, "0.0001/1", "take 2 days 18 h: 1 at once, then one in 2 h 46 min, by"),
+        (2, "0.00001/1", "take 1 day 3 h: 1 at once, then one in 1 day 3 h, by"),
+        (2, "1e-15/1", "the last one goes out after the year 9999."),
+    ],
+)
+def test_durations_in_words(count: int, plan: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the two largest units; a slow rate as the time from one to the next."""
+    write(*good(count))
+    assert main(arguments("--plan", f"{SEND}={plan}", "--plan", f"{CHECK}=1000/1000")) == 0
+    assert words in capsys.readouterr().out
+
+
+def test_another_day_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """A time of day alone would mislead when the last message goes out days later."""
+    write(*good(10))
+    assert main(arguments("--plan", f"{SEND}=0.00001/1")) == 0
+    finish = (START + timedelta(seconds=900_000)).astimezone()
+    assert f"goes out on {finish:%A}, {finish:%Y-%m-%d}, at {finish:%H:%M:%S}." in capsys.readouterr().out
+
+
+def test_rows_that_a_journal_knows(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is settled is not counted again; a journal that is not there yet knows nothing, and that is said."""
+    write(*good(25))
+    assert facts(capsys, "--journal", "messages.db")["good"] == 25
+    assert main(arguments("--journal", "messages.db")) == 0
+    assert "messages.db is not there yet" in capsys.readouterr().err
+    assert not Path("messages.db").exists()
+    anyio.run(_send, 10)
+    monkeypatch.setenv("SPAPI_SELLING_PARTNER_ID", "A")
+    found = facts(capsys, "--journal", "messages.db")
+    assert (found["good"], found["settled"], found["seconds"]) == (15, 10, 10.0)
+    assert facts(capsys, "--journal", "messages.db", "--selling-partner-id", "B")["good"] == 25
+    assert facts(capsys, "--journal", "messages.db", "--retry-refused")["good"] == 16
+    assert main(arguments("--journal", "messages.db")) == 0
+    assert capsys.readouterr().out.startswith("messages.csv, 25 rows: 15 good, 10 settled before.\n")
+
+
+async def _send(count: int) -> None:
+    async with SqliteJournal(Path("messages.db")) as journal:
+        run = await journal.start(Identity(refresh_token="Atzr|A", selling_partner_id="A"), KIND)
+        await journal.add(run, [e.row for e in read_csv(Path("messages.csv"), find_kind(KIND)) if e.row][:count])
+        first, *rows = await journal.claim(run, 0, count)
+        await journal.move(first, Move.REFUSE)
+        for row in rows:
+            await journal.move(await journal.move(row, Move.BEGIN), Move.ACCEPT)
+
+
+def test_the_region_is_that_of_a_job(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--region`, else SPAPI_REGION, makes rows of other regions invalid; with an endpoint none is."""
+    write("902-1,A1PA6795UKMFR9,hello", "902-2,ATVPDKIKX0DER,hello")
+    assert facts(capsys)["invalid"] == 0
+    assert facts(capsys, "--region", "fe")["invalid"] == 2
+    monkeypatch.setenv("SPAPI_REGION", "EU ")
+    assert facts(capsys)["invalid"] == 1
+    monkeypatch.setenv("SPAPI_ENDPOINT", "http://127.0.0.1:1")
+    assert facts(capsys)["invalid"] == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--kind", "confirmOrder"], "no kind is called 'confirmOrder'. Did you mean confirmOrderDetails?"),
+        (["--plan", f"{SEND}s=1/1"], f"--plan {SEND}s: {KIND} calls only {SEND} and {CHECK}"),
+        (["--journal", "messages.csv"], "the journal messages.csv cannot be read"),
+    ],
+)
+def test_wrong_use_is_one_clear_line(capsys: pytest.CaptureFixture[str], more: list[str], words: str) -> None:
+    """Wrong arguments end with status 2 and one line."""
+    write(*good(1), *[f"{'x' * 100},A1PA6795UKMFR9,hello"] * 20)
+    assert main(arguments(*more)) == 2
+    out, err = capsys.readouterr()
+    [line] = err.splitlines()
+    assert line.startswith("spapi-async: ")
+    assert words in line
+    assert not out
+
+
+def test_a_file_or_a_region_that_cannot_be_used(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is status 2 and one line, as by `jobs run`."""
+    assert main(arguments()) == 2
+    assert "messages.csv cannot be read" in capsys.readouterr().err
+    write(*good(1))
+    monkeypatch.setenv("SPAPI_REGION", "mars")
+    assert main(arguments()) == 2
+    assert capsys.readouterr().err == "spapi-async: SPAPI_REGION must be one of na, eu, fe, not 'mars'\n"
+
+
+def test_a_plan_that_cannot_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    """It ends with status 2 and says how one is written."""
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments("--plan", f"{SEND}=0/5"))
+    assert "is no plan as in messaging_v1.create_confirm_order_details=5/10" in capsys.readouterr().err
