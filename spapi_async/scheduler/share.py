@@ -14,9 +14,9 @@ The control law:
 - *Beyond.* The pace grows on above the plan, so that what gathered in Amazon's bucket meanwhile is used. The bucket
   here bounds that: it is empty at each 429, and fills at the plan's rate. At three times the plan only the bucket
   counts again.
-- *A plan that is wrong.* What others take varies. If all successes and 429s of a long time (250 times the plan's 1/rate)
-  fit one rate to within a token, the plan is not what we believe, and trying for it costs a 429 each time. Then the
-  growth takes as long as the fit has lasted, up to 35 times that rate's 1/rate.
+- *A plan that is wrong.* What others take varies. If all successes and 429s of a long time (250 times the plan's
+  1/rate) fit one rate to within a token, the plan is not what we believe, and trying for it costs a 429 each time.
+  Then the growth takes as long as the fit has lasted, up to 35 times that rate's 1/rate.
 
 It was tuned by simulation; docs/explanation/pacing.md has the figures and the limits.
 """
@@ -29,7 +29,7 @@ __all__ = ["Share"]
 
 _CAUTION = 0.78
 _MEMORY = 0.5
-_SPAN = 35.0
+_SPAN = 35.0  # times 1/rate, likewise _TRUSTED
 _TOP = 3.0
 _TRUSTED = 250.0
 
@@ -97,7 +97,7 @@ class Share:
             sent: When it left.
             now: When the answer came.
             limit: The plan's rate.
-            jitter: Seconds by which the way varies.
+            jitter: Seconds by which the way varies; infinite if not known.
             full_at: When the bucket was full last if the plan holds.
 
         Returns:
@@ -142,11 +142,12 @@ class Share:
         missing = 1.0 + ahead - self._credit_now(now, limit)
         if missing <= 1e-9:
             return 0.0
-        # Newton's method from the right: the pace only grows, so it comes down to the time from above.
-        start = self._grown(now, limit)
-        until = now + missing / self._pace(now, limit)
+        # Newton's method from the right: the pace only grows, so it comes down to the time from above. Either part of
+        # the pace alone would take longer than both.
+        tokens = self._grown(now, limit) + missing
+        until = self._began_at + min(tokens / self._base, math.sqrt(math.sqrt(4.0 * tokens / limit * self._span**3)))
         for _ in range(20):
-            step = (self._grown(until, limit) - start - missing) / self._pace(until, limit)
+            step = (self._grown(until, limit) - tokens) / self._pace(until, limit)
             until -= step
             if step < 1e-9:
                 break

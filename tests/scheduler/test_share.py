@@ -181,10 +181,11 @@ def test_the_pace_grows_back_to_the_plan() -> None:
     assert share.rate(10.0 + 35 / 4, 4.0) == 4.0
 
 
-def test_waits_of_the_pace_come_true() -> None:
+@pytest.mark.parametrize("gap", [0.3, 10.0, 1e5])
+def test_waits_of_the_pace_come_true(gap: float) -> None:
     """The predicted wait of the n-th call is when its turn comes, while the pace grows."""
     share = Share()
-    share.refused(0.0, 0.0, 4.0, 0.0, -math.inf)
+    share.refused(10.0 - gap, 10.0 - gap, 4.0, 0.0, -math.inf)
     share.refused(10.0, 10.0, 4.0, 0.0, -math.inf)
     predicted = [share.wait(10.0, 4.0, ahead) for ahead in range(30)]
     now, came = 10.0, []
