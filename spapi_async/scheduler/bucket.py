@@ -181,7 +181,7 @@ class Bucket:
         if self._full_at <= now:
             self._full_at = self._busy_since = now
         self._full_at += 1.0 / self.rate
-        self._was_bound = self._early_now() <= self._early
+        self._was_bound = self._early < 0.0 and self._early_now() <= self._early
         self._left_at, self._late = now, None
 
     def _end_share(self, now: float) -> None:
