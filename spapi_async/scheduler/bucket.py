@@ -31,7 +31,7 @@ _MARGIN = 0.02
 
 # Seconds of jitter assumed until enough round trips were seen. The first calls open their connections, and a handshake
 # takes some round trips more than a warm call.
-_ASSUMED_JITTER = 0.1
+_ASSUMED_JITTER = 0.2
 
 # Tokens that are given up for the jitter at most where the burst has no room for them: each is lost on every call, so
 # a 429 now and then is the lesser evil; after one, more is given.
@@ -39,6 +39,8 @@ _ALLOWANCE, _MORE_ALLOWANCE, _MOST_ALLOWANCE = 0.18, 0.04, 0.5
 
 # Seconds that are allowed for in any case: under load, timers and the event loop are no more exact than that.
 _LEAST_JITTER = 0.02
+# The same where the round trip of the last call is known, since that includes its own delays.
+_LEAST_WAIT = 0.01
 
 # A slow round trip is remembered for so many to twice as many: enough to meet another, few enough to forget it soon.
 _WINDOW = 32
@@ -74,6 +76,7 @@ class Bucket:
         "_seen",
         "_slowest",
         "_slowest_before",
+        "_was_bound",
         "burst",
         "jitter",
         "rate",
@@ -88,6 +91,7 @@ class Bucket:
         self._confirmed_at = -math.inf  # when Amazon last said that the rate is this one
         self._not_before = -math.inf  # until when Amazon asked to wait
         self._left_at = -math.inf  # when the last call left
+        self._was_bound = False  # whether the last call left no later because of the allowance
         self._late: float | None = None  # by how much its round trip was longer than the fastest, once its reply came
         self._seen = 0  # round trips
         self._slowest = self._slowest_before = -math.inf  # of this generation of them and the one before
@@ -132,8 +136,9 @@ class Bucket:
         """Return how long before the bucket is full a call may leave; below 0: how long after."""
         if self._early >= 0.0 or self._late is None:
             return self._early
-        # How late the last call arrived at most is known from its reply, and mostly less than the headroom.
-        return max(self._early, -self._late - _LEAST_JITTER)
+        # How late the last call arrived at most is known from its reply, and mostly less than the headroom. A faster
+        # one than the fastest of n so far is to be expected: by J / n if only one way varies.
+        return max(self._early, -self._late - _LEAST_WAIT - 2.0 * self.jitter / self._seen)
 
     def take(self, now: float) -> float:
         """Take one token, or say how long until there is one.
@@ -176,21 +181,20 @@ class Bucket:
         if self._full_at <= now:
             self._full_at = self._busy_since = now
         self._full_at += 1.0 / self.rate
+        self._was_bound = self._early < 0.0 and self._early_now() <= self._early
         self._left_at, self._late = now, None
 
     def _end_share(self, now: float) -> None:
         """Use the whole plan again once the pace has grown to it."""
-        at = self.share.whole_again_at(self.rate)
-        if now >= at:
+        if now >= self.share.whole_again_at(self.rate):
             self.share.end()
-            # Counted from then, so that what has grown since is there.
-            self._full_at = max(self._full_at, at + (self.burst - self.share.tokens_at_return(self.burst)) / self.rate)
         elif now < self.share.began_at - 1e-3:
             self.share = Share()  # another clock, as below
 
     def put_back(self) -> None:
         """Return a token that was taken for a request that never left this machine."""
         self._full_at -= 1.0 / self.rate
+        self.share.put_back()
 
     def succeeded(self, sent: float) -> None:
         """Note that a call which left at `sent` found a token."""
@@ -204,13 +208,15 @@ class Bucket:
             now: Seconds on the scheduler's clock.
             wait: Seconds that Amazon asked to wait (Retry-After). It is not known to send any with a 429.
         """
-        # Where there is room for a burst the bucket is full after a pause only, and then no estimate is near.
-        full_at = self._busy_since if self._early < 0.0 else -math.inf
-        self.share.refused(sent, now, self.rate, self.jitter, full_at)
-        if self._early < 0.0 and self.share.is_whole and self._seen >= _ENOUGH:
-            self._allowance = min(self._allowance + _MORE_ALLOWANCE, _MOST_ALLOWANCE)
-            self._plan_anew()
+        jitter = self.jitter if self._seen >= _ENOUGH else math.inf
+        was_late = self.share.refused(sent, now, self.rate, jitter, self._busy_since)
         self.drain(now, wait)
+        if was_late and self._early < 0.0 and jitter < 1.0 / self.rate:
+            self._full_at = now + jitter  # by more than that the call before cannot have been late
+            if self._was_bound:
+                self._allowance = min(self._allowance + _MORE_ALLOWANCE, _MOST_ALLOWANCE)
+                self._plan_anew()
+        self.observe(sent, now - sent)
 
     def observe(self, sent: float, round_trip: float) -> bool:
         """Note how long a call that left at `sent` took to its reply, in seconds.
