@@ -160,7 +160,7 @@ class Bucket:
             self._end_share(now)
             if (wait := self.share.wait(now, self.rate)) > 0.0:
                 return max(wait, self._wait_for_token(now))
-        wait = self._full_at - self._early_now() - now
+        wait = self._full_at - (self._early if self._early >= 0.0 else self._early_now()) - now
         # A timer may fire a hair early; without this, the caller would ask again for the rest of a nanosecond.
         if wait > 1e-9:
             empty = now + self.burst / self.rate
@@ -172,7 +172,7 @@ class Bucket:
                 self.share = Share()
                 return self.wait(now)
             return max(wait, self._not_before - now)
-        return max(0.0, self._not_before - now)
+        return self._not_before - now if self._not_before > now else 0.0
 
     def spend(self, now: float) -> None:
         """Take the token that `ask` has just said is there."""
@@ -191,10 +191,11 @@ class Bucket:
         elif now < self.share.began_at - 1e-3:
             self.share = Share()  # another clock, as below
 
-    def put_back(self) -> None:
-        """Return a token that was taken for a request that never left this machine."""
-        self._full_at -= 1.0 / self.rate
-        self.share.put_back()
+    def put_back(self, sent: float) -> None:
+        """Return a token that was taken at `sent` for a request that never left this machine."""
+        if sent >= self._not_before:  # else the bucket was emptied since, and this token with it
+            self._full_at -= 1.0 / self.rate
+            self.share.put_back()
 
     def succeeded(self, sent: float) -> None:
         """Note that a call which left at `sent` found a token."""
@@ -225,25 +226,35 @@ class Bucket:
             Whether the next call may leave earlier than was said before.
         """
         self._seen = seen = self._seen + 1
+        is_news = seen == _ENOUGH
         # Of two generations each, rather than of all round trips one by one: every reply comes here.
         if seen % _WINDOW == 0:
             self._slowest_before, self._slowest = self._slowest, round_trip
             if seen % _GENERATION == 0:
                 self._fastest_before, self._fastest = self._fastest, round_trip
+            is_news = True
         if round_trip > self._slowest:
             self._slowest = round_trip
+            is_news = True
         if round_trip < self._fastest:
             self._fastest = round_trip
-        if seen >= _ENOUGH:
-            fastest = min(self._fastest, self._fastest_before)
-            jitter = max(self._slowest - fastest, self._slowest_before - fastest, _LEAST_JITTER)
-            if jitter != self.jitter:
-                self.jitter = jitter
-                self._plan_anew()
-            if sent == self._left_at:
-                self._late = round_trip - fastest
-                return self._early < 0.0
-        return False
+            is_news = True
+        if seen < _ENOUGH:
+            return False
+        is_sooner = is_news and self._learn_jitter()
+        if self._early < 0.0 and sent == self._left_at:
+            self._late = round_trip - min(self._fastest, self._fastest_before)
+            return True
+        return is_sooner
+
+    def _learn_jitter(self) -> bool:
+        """Work out the jitter anew; whether it is less than before."""
+        fastest = min(self._fastest, self._fastest_before)
+        before = self.jitter
+        self.jitter = max(self._slowest - fastest, self._slowest_before - fastest, _LEAST_JITTER)
+        if self.jitter != before:
+            self._plan_anew()
+        return self.jitter < before
 
     def learn(self, rate: float, now: float) -> None:
         """Go on at the rate that Amazon says is in force.

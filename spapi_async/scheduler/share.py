@@ -38,6 +38,9 @@ class Share:
     """The pace that is ours while others use the plan too.
 
     Times are in seconds on the scheduler's clock, rates in requests/s; `limit` is the plan's rate.
+
+    Attributes:
+        is_whole: Whether the whole plan is in use.
     """
 
     __slots__ = (
@@ -57,10 +60,12 @@ class Share:
         "_seconds",
         "_span",
         "_tokens",
+        "is_whole",
     )
 
     def __init__(self) -> None:
-        self._base: float | None = None  # the pace after the last cut; None while the whole plan is ours
+        self.is_whole = True
+        self._base = math.inf  # the pace after the last cut
         self._began_at = 0.0  # of the growth since then
         self._tokens = self._seconds = 0.0  # of the intervals that the estimate is made from
         self._span = 0.0  # seconds in which the pace grows by the whole plan
@@ -78,11 +83,6 @@ class Share:
     def began_at(self) -> float:
         """When the pace was cut last."""
         return self._began_at
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the whole plan is in use."""
-        return self._base is None
 
     def succeeded(self, sent: float) -> None:
         """Note that a call which left at `sent` found a token."""
@@ -121,23 +121,23 @@ class Share:
 
     def rate(self, now: float, limit: float) -> float:
         """Return the pace now, up to the plan's rate."""
-        return limit if self._base is None else min(limit, self._pace(now, limit))
+        return limit if self.is_whole else min(limit, self._pace(now, limit))
 
     def whole_again_at(self, limit: float) -> float:
         """Return when the plan counts alone again, unless a 429 comes before."""
-        if self._base is None:
+        if self.is_whole:
             return -math.inf
         return self._began_at + self._span * math.cbrt(_TOP - self._base / limit)
 
     def end(self) -> None:
         """Use the whole plan again."""
-        self._base = None
+        self.is_whole = True
         self._tokens = self._seconds = 0.0
         self._fit_since = math.nan
 
     def wait(self, now: float, limit: float, ahead: int = 0) -> float:
         """Return the seconds until the pace lets a call go when `ahead` others go before it."""
-        if self._base is None:
+        if self.is_whole:
             return 0.0
         missing = 1.0 + ahead - self._credit_now(now, limit)
         if missing <= 1e-9:
@@ -155,7 +155,7 @@ class Share:
 
     def take(self, now: float, limit: float) -> None:
         """Take one token of the pace; `wait` said that there is one."""
-        if self._base is not None:
+        if not self.is_whole:
             self._credit = self._credit_now(now, limit) - 1.0
             self._credit_at = now
 
@@ -179,6 +179,7 @@ class Share:
         self._tokens = self._tokens * _MEMORY + passed + 0.5
         self._seconds = self._seconds * _MEMORY + seconds
         self._base = min(self.rate(now, limit), self._tokens / self._seconds * _CAUTION)
+        self.is_whole = False
         self._began_at = self._credit_at = now
         self._credit = 0.0
         self._span = _SPAN / limit
@@ -190,11 +191,9 @@ class Share:
         return min(1.0, self._credit + self._grown(now, limit) - self._grown(self._credit_at, limit))
 
     def _pace(self, now: float, limit: float) -> float:
-        assert self._base is not None
         return self._base + limit * (max(0.0, now - self._began_at) / self._span) ** 3
 
     def _grown(self, now: float, limit: float) -> float:
         """Return the tokens that the pace has given since the last cut."""
-        assert self._base is not None
         seconds = max(0.0, now - self._began_at)
         return self._base * seconds + limit * (seconds / self._span) ** 3 * seconds / 4

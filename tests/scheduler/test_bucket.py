@@ -63,8 +63,17 @@ def test_put_back_undoes_take() -> None:
     """A token whose request never left is there for the next call."""
     bucket = Bucket(UsagePlan(0.0056, 1))
     run(bucket, 1)
-    bucket.put_back()
+    bucket.put_back(0.0)
     assert bucket.tokens(0.0) == 1
+
+
+def test_a_token_from_before_a_429_does_not_come_back() -> None:
+    """The 429 said that Amazon's bucket is empty, so a token that was taken before is gone with the others."""
+    bucket = Bucket(UsagePlan(1, 5))
+    run(bucket, 3, now=7.0)
+    bucket.drain(7.5)
+    bucket.put_back(7.0)
+    assert bucket.tokens(7.5) == 0
 
 
 def test_put_back_undoes_take_of_a_pace() -> None:
@@ -74,7 +83,7 @@ def test_put_back_undoes_take_of_a_pace() -> None:
     bucket.refused(4.0, 4.1)
     [moment] = run(bucket, 1, now=4.1)
     wait = bucket.take(moment)
-    bucket.put_back()
+    bucket.put_back(moment)
     assert wait > bucket.take(moment) == 0.0
 
 
@@ -127,6 +136,12 @@ def test_jitter_is_the_spread_of_round_trips() -> None:
         bucket.observe(-1.0, 0.08)
         bucket.observe(-1.0, 0.10)
     assert bucket.jitter == pytest.approx(0.02) != assumed
+
+
+def test_less_jitter_is_news_for_who_waits() -> None:
+    """When round trips turn out to vary less than was assumed, the next call may leave earlier than was said."""
+    bucket = Bucket(UsagePlan(1, 5))
+    assert [bucket.observe(-1.0, 0.1) for _ in range(9)] == [False] * 7 + [True, False]
 
 
 def test_one_slow_reply_does_not_lower_the_pace() -> None:
