@@ -14,8 +14,9 @@ from typing import Any
 import attrs
 
 from ..errors import ConfigError
+from ..jobs.attachments import AttachmentFiles
 from ..jobs.journal import Identity
-from ..jobs.kinds.messaging import KINDS, Kind, find_kind
+from ..jobs.kinds import KINDS, Kind, find_kind
 from ..jobs.preview import JournalView, preview
 from ..jobs.summary import Tally
 from ..marketplaces import Region
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the usage plan, from a full bucket. No network and no credentials."
     )
     add = parser.add_argument
-    add("csv", type=Path, metavar="FILE.csv", help="columns order_id, marketplace_id, text, perhaps key")
+    add("csv", type=Path, metavar="FILE.csv", help="columns order_id, marketplace_id, those of the kind, perhaps key")
     add("--kind", required=True, help=f"kind of message: {', '.join(KINDS)}")
     add("--journal", type=Path, metavar="FILE.db", help="do not count rows that it knows as settled; it is only read")
     add("--selling-partner-id", metavar="ID", help="whose rows of the journal; default $SPAPI_SELLING_PARTNER_ID")
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=RATE/BURST",
         help="another usage plan, as in messaging_v1.create_confirm_order_details=5/10; repeatable",
     )
+    add("--attachments-dir", type=Path, metavar="DIR", help="where attachments are; default: the folder of FILE.csv")
     add("--json", action="store_true", help="print a JSON object")
 
 
@@ -56,11 +58,12 @@ def run(arguments: argparse.Namespace) -> int:
         ConfigError: An option or the file is wrong.
         JobError: The journal cannot be read.
     """
-    kind = find_kind(arguments.kind)
+    kind = find_kind(arguments.kind, withdrawn=True)  # nothing is sent
     plans = _plans(kind, dict(arguments.plan))
     region = region_of(arguments.region)
     with _view(arguments) or nullcontext() as journal:
-        tally = preview(arguments.csv, kind, region, journal, retry_refused=arguments.retry_refused)
+        files = AttachmentFiles(arguments.attachments_dir or arguments.csv.parent)
+        tally = preview(arguments.csv, kind, region, journal, files=files, retry_refused=arguments.retry_refused)
     # Each row calls both operations, and each of them keeps its plan: the slower one sets the pace.
     operation = max(plans, key=lambda key: _seconds(tally.waiting, plans[key]))
     estimate = _Estimate(arguments.csv, kind.name, tally, operation, plans[operation], datetime.now(UTC))

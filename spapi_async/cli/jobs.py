@@ -19,8 +19,9 @@ from ..client import SellingPartner
 from ..config import Options
 from ..errors import ConfigError, SpapiError
 from ..events import Event, RateLearned
+from ..jobs.attachments import AttachmentFiles, Uploader
 from ..jobs.journal import Identity
-from ..jobs.kinds.messaging import KINDS, Kind, find_kind
+from ..jobs.kinds import KINDS, Kind, find_kind
 from ..jobs.row import Row, State
 from ..jobs.runner import Job
 from ..jobs.source import read_columns, read_csv
@@ -53,7 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         epilog="Exit status: 0 all sent, 1 rows refused, 2 usage, configuration or not done, 3 rows in doubt, "
         "130 interrupted. Credentials come from SPAPI_CLIENT_ID, SPAPI_CLIENT_SECRET and SPAPI_REFRESH_TOKEN.",
     )
-    run.add_argument("csv", type=Path, metavar="FILE.csv", help="columns order_id, marketplace_id, text, perhaps key")
+    run.add_argument(
+        "csv", type=Path, metavar="FILE.csv", help="columns order_id, marketplace_id, those of the kind, perhaps key"
+    )
     run.add_argument("--kind", required=True, help=f"kind of message: {', '.join(KINDS)}")
     run.add_argument("--journal", type=Path, required=True, metavar="FILE.db", help="remembers what was sent")
     add_target(run, sandbox="to a sandbox that runs on this machine for this job")
@@ -69,6 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the journal was begun with an earlier refresh token of the same selling partner",
     )
     how = run.add_argument_group("how")
+    how.add_argument(
+        "--attachments-dir", type=Path, metavar="DIR", help="where attachments are; default: the folder of FILE.csv"
+    )
+    how.add_argument(
+        "--withdrawn", action="store_true", help="try a kind that Amazon has withdrawn, if an order still offers it"
+    )
     how.add_argument("--retry-refused", action="store_true", help="try rows again that Amazon refused before")
     how.add_argument("--concurrency", type=_positive, default=16, metavar="N", help="rows in hand at once (default 16)")
     how.add_argument(
@@ -96,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
         ConfigError: A credential, an option or the file is wrong. Nothing was sent.
         JobError: The journal cannot be used. Nothing was sent.
     """
-    kind = find_kind(arguments.kind)
+    kind = find_kind(arguments.kind, withdrawn=arguments.withdrawn)
     columns = read_columns(arguments.csv, kind)
     check_target(arguments)
     if arguments.sandbox_plan and not arguments.sandbox:
@@ -124,6 +133,7 @@ class _Program:
         self._path: Path = arguments.csv
         self._progress: Progress = progress_on(sys.stdout, time.monotonic)
         self._report = JobReport(self._path, columns, self._progress.say)
+        self._files = AttachmentFiles(arguments.attachments_dir or self._path.parent)
         self._is_loaded = False
         self._is_interrupted = False
         plans: Mapping[str, UsagePlan] = dict(arguments.plan)
@@ -148,6 +158,7 @@ class _Program:
                     run,
                     concurrency=arguments.concurrency,
                     on_refused=self._report.refused,
+                    attach=Uploader(client.send, client.transfer, self._files),
                 )
                 with self._progress:
                     await self._run(job)
@@ -197,7 +208,8 @@ class _Program:
 
     def _rows(self, job: Job) -> Iterator[Row]:
         is_elsewhere = bool(self._sandbox or self._arguments.endpoint)
-        for entry in read_csv(self._path, self._kind, region_of(self._arguments.region, is_elsewhere=is_elsewhere)):
+        region = region_of(self._arguments.region, is_elsewhere=is_elsewhere)
+        for entry in map(self._files.checked, read_csv(self._path, self._kind, region)):
             if entry.row is not None:
                 yield entry.row
                 continue

@@ -10,8 +10,9 @@ from typing import Self
 
 from ..errors import JobError
 from ..marketplaces import Region
+from .attachments import AttachmentFiles
 from .journal import Identity, body_bytes, digest, digests, resolve
-from .kinds.messaging import Kind
+from .kinds import Kind
 from .row import Admission, Row, Stored, admit
 from .source import read_csv
 from .sqlite import SCHEMA_VERSION, queries, row_of
@@ -106,6 +107,7 @@ def preview(
     region: Region | None = None,
     journal: JournalView | None = None,
     *,
+    files: AttachmentFiles | None = None,
     retry_refused: bool = False,
 ) -> Tally:
     """Count what would become of the rows of a file; `waiting` are those that would be sent.
@@ -115,6 +117,7 @@ def preview(
         kind: What its rows are.
         region: The region a job would send to, when it is known.
         journal: What is known of the rows; None when they are all new.
+        files: Looks at the attachments of rows; None looks in the folder of the file.
         retry_refused: As of a job.
 
     Raises:
@@ -122,9 +125,10 @@ def preview(
         JobError: The journal cannot be read, or there is no room for temporary files.
     """
     tally = Tally()
+    files = files or AttachmentFiles(path.parent)
     with closing(_Seen()) as seen:
         for entry in read_csv(path, kind, region):
-            row = entry.row
+            row = files.checked(entry).row
             if row is None:
                 tally.invalid += 1
             elif not seen.add(row):

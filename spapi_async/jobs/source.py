@@ -21,7 +21,7 @@ import attrs
 
 from ..errors import ConfigError
 from ..marketplaces import Marketplace, Region
-from .kinds.messaging import Kind, Mistake
+from .kinds import Kind, Mistake
 from .row import Row
 
 __all__ = ["REPORT_COLUMNS", "Entry", "read_columns", "read_csv"]
@@ -150,7 +150,7 @@ def _header(lines: _Lines, path: Path, kind: Kind) -> tuple[Sequence[str], str]:
         names = [name.strip().lower() for name in next(csv.reader([first], delimiter=delimiter))]
     except csv.Error as error:
         raise ConfigError(f"{path}: its first line is no line of a CSV: {error}") from error
-    known = (*kind.columns, *_OPTIONAL)
+    known = (*kind.columns, *kind.optional, *_OPTIONAL)
     missing = [name for name in kind.columns if name not in names]
     unknown = [name for name in names if name not in known]
     if missing or unknown:
@@ -159,7 +159,7 @@ def _header(lines: _Lines, path: Path, kind: Kind) -> tuple[Sequence[str], str]:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
             faults.append(f"the column {name[:40]!r} is unknown{hint}")
-        takes = f"{kind.name} takes {', '.join(kind.columns)} and, if you like, key"
+        takes = f"{kind.name} takes {', '.join(kind.columns)} and, if you like, {', '.join((*kind.optional, 'key'))}"
         raise ConfigError(f"{path}: {', '.join(faults)}; {takes}")
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)

@@ -10,7 +10,7 @@ import pytest
 
 from spapi_async.cli import estimate, main
 from spapi_async.jobs.journal import Identity
-from spapi_async.jobs.kinds.messaging import KINDS, find_kind
+from spapi_async.jobs.kinds import KINDS, find_kind
 from spapi_async.jobs.row import Move
 from spapi_async.jobs.source import read_csv
 from spapi_async.jobs.sqlite import SqliteJournal

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,7 @@ def test_a_row_without_an_answer_waits_for_the_next_run(
     ("more", "words"),
     [
         (["--kind", "confirmOrder"], "no kind is called 'confirmOrder'. Did you mean confirmOrderDetails?"),
+        (["--kind", "amazonMotors"], "amazonMotors was withdrawn by Amazon 2026-01-30; --withdrawn tries it"),
         (["--journal", "nowhere/messages.db"], "nowhere/messages.db.lock cannot be written"),
         (["--journal", "messages.csv"], "the journal messages.csv cannot be used"),
         (["--sandbox", "--endpoint", "http://127.0.0.1:1"], "--sandbox brings its own endpoints"),
@@ -233,6 +235,52 @@ def test_the_sandbox_needs_no_credentials(
     write(*GOOD)
     assert main(arguments("--sandbox", *(p for name in PLANS for p in ("--sandbox-plan", f"{name}=100/100")))) == 0
     assert "3 sent" in capsys.readouterr().out
+
+
+def test_invoices_reach_their_buyers(sandbox: SandboxProcess, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files are looked at before anything is sent, uploaded, and shown under their names; a mended one is sent."""
+    Path("files").mkdir()
+    Path("files/1.pdf").write_bytes(b"%PDF-1.7 one")
+    Path("files/2.pdf").write_bytes(b"no PDF")
+    header = "order_id,marketplace_id,attachments"
+    write(f"902-0000003-0000001,{DE},1.pdf|Rechnung.pdf", f"902-0000003-0000002,{DE},2.pdf", header=header)
+    invoices = ["jobs", "run", "messages.csv", "--kind", "invoice", "--journal", "messages.db"]
+    assert main([*invoices, "--attachments-dir", "files"]) == 1
+    assert "line 3: attachments: file 1 is no pdf inside" in capsys.readouterr().out
+    Path("files/2.pdf").write_bytes(b"%PDF-1.7 two")
+    assert main([*invoices, "--attachments-dir", "files"]) == 0
+    first, second = sandbox.messages()
+    assert [file["file_name"] for file in first["attachments"] + second["attachments"]] == ["Rechnung.pdf", "2.pdf"]
+    assert [message["order_id"][-1] for message in (first, second)] == ["1", "2"]
+
+
+def test_a_warranty_has_its_dates(sandbox: SandboxProcess) -> None:
+    """A warranty reaches its buyer with its file and the times of its coverage; a time without a zone stays here."""
+    Path("terms.docx").write_bytes(b"PK\x03\x04 terms")
+    header = "order_id,marketplace_id,attachments,coverage_start_date,coverage_end_date"
+    row = f"{DE},terms.docx,2026-01-01T00:00:00+01:00"
+    write(f"902-0000003-0000001,{row},2028-01-01T00:00:00Z", f"902-0000003-0000002,{row},2028-01-01", header=header)
+    assert main(["jobs", "run", "messages.csv", "--kind", "warranty", "--journal", "messages.db"]) == 1
+    [message] = sandbox.messages()
+    assert message["coverage"] == ["2026-01-01T00:00:00+01:00", "2028-01-01T00:00:00+00:00"]
+    assert message["attachments"][0]["size"] == 10
+
+
+def test_a_review_is_asked_for_in_its_time(sandbox: SandboxProcess, capsys: pytest.CaptureFixture[str]) -> None:
+    """A solicitation that came too early tells from when on it may be tried again; then it goes out, once."""
+    now = datetime.now(UTC)
+    sandbox.set_delivery("902-0000003-0000002", now - timedelta(days=1))
+    early = (now - timedelta(days=1)).isoformat(timespec="seconds")
+    header = "order_id,marketplace_id,earliest_delivery_date"
+    write(f"902-0000003-0000001,{DE},", f"902-0000003-0000002,{DE},{early}", header=header)
+    reviews = ["jobs", "run", "messages.csv", "--kind", "productReviewAndSellerFeedback", "--journal", "messages.db"]
+    assert main(reviews) == 1
+    opens = (now + timedelta(days=4)).isoformat(timespec="seconds")
+    assert f"it may be tried again from {opens}" in capsys.readouterr().out
+    sandbox.set_delivery("902-0000003-0000002", now - timedelta(days=6))
+    assert main([*reviews, "--retry-refused"]) == 0
+    assert "1 sent, 1 sent before" in capsys.readouterr().out
+    assert [message["kind"] for message in sandbox.messages()] == ["productReviewAndSellerFeedback"] * 2
 
 
 def test_a_job_outlives_whoever_reads_its_output(sandbox: SandboxProcess) -> None:

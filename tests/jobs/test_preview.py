@@ -11,7 +11,7 @@ import pytest
 
 from spapi_async.errors import JobError
 from spapi_async.jobs.journal import Identity
-from spapi_async.jobs.kinds.messaging import find_kind
+from spapi_async.jobs.kinds import find_kind
 from spapi_async.jobs.preview import JournalView, preview
 from spapi_async.jobs.row import Move
 from spapi_async.jobs.source import read_csv

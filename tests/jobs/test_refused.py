@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from spapi_async.errors import JobError
-from spapi_async.jobs.kinds.messaging import KINDS
+from spapi_async.jobs.kinds import KINDS
 from spapi_async.jobs.refused import RefusedRows
 from spapi_async.jobs.source import read_csv
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from spapi_async.errors import ConfigError
-from spapi_async.jobs.kinds.messaging import KINDS
+from spapi_async.jobs.kinds import KINDS
 from spapi_async.jobs.source import Entry, read_columns, read_csv
 
 KIND = KINDS["confirmOrderDetails"]
