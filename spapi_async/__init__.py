@@ -48,7 +48,7 @@ from .errors import (
     WrongStateError,
 )
 from .marketplaces import Marketplace, Region
-from .operation import JSON_LISTINGS_FEED, Priority, Quota, Timeouts, UsagePlan
+from .operation import JSON_LISTINGS_FEED, RESTRICTED_REPORT_TYPES, Priority, Quota, Timeouts, UsagePlan
 from .retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JSON_LISTINGS_FEED",
+    "RESTRICTED_REPORT_TYPES",
     "AlteredCallbackError",
     "Application",
     "ArgumentError",

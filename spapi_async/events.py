@@ -1,7 +1,7 @@
 """What happened, as frozen classes. Each stage tells it through the `emit` it was given; nothing listens by default.
 
-`on_event=` of the client gets every event, in the task that caused it; what it raises is logged and changes nothing. No
-event holds a secret or a buyer's data.
+`on_event=` of the client gets every event, in the task that caused it (those of tokens come from background tasks);
+what it raises is logged and changes nothing. No event holds a secret or a buyer's data.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import attrs
 
 __all__ = [
     "Attempted",
+    "ClientSecretExpires",
     "Emit",
     "Event",
     "RateLearned",
@@ -20,7 +21,9 @@ __all__ = [
     "Retried",
     "RowSettled",
     "Throttled",
+    "TokenFailed",
     "TokenRefreshed",
+    "TokenStoreFailed",
     "Waited",
 ]
 
@@ -105,6 +108,39 @@ class TokenRefreshed(Event):
     """Seconds, as Amazon said."""
     elapsed: float
     """Seconds that fetching it took."""
+
+
+@attrs.frozen(kw_only=True)
+class TokenFailed(Event):
+    """A token could not be fetched, after all repeats."""
+
+    kind: str
+    """As in `TokenRefreshed`."""
+    reason: str
+    is_permanent: bool
+    """Whether it is not asked for again: the credential itself must change."""
+    usable_for: float
+    """Seconds for which calls can go on with the old token; 0 when there is none."""
+
+
+@attrs.frozen(kw_only=True)
+class TokenStoreFailed(Event):
+    """The `token_store` failed, or took too long; calls went on without it."""
+
+    action: str
+    """`get`, `set` or `delete`."""
+    reason: str
+    """The error's class; its words stay out, since they may hold what was to be stored."""
+
+
+@attrs.frozen(kw_only=True)
+class ClientSecretExpires(Event):
+    """The client secret ends within three weeks; told at most once a day. Only with `client_secret_created=`."""
+
+    expires_at: datetime
+    """UTC."""
+    days_left: float
+    """Negative when it has expired."""
 
 
 @attrs.frozen(kw_only=True)

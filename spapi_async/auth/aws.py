@@ -197,6 +197,10 @@ class RoleKeys:
             task.cancel()
             await asyncio.wait([task])
 
+    def reopen(self) -> None:
+        """Serve again after a close."""
+        self._is_closed = False
+
     def _renew(self) -> asyncio.Task[AuthError | None]:
         """Start a renewal, unless one is under way in this event loop."""
         try:
@@ -285,6 +289,11 @@ class Signing:
         """End what is under way."""
         if isinstance(self._keys, RoleKeys):
             await self._keys.aclose()
+
+    def reopen(self) -> None:
+        """Serve again after a close."""
+        if isinstance(self._keys, RoleKeys):
+            self._keys.reopen()
 
     async def _valid(self, operation: str) -> AwsCredentials:
         return self._keys if isinstance(self._keys, AwsCredentials) else await self._keys.get(operation)

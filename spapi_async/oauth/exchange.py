@@ -20,6 +20,7 @@ from ..errors import (
     StatusError,
     TransportError,
 )
+from ..hidden import bare
 from .links import check_partner, check_redirect_uri
 from .query import Parameters, Query
 from .states import States
@@ -154,13 +155,13 @@ async def exchange_code(
                 *await application._post_lwa(lambda credentials: code_form(credentials, callback.code, redirect_uri))
             )
         except TransportError as error:
-            _drop_frames(error)
+            bare(error)  # the frames on the way to the wire hold the form
             if error.had_begun:
                 raise _unknown(error.message) from error
             failure = AuthError(f"Login with Amazon could not be reached: {error.message}", operation=_NAME)
             failure.__cause__ = error
         except AuthError as error:
-            _drop_frames(error)
+            bare(error)
             failure = _judge(error, callback)
         else:
             return Authorisation(
@@ -189,15 +190,6 @@ def _judge(error: AuthError, callback: Callback) -> AuthError:
     if error.status is not None and (error.status == 200 or StatusError.leaves_open(error.status)):
         raise _unknown(error.description) from error
     raise error.for_operation(_NAME) from error
-
-
-def _drop_frames(error: BaseException | None) -> None:
-    """Take the tracebacks off an error and its causes: the frames on the way to the wire hold the form."""
-    for _ in range(20):  # causes should not go round in circles, but nothing forbids it
-        if error is None:
-            return
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__
 
 
 def _unknown(why: str) -> OutcomeUnknownError:

@@ -33,6 +33,7 @@ __all__ = [
     "SOLICITATION",
     "actions",
     "attributes",
+    "no_order",
     "order_trouble",
     "send",
     "solicit",
@@ -72,10 +73,15 @@ def order_trouble(order_id: str) -> Answer | None:
     """Give the answer of an order that does not exist or cannot be served; None for all others."""
     special = _special(order_id)
     if special == "404":
-        return refuse(404, "NotFound", "The order does not exist.")
+        return no_order()
     if special.isdigit() and int(special) in ERRORS:
         return refuse(int(special), ERRORS[int(special)], "The service failed.")
     return None
+
+
+def no_order() -> Answer:
+    """Give the answer about an order that does not exist, or is another's: Amazon does not tell them apart."""
+    return refuse(404, "NotFound", "The order does not exist.")
 
 
 def actions(request: Request, state: State) -> Answer:

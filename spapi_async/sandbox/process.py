@@ -91,6 +91,19 @@ class SandboxProcess:
         application_plan(rate)  # JSON has no infinity, and would make no limit of it
         self._ask("POST", "application-rates", {"operation": name, "rate": rate})
 
+    def revoke(self, seller: str | None = None) -> int:
+        """Let the tokens that were given out so far open nothing any more; see `Sandbox.revoke`."""
+        answer: dict[str, int] = self._ask("POST", "revoke", {} if seller is None else {"seller": seller})
+        return answer["revoked"]
+
+    def fail_lwa(self, seconds: float) -> None:
+        """Let the token endpoint fail for so many seconds from now; see `Sandbox.fail_lwa`."""
+        self._ask("POST", "lwa", {"down": seconds})
+
+    def set_client_secret(self, client_id: str, secret: str) -> None:
+        """Let an application have this client secret from now on; see `Sandbox.set_client_secret`."""
+        self._ask("POST", "secret", {"client_id": client_id, "secret": secret})
+
     def set_delivery(self, order_id: str, delivered: datetime) -> None:
         """Say when an order was delivered; see `Sandbox.set_delivery`."""
         self._ask("POST", "deliveries", {"order_id": order_id, "delivered": delivered.isoformat()})

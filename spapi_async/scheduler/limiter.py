@@ -251,7 +251,7 @@ class Scheduler:
                 lane.refused += 1
                 lane.bucket.refused(sent, now, min(error.retry_after or 0.0, _LONGEST_RETRY_AFTER))
             else:
-                lane.bucket.put_back()
+                lane.bucket.put_back(sent)
                 lane.wake_head()
         wait = max(lane.bucket.wait(now, lane.queue.throttled_before(number)) for lane in lanes)
         self._emit(Throttled(operation=call.operation.key, wait=wait, request_id=error.request_id))
@@ -305,7 +305,7 @@ class Scheduler:
             isinstance(error, TransportError) and not error.had_begun
         ):
             for lane in lanes:
-                lane.bucket.put_back()
+                lane.bucket.put_back(sent)
                 lane.wake_head()
 
     def _learn(

@@ -165,9 +165,11 @@ class Wire:
         origin, target = _split(url)
         answer = _Answer()
         content_type = "application/x-www-form-urlencoded;charset=UTF-8"
-        body = urlencode(form).encode("ascii")
         fields = {**self._common(origin, "application/json", content_type)}
-        request = self._request(answer, "POST", origin, target or "/", fields, body, timeouts)
+        # The body has no name here: an error's traceback would show what it holds.
+        request = self._request(
+            answer, "POST", origin, target or "/", fields, urlencode(form).encode("ascii"), timeouts
+        )
         await self._send(answer, request, timeouts)
         if answer.failure is not None or answer.status is None:
             raise no_reply(

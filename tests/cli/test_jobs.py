@@ -18,6 +18,7 @@ import pytest
 
 from spapi_async import UsagePlan
 from spapi_async.cli import main
+from spapi_async.retry import RetryPolicy
 from spapi_async.sandbox import SandboxProcess, start_process
 
 DE = "A1PA6795UKMFR9"
@@ -192,6 +193,7 @@ def test_what_keeps_every_row_from_being_sent_is_one_clear_line(
     words: str,
 ) -> None:
     """A wrong credential or a host that cannot be reached stops the job with one line; mended, it goes on."""
+    monkeypatch.setattr("spapi_async.client.LWA_POLICY", RetryPolicy(max_attempts=2, base_delay=0))
     write(*GOOD)
     right = os.environ[name]
     monkeypatch.setenv(name, value)

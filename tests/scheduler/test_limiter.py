@@ -221,7 +221,7 @@ def test_a_cancelled_head_hands_over_its_timer(run, events, make_operation, serv
             first.cancel()
         return elapsed_of(amazon, began)
 
-    assert run(main) == pytest.approx(10.3)
+    assert run(main) == pytest.approx(10.4)
 
 
 def test_urgent_calls_overtake_bulk(run, events, make_operation, server_bucket) -> None:
@@ -386,10 +386,10 @@ def test_reopened_after_a_close(run, events, make_operation, server_bucket) -> N
 @pytest.mark.parametrize(
     ("failure", "wait"),
     [
-        (ConnectError("refused", operation="x", had_begun=False), 2.1),
-        (AuthError("no token"), 2.1),
-        (ArgumentError("x", ["a header that cannot be sent"]), 2.1),
-        (ReadTimeoutError("silence", operation="x", had_begun=True), 102.1),
+        (ConnectError("refused", operation="x", had_begun=False), 2.2),
+        (AuthError("no token"), 2.2),
+        (ArgumentError("x", ["a header that cannot be sent"]), 2.2),
+        (ReadTimeoutError("silence", operation="x", had_begun=True), 102.2),
     ],
 )
 def test_a_token_comes_back_when_nothing_left(run, events, make_operation, failure: Exception, wait: float) -> None:
@@ -440,7 +440,7 @@ def test_waiting_is_told(run, events, make_operation, server_bucket) -> None:
     run(main)
     [waited] = events
     assert isinstance(waited, Waited)
-    assert waited.seconds == pytest.approx(1, rel=0.15)
+    assert waited.seconds == pytest.approx(1.2)
 
 
 @pytest.mark.anyio
