@@ -110,8 +110,9 @@ def run(arguments: argparse.Namespace) -> int:
     check_target(arguments)
     if arguments.sandbox_plan and not arguments.sandbox:
         raise ConfigError("--sandbox-plan needs --sandbox; --plan is for the client")
-    if arguments.refused and arguments.refused.resolve() == Path(arguments.source).resolve():
-        raise ConfigError("--refused would replace the source; name another file")
+    for path in Path(arguments.source), arguments.journal:
+        if arguments.refused and arguments.refused.resolve() == path.resolve():
+            raise ConfigError(f"--refused would replace {path}; name another file")
     region = region_of(arguments.region, is_elsewhere=bool(arguments.sandbox or arguments.endpoint))
     with ExitStack() as stack:
         source = stack.enter_context(source_of(arguments, kind, region))

@@ -151,7 +151,7 @@ def test_a_row_without_an_answer_waits_for_the_next_run(
         (["--sandbox-plan", "x=1/1"], "--sandbox-plan needs --sandbox"),
         (["--plan", "messaging.x=1/1"], "there is no operation 'messaging.x'"),
         (["--endpoint", "127.0.0.1"], "endpoint must be a URL"),
-        (["--refused", "./messages.csv"], "--refused would replace the source"),
+        (["--refused", "./messages.csv"], "--refused would replace messages.csv"),
         (["--encoding", "base64"], "no encoding is called 'base64'"),
         (["--template", "Hello {name}"], "the column name is missing, has a column text, and the template makes"),
         (["--template", "Hello {name"], "line 1 has a { alone"),
