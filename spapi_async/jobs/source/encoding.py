@@ -17,7 +17,7 @@ import attrs
 
 from ...errors import ConfigError
 
-__all__ = ["MARK", "Encoding", "detect", "find_encoding", "readable", "undecodable"]
+__all__ = ["MARK", "Encoding", "detect", "find_encoding", "marked", "readable", "undecodable"]
 
 MARK = "spapi_async.mark"
 """The error handler that marks bytes that are no text, for `undecodable` to find them."""
@@ -61,7 +61,7 @@ def find_encoding(name: str) -> Encoding:
         raise ConfigError(
             f"no encoding is called {name!r}; there are utf-8, windows-1252, shift_jis and others"
         ) from None
-    return Encoding(found, found.upper() if found.startswith("utf") else found)
+    return Encoding(found, name)
 
 
 def detect(file: BinaryIO) -> Encoding:
@@ -83,6 +83,11 @@ def detect(file: BinaryIO) -> Encoding:
     while piece := file.readline(_PIECE):
         found.add(piece)
     return found.verdict()
+
+
+def marked(head: bytes) -> str | None:
+    """Return Python's name of the encoding that a byte order mark says, if there is one."""
+    return next((name for mark, name, _ in _MARKS if head.startswith(mark)), None)
 
 
 class _Scan:

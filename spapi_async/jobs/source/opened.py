@@ -23,7 +23,7 @@ from ..kinds import Kind
 from ..template import Templates
 from .columns import REPORT_COLUMNS, Columns, Entry
 from .delimited import DELIMITERS, read_delimited
-from .encoding import MARK, Encoding, detect, find_encoding
+from .encoding import MARK, Encoding, detect, find_encoding, marked
 from .json_lines import read_json_lines
 from .lines import Lines
 
@@ -146,18 +146,21 @@ def open_source(
 
 
 def read_text(path: Path) -> str:
-    """Read a small text file, as a template, in whatever encoding a source may have. Line ends at its end are cut.
+    """Read a small text file, as a template. Line ends at its end are cut.
+
+    Every buyer reads it, so its encoding must be certain: UTF-8, or what a byte order mark says.
 
     Raises:
-        ConfigError: It cannot be read or is no text.
+        ConfigError: It cannot be read or is no such text.
     """
     with _faults(str(path)), path.open("rb") as file:
-        if len(file.read(_LONGEST_TEXT + 1)) > _LONGEST_TEXT:
+        content = file.read(_LONGEST_TEXT + 1)
+        if len(content) > _LONGEST_TEXT:
             raise ConfigError(f"it has more than {_LONGEST_TEXT} bytes")
-        file.seek(0)
-        found = detect(file)
-        file.seek(0)
-        return file.read().decode(found.name).removeprefix("\ufeff").rstrip("\r\n")
+        try:
+            return content.decode(marked(content) or "utf-8").removeprefix("\ufeff").rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise ConfigError("it is no UTF-8; save it as that") from None
 
 
 @contextmanager
@@ -171,8 +174,8 @@ def _faults(name: str) -> Iterator[None]:
         raise ConfigError(f"{name} is packed by gzip and damaged: {error}") from error
     except OSError as error:
         raise ConfigError(f"{name} cannot be read: {error.strerror or error}") from error
-    except UnicodeError as error:  # its text may hold what stands in the file
-        raise ConfigError(f"{name} is no text of its encoding; say which it is by --encoding") from error
+    except UnicodeError:  # which holds what stands in the file
+        raise ConfigError(f"{name} is no text of its encoding; say which it is by --encoding") from None
 
 
 def _copied(file: BinaryIO) -> BinaryIO:

@@ -135,9 +135,18 @@ def test_rows_of_another_region_are_mistakes(tmp_path: Path) -> None:
         assert [entry.row for entry in source.entries] == [None]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
-def test_a_template_file_may_have_any_encoding(tmp_path: Path, encoding: str) -> None:
-    """As a source may; the line end that editors leave at its end is none of its text."""
+@pytest.mark.parametrize("content", ["Größe?".encode("cp1252"), "Größe?".encode("utf-16-le"), b"x" * 2_000_000])
+def test_a_template_file_that_may_not_be_what_it_seems(tmp_path: Path, content: bytes) -> None:
+    """Every buyer would read what was guessed wrong, so nothing is guessed."""
+    path = tmp_path / "text.txt"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"text\.txt: it (is no UTF-8; save it as that|has more than)"):
+        read_text(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_template_file_is_unicode(tmp_path: Path, encoding: str) -> None:
+    """With a byte order mark or without; the line end that editors leave at its end is none of its text."""
     path = tmp_path / "text.txt"
     path.write_bytes("Größe?\r\n\r\nBitte\r\n".encode(encoding))
     assert read_text(path) == "Größe?\r\n\r\nBitte"
