@@ -55,6 +55,8 @@ PURE = [
     "auth.sigv4",
     "jobs.kinds",
     "jobs.row",
+    "jobs.template",
+    "jobs.variants",
     "jobs.verdict",
     "oauth.query",
     "oauth.links",
