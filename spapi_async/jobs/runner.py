@@ -34,6 +34,7 @@ from .kinds import Kind, Uploaded
 from .kinds.attachments import COLUMN
 from .row import Move, Row, State
 from .summary import Tally
+from .variants import localized, needs_locale
 from .verdict import (
     Refusal,
     Verdict,
@@ -82,6 +83,12 @@ class _Active:
         self.is_on_wire = False
         self.uploads = 0
         """How often its attachments were uploaded."""
+        self.locale: str | None = None
+
+    @property
+    def localized(self) -> Row:
+        """The row with the text in its buyer's language; the journal's keeps all of them."""
+        return localized(self.row, self.locale)
 
 
 class Job:
@@ -137,7 +144,7 @@ class Job:
         self._claiming = anyio.Lock()
         self._drained = anyio.Event()
         self._active: set[_Active] = set()
-        self._failures = {"check": 0, "upload": 0, "send": 0}
+        self._failures = {"check": 0, "locale": 0, "upload": 0, "send": 0}
         self._has_worked = False
 
     async def add(
@@ -238,6 +245,13 @@ class Job:
         if not is_offered:
             await self._refuse(active, not_offered(self._kind, row, self._now()), reply.request_id)
             return
+        if needs_locale(row):
+            try:
+                active.locale = self._kind.locale_in(await self._send(self._kind.locale_call(row)))
+            except (SpapiError, ValueError) as error:
+                await self._preparation_failed(active, "locale", error)
+                return
+            self._worked("locale")
         while True:
             try:
                 uploaded = await self._uploaded(active)
@@ -247,7 +261,7 @@ class Job:
                 await self._preparation_failed(active, "upload", error)
                 return
             try:
-                await self._send(self._kind.call(row, uploaded), inner=[partial(self._journalled, active)])
+                await self._send(self._kind.call(active.localized, uploaded), inner=[partial(self._journalled, active)])
             except SpapiError as error:
                 if isinstance(error, JobError):
                     raise
@@ -312,9 +326,9 @@ class Job:
                     active.scope.cancel()  # it is about to wait for its next turn
             case Verdict.REFUSED:
                 assert isinstance(error, StatusError)
-                await self._refuse(active, refusal_of(error, active.row, self._now()), request_id)
+                await self._refuse(active, refusal_of(error, active.localized, self._now()), request_id)
             case Verdict.IN_DOUBT:
-                reason = reason_of(error, active.row.body.get("text", ""))
+                reason = reason_of(error, active.localized.body.get("text", ""))
                 await self._settle(active, Move.LOSE, reason, request_id)
 
     async def _preparation_failed(self, active: _Active, stage: str, error: SpapiError | ValueError) -> None:

@@ -24,6 +24,7 @@ import re
 from datetime import datetime, timedelta
 from typing import Any
 
+from ..marketplaces import Marketplace
 from .exchange import Answer, Request, refuse, reply
 from .state import Attachment, Message, State
 
@@ -62,6 +63,16 @@ _OPENS, _CLOSES = timedelta(days=5), timedelta(days=30)  # after delivery
 _DELIVERED = {"406": timedelta(days=1), "407": timedelta(days=40)}  # ago
 _ORDINARY = timedelta(days=10)
 
+_LOCALES: dict[str, str] = {
+    Marketplace.DE: "de-DE",
+    Marketplace.ES: "es-ES",
+    Marketplace.FR: "fr-FR",
+    Marketplace.IT: "it-IT",
+    Marketplace.JP: "ja-JP",
+    Marketplace.NL: "nl-NL",
+    Marketplace.UK: "en-GB",
+}
+
 ERRORS = {500: "InternalFailure", 502: "BadGateway", 503: "ServiceUnavailable", 504: "GatewayTimeout"}
 
 
@@ -90,9 +101,10 @@ def actions(request: Request, state: State) -> Answer:
     return _hal(request, [(kind, "messages/" + kind) for kind in offered])
 
 
-def attributes(_request: Request, _state: State) -> Answer:
-    """Tell the buyer's language."""
-    return reply(200, {"buyer": {"locale": "en-US"}}, HAL)
+def attributes(request: Request, _state: State) -> Answer:
+    """Tell the buyer's language: that of the marketplace, where it has one."""
+    locale = _LOCALES.get(request.first("marketplaceIds"), "en-US")
+    return reply(200, {"buyer": {"locale": locale}}, HAL)
 
 
 def send(request: Request, state: State) -> Answer:

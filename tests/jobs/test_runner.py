@@ -8,8 +8,10 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import attrs
+import orjson
 import pytest
 
+from spapi_async.apis.messaging_v1.operations import GET_ATTRIBUTES
 from spapi_async.errors import (
     AuthError,
     ClientClosedError,
@@ -58,6 +60,8 @@ class Amazon:
 
     checks: dict[str, list[Answer]] = attrs.field(factory=dict)
     sends: dict[str, list[Answer]] = attrs.field(factory=dict)
+    locales: dict[str, list[Answer]] = attrs.field(factory=dict)
+    texts: dict[str, str] = attrs.field(factory=dict)
     taken: Counter[str] = attrs.field(factory=Counter)
     journal: MemoryJournal | None = None
     run: Run | None = None
@@ -70,6 +74,8 @@ class Amazon:
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
             await anyio.lowlevel.checkpoint()
+            if call.operation is GET_ATTRIBUTES:
+                return await self._answer(self.locales.get(order_id, []), Reply(status=200, headers={}, body=b"{}"))
             if call.operation.method == "GET":
                 return await self._answer(self.checks.get(order_id, []), OFFER)
             pipeline = compose(inner, self._wire)
@@ -96,6 +102,7 @@ class Amazon:
             )
         reply = await self._answer(self.sends.get(order_id, []), CREATED)
         self.taken[order_id] += 1
+        self.texts[order_id] = orjson.loads(call.body or b"{}").get("text", "")
         return reply
 
     @staticmethod
@@ -461,3 +468,28 @@ async def test_a_refusal_tells_why_and_when(journal: MemoryJournal) -> None:
     [event] = events
     assert (event.state, event.why, event.retry_from) == ("REFUSED", "too early", datetime(2026, 5, 6, tzinfo=UTC))
     assert event.reason.endswith("tried again from 2026-05-06T00:00:00+00:00")
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (Reply(status=200, headers={}, body=b'{"buyer": {"locale": "de-AT"}}'), "Hallo"),
+        (Reply(status=200, headers={}, body=b'{"buyer": {"locale": "fr-FR"}}'), "hello"),
+        (Reply(status=200, headers={}, body=b'{"buyer": {}}'), "hello"),
+        (status(404), None),
+        (ConnectError("no", operation="messaging_v1.get_attributes", had_begun=False), None),
+        (Reply(status=200, headers={}, body=b"<html>"), None),
+    ],
+)
+async def test_a_buyer_gets_the_text_in_its_language(journal: MemoryJournal, answer: Answer, text: str | None) -> None:
+    """Where a row has texts in several languages, Amazon is asked for the buyer's; unless it answers, none is sent."""
+    amazon = Amazon(locales={"902-1": [answer]})
+    run = await journal.start(Identity(refresh_token="Atzr|x"), KIND.name)
+    job = Job(amazon.send, KIND, journal, run)
+    [row] = rows(1)
+    texts = attrs.evolve(row, body=row.body | {"text": "hello", "text.de": "Hallo"})
+    await job.add([texts], lambda row, admitted: None)
+    await job.run()
+    assert amazon.texts.get("902-1") == text
+    assert (await journal.count(run)).get(State.SENT, 0) == (text is not None)
+    assert not (await journal.count(run)).get(State.IN_DOUBT)

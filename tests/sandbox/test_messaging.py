@@ -51,10 +51,11 @@ async def test_the_actions_of_an_order(connect: Any) -> None:
 
 
 async def test_the_buyers_language(connect: Any) -> None:
-    """The attributes of an order tell the buyer's locale."""
+    """The attributes of an order tell the buyer's locale; here it is that of the marketplace."""
     async with connect(_sandbox()) as caller:
-        reply = await caller.get(f"/messaging/v1/orders/{ORDER}/attributes", marketplaceIds=US)
-    assert reply.json() == {"buyer": {"locale": "en-US"}}
+        for marketplace, locale in ((US, "en-US"), ("A1PA6795UKMFR9", "de-DE")):
+            reply = await caller.get(f"/messaging/v1/orders/{ORDER}/attributes", marketplaceIds=marketplace)
+            assert reply.json() == {"buyer": {"locale": locale}}
 
 
 async def test_a_message_is_remembered(connect: Any) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 import orjson
 
-from ...apis.messaging_v1.operations import GET_MESSAGING_ACTIONS_FOR_ORDER
+from ...apis.messaging_v1.operations import GET_ATTRIBUTES, GET_MESSAGING_ACTIONS_FOR_ORDER
 from ...marketplaces import Region
 from ...operation import Call, Operation, Priority, Reply
 from ..row import Row
@@ -136,6 +136,22 @@ class Kind:
             return any(action["name"] == self.name for action in actions)
         except (AttributeError, KeyError, TypeError, ValueError):
             raise ValueError(f"Amazon's answer to {self.check.operation_id} cannot be read") from None
+
+    def locale_call(self, row: Row) -> Call:
+        """Make the call that asks for the language of the row's buyer."""
+        return self._call(GET_ATTRIBUTES, row)
+
+    def locale_in(self, reply: Reply) -> str | None:
+        """Return the buyer's locale of Amazon's answer to that, as in `de-DE`; None if there is none in it.
+
+        Raises:
+            ValueError: The answer cannot be read.
+        """
+        try:
+            locale = (orjson.loads(reply.body).get("buyer") or {}).get("locale")
+        except (AttributeError, ValueError):
+            raise ValueError(f"Amazon's answer to {GET_ATTRIBUTES.operation_id} cannot be read") from None
+        return locale if isinstance(locale, str) else None
 
     @staticmethod
     def _call(operation: Operation, row: Row, body: bytes = b"") -> Call:
