@@ -150,7 +150,7 @@ class Application:
         Raises:
             ConfigError: The refresh token is empty or has white space at an end.
         """
-        refresh_token = None if refresh_token is None else hide(refresh_token)
+        refresh_token = hide(refresh_token)
         partner = SellingPartner.__new__(SellingPartner)
         partner._attach(self, refresh_token, selling_partner_id, learned_plans, owns=False)
         return partner
@@ -360,7 +360,7 @@ class SellingPartner(Apis):
         **options: Unpack[Options],
     ) -> None:
         client_secret = hide(client_secret)  # first of all: a traceback may show this frame
-        refresh_token = None if refresh_token is None else hide(refresh_token)
+        refresh_token = hide(refresh_token)
         application = Application(client_id=client_id, client_secret=client_secret, **options)
         self._attach(application, refresh_token, selling_partner_id, learned_plans, owns=True)
 
@@ -494,7 +494,7 @@ class SellingPartner(Apis):
         Raises:
             ConfigError: One of them is of the wrong type, or the token cannot be one.
         """
-        restricted_data_token = None if restricted_data_token is None else hide(restricted_data_token)
+        restricted_data_token = hide(restricted_data_token)
         quotas = None if quotas is None else tuple(quotas)
         given = {
             "priority": priority,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import logging
 import os
@@ -22,8 +23,9 @@ from rich.pretty import pretty_repr
 from rich.traceback import Traceback
 
 import spapi_async
-from spapi_async import SellingPartner, SpapiError
-from spapi_async.auth import Credentials, FileStore, MemoryStore
+from spapi_async import AwsCredentials, SellingPartner, SpapiError
+from spapi_async.apis.orders_v0.operations import GET_ORDERS
+from spapi_async.auth import Credentials, FileStore, MemoryStore, Token
 from spapi_async.auth.lwa import read_token
 from spapi_async.hidden import bare, hide
 from spapi_async.middleware import Next
@@ -270,8 +272,6 @@ async def test_a_stage_of_the_user_that_fails(amazon: Amazon) -> None:
         raise ZeroDivisionError(repr(call))
 
     sp = client(amazon)
-    from spapi_async.apis.orders_v0.operations import GET_ORDERS
-
     with pytest.raises(ZeroDivisionError) as caught:
         await sp.send(GET_ORDERS.call(), inner=[fail])
     assert not found(told(caught.value), amazon.secrets)
@@ -289,7 +289,36 @@ async def test_a_secret_is_text_that_does_not_show(anyio_backend: str) -> None:
     except ValueError as error:
         text = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
     assert "Secret(…)" in text
-    assert hide(3) == 3  # type: ignore[comparison-overlap,arg-type]
+    assert copy.copy(secret) is copy.deepcopy(secret) is secret
+    assert hide(None) is None
+    assert hide(3) == 3  # type: ignore[type-var]
+
+
+async def test_what_holds_a_secret_is_not_pickled(amazon: Amazon) -> None:
+    """A task queue or a cache would keep it in plain text."""
+    store = MemoryStore()
+    async with client(amazon, token_store=store) as sp:
+        await get_order(sp)
+        for thing in (
+            hide(CLIENT_SECRET),
+            sp._credentials,
+            Token(value=REFRESH_TOKEN, expires_in=3600.0),
+            GET_ORDERS.call().with_header("x-amz-access-token", hide(REFRESH_TOKEN)),
+            store,
+        ):
+            with pytest.raises(TypeError, match="holds a secret"):
+                pickle.dumps(thing)
+
+
+@pytest.mark.parametrize("wrong", [{"access_key_id": "A B"}, {"secret_access_key": " "}, {"session_token": "\n"}])
+async def test_wrong_aws_keys_are_not_told(wrong: dict[str, str], anyio_backend: str) -> None:
+    """Neither the error nor the locals of our frames hold the keys, the wrong ones among them."""
+    secrets = {"secret_access_key": CLIENT_SECRET, "session_token": REFRESH_TOKEN}
+    given = {"access_key_id": "AKIDEXAMPLE", **secrets}
+    with pytest.raises(SpapiError) as caught:
+        AwsCredentials(**{name: value + wrong.get(name, "") for name, value in given.items()})
+    assert frames(caught.value)
+    assert not found(told(caught.value), list(secrets.values()))
 
 
 async def test_bare_errors_hold_no_frames(anyio_backend: str) -> None:

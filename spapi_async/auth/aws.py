@@ -8,13 +8,14 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
 
 from ..errors import AuthError, ClientClosedError, ConfigError
 from ..events import Emit, TokenRefreshed
+from ..hidden import hide
 from ..middleware import Next
 from ..operation import Call, Reply
 from ..retry import RetryPolicy
@@ -28,9 +29,9 @@ _ROLE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[!-~]+").fullmatch
 _SESSION_NAME = re.compile(r"[A-Za-z0-9_=,.@-]{2,64}").fullmatch  # AssumeRole's own rule
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, init=False)
 class AwsCredentials:
-    """AWS keys that sign every call. It cannot be pickled, since it holds secrets.
+    """AWS keys that sign every call. They cannot be pickled.
 
     Args:
         access_key_id: As in `AKIA…`, or `ASIA…` for temporary keys.
@@ -45,14 +46,17 @@ class AwsCredentials:
     secret_access_key: str = attrs.field(repr=False)
     session_token: str | None = attrs.field(default=None, repr=False)
 
+    def __init__(self, *, access_key_id: str, secret_access_key: str, session_token: str | None = None) -> None:
+        secret_access_key, session_token = hide(secret_access_key), hide(session_token)
+        self.__attrs_init__(
+            access_key_id=access_key_id, secret_access_key=secret_access_key, session_token=session_token
+        )
+
     def __attrs_post_init__(self) -> None:
         _check("access_key_id", self.access_key_id, _KEY_ID, "letters and digits, as in AKIA…")
         _check("secret_access_key", self.secret_access_key, _SECRET, "printable ASCII without white space")
         if self.session_token is not None:
             _check("session_token", self.session_token, _SECRET, "printable ASCII without white space")
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("AwsCredentials holds secrets and cannot be pickled")
 
 
 @attrs.frozen(kw_only=True)

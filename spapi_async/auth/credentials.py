@@ -51,7 +51,7 @@ class Credentials:
 
     def __init__(self, *, client_id: str, client_secret: str, refresh_token: str | None = None) -> None:
         client_secret = hide(client_secret)
-        refresh_token = None if refresh_token is None else hide(refresh_token)
+        refresh_token = hide(refresh_token)
         self.__attrs_init__(client_id=client_id, client_secret=client_secret, refresh_token=refresh_token)
 
     def __attrs_post_init__(self) -> None:

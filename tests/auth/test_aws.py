@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import pickle
 from datetime import UTC, datetime, timedelta
 
@@ -57,16 +56,15 @@ def test_roles_that_cannot_be(changes: dict[str, object], words: str) -> None:
 
 
 def test_secrets_do_not_show() -> None:
-    """No repr shows a secret key, a session token or an external id, and keys cannot be pickled or so copied."""
+    """No repr shows a secret key, a session token or an external id, and keys cannot be pickled."""
     keys = AwsCredentials(**KEYS, session_token="the-session-token")
     role = AwsRole(role_arn=ROLE, credentials=keys, external_id="the-external-id")
     assert "AKIDEXAMPLE" in repr(role)
     for secret in ("the/secret+key", "the-session-token", "the-external-id"):
         assert secret not in repr(role) + str(keys)
-    for copying in (pickle.dumps, copy.deepcopy):
-        with pytest.raises(TypeError, match="cannot be pickled") as caught:
-            copying(role)
-        assert "secret+key" not in str(caught.value)
+    with pytest.raises(TypeError, match="holds a secret") as caught:
+        pickle.dumps(role)
+    assert "secret+key" not in str(caught.value)
 
 
 class Calendar:
