@@ -15,7 +15,7 @@ from copy import copy
 from datetime import UTC, date, datetime
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import anyio
 import attrs
@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from .apis.tokens_2021_03_01 import RestrictedResource
 
 __all__ = ["Application", "SellingPartner"]
+
+_Answer = TypeVar("_Answer")
 
 
 class Application:
@@ -229,15 +231,27 @@ class Application:
         self._secret.check_age()
         return await self._wire.post_form(url, form, timeouts)
 
-    async def _post_lwa(self, form: Callable[[Credentials], Mapping[str, str]]) -> tuple[int, Mapping[str, str], bytes]:
-        """Post a form of this application to Login with Amazon, once. Closing waits for it, as for a call."""
+    async def _ask_lwa(
+        self,
+        form: Callable[[Credentials], Mapping[str, str]],
+        read: Callable[[int, Mapping[str, str], bytes], _Answer],
+    ) -> _Answer:
+        """Post a form of this application to Login with Amazon, and read the answer. Closing waits for it.
+
+        Once; but if its client secret is refused, and there is another by now, also with that.
+        """
         if self._is_closed:  # before there is a form, which the traceback would show
             raise ClientClosedError("the client is closed", operation="lwa")
         endpoint = self._config.lwa_endpoint or LWA_ENDPOINT
         self._in_flight += 1
         try:
-            credentials = attrs.evolve(self._credentials, client_secret=self._secret.value)
-            return await self._post_form(endpoint, form(credentials), LwaClient.timeouts)
+            while True:
+                credentials = attrs.evolve(self._credentials, client_secret=self._secret.value)
+                try:
+                    return read(*await self._post_form(endpoint, form(credentials), LwaClient.timeouts))
+                except AuthError as error:
+                    if error.code != "invalid_client" or not await self._secret.renew(credentials.client_secret):
+                        raise
         finally:
             self._land()
 

@@ -122,7 +122,7 @@ async def exchange_code(
     """Exchange a callback's code for the selling partner's refresh token.
 
     Login with Amazon takes a code once. So this is repeated only after a failure that leaves the code untouched: no
-    connection, or a refusal for load.
+    connection, a refusal for load, or one of a client secret that was rotated meanwhile.
 
     Args:
         application: Whose consent it is: its client id and secret, transport and retry policy are used.
@@ -145,8 +145,8 @@ async def exchange_code(
         if callback.clock() - callback.received_at > CODE_LIFETIME:
             raise LateCodeError(f"the authorisation code came more than {CODE_LIFETIME:g} s ago")
         try:
-            refresh_token = read_refresh_token(
-                *await application._post_lwa(lambda credentials: code_form(credentials, callback.code, redirect_uri))
+            refresh_token = await application._ask_lwa(
+                lambda credentials: code_form(credentials, callback.code, redirect_uri), read_refresh_token
             )
         except TransportError as error:
             bare(error)  # the frames on the way to the wire hold the form
