@@ -179,7 +179,8 @@ class Application:
     async def aclose(self, *, grace: float = 10.0) -> None:
         """Close the client.
 
-        Calls that wait for their turn or for a token get a `ClientClosedError`; exchanges under way may end first.
+        Calls that wait for their turn, for a token or for AWS keys get a `ClientClosedError`; exchanges under way may
+        end first.
 
         Args:
             grace: Seconds that exchanges under way are given; after that their connections are cut.
@@ -188,6 +189,8 @@ class Application:
         self._clock_at_close = current_time() - time.monotonic()
         self.scheduler.close()
         self._tokens.close()
+        if self._signing is not None:
+            self._signing.close()
         try:
             if self._in_flight:
                 self._idle = self._idle or anyio.Event()

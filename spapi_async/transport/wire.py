@@ -45,8 +45,8 @@ _SHORTEST = 6  # characters of a token; what is shorter can be a part of any wor
 
 Sign = Callable[[str, str, Mapping[str, str], bytes], Mapping[str, str]]
 """From method, target, headers and body of a request to the headers, in lower case, that sign it."""
-Signer = Callable[[str], Awaitable[Sign]]
-"""Gives what signs one exchange of an operation; here it may wait, or raise."""
+Signer = Callable[[Call], Awaitable[Sign]]
+"""Gives what signs one exchange of a call; here it may wait, or raise."""
 
 
 class Wire:
@@ -59,7 +59,7 @@ class Wire:
         user_agent: The header of that name.
         emit: Is told of every exchange of a call.
         clock: Seconds, for how long exchanges took.
-        signer: Gives, for an operation, the function that signs one exchange; None for no signature. It is here and no
+        signer: Gives, for a call, the function that signs one exchange; None for no signature. It is here and no
             stage, since only here a request is complete.
 
     Raises:
@@ -107,7 +107,7 @@ class Wire:
         if odd:
             words = "has characters other than printable ASCII"
             raise ArgumentError(operation.key, [f"the header {name} {words}" for name in odd])
-        sign = None if self._signer is None else await self._signer(operation.key)
+        sign = None if self._signer is None else await self._signer(call)
         answer = _Answer()
         # No variable for the headers: tracebacks may be shown with the variables of their frames, and these are secret.
         request = self._request(
