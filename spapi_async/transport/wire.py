@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -39,8 +39,9 @@ _TARGET = re.compile(r"/[!\"$-~]*").fullmatch
 _COMMON = {name.lower(): name for name in ("Host", "User-Agent", "Accept", "Accept-Encoding", "Content-Type")}
 _WITH_BODY = {"POST", "PUT", "PATCH"}
 _HEADER = re.compile(r"[\t -~]*").fullmatch
-# Amazon's reply to a wrong signature quotes what should have been signed, these among it.
-_SECRET = {"x-amz-access-token", "x-amz-security-token"}
+# Amazon's reply to a wrong signature quotes what should have been signed, these headers among it. Of the fields of a
+# form it quotes none, but what stands in between may.
+_SECRET = {"x-amz-access-token", "x-amz-security-token", "client_secret", "refresh_token", "code"}
 _SHORTEST = 6  # characters of a token; what is shorter can be a part of any word
 
 Sign = Callable[[str, str, Mapping[str, str], bytes], Mapping[str, str]]
@@ -129,7 +130,7 @@ class Wire:
             )
         status = answer.status
         if status is not None and not 200 <= status < 300:
-            raise status_error(call, status, answer.headers, _without_secrets(answer.body, request))
+            raise status_error(call, status, answer.headers, _without_secrets(answer.body, request.pairs()))
         if answer.failure is not None:
             error = no_reply(
                 answer.failure,
@@ -155,7 +156,7 @@ class Wire:
             timeouts: None for those of the calls.
 
         Returns:
-            Status, headers with lower-case names, and body.
+            Status, headers with lower-case names, and body; in that of a refusal, secrets of the form are blotted out.
 
         Raises:
             TransportError: There was no whole reply. Its `operation` is `lwa`; repeating is always safe.
@@ -179,7 +180,8 @@ class Wire:
                 host=_host(origin),
                 status=answer.status,
             )
-        return answer.status, answer.headers, answer.body
+        body = answer.body if answer.status == 200 else _without_secrets(answer.body, form.items())
+        return answer.status, answer.headers, body
 
     def _headers(self, call: Call, target: str, sign: Sign | None) -> dict[str, str]:
         """Give all headers of a call but its length."""
@@ -313,12 +315,12 @@ def _lower(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-def _without_secrets(body: bytes, request: OutgoingRequest) -> bytes:
-    """Blot out of an error reply what was secret in its request."""
-    for name, value in request.pairs():
+def _without_secrets(body: bytes, sent: Iterable[tuple[str, str]]) -> bytes:
+    """Blot out of an error reply what was secret in its request, of the headers or fields of a form that were sent."""
+    for name, value in sent:
         if name.lower() in _SECRET and len(value) >= _SHORTEST:
             for form in (value, value.replace("/", "\\/")):  # JSON may write a slash either way
-                body = body.replace(form.encode("ascii"), b"(secret)")
+                body = body.replace(form.encode(), b"(secret)")
     return body
 
 
