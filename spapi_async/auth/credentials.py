@@ -132,8 +132,8 @@ class ClientSecret:
         """Use another secret from now on."""
         value = hide(value)
         Credentials(client_id="-", client_secret=value)  # the same checks
-        self.value = value
         self.created = None if created is None else _in_utc(created)
+        self.value = value
         self.refusal: AuthError | None = None
         """Login with Amazon's `invalid_client`, once it has refused this secret."""
         self._is_loaded = False
