@@ -170,8 +170,8 @@ class ClientSecret:
 
 
 def _in_utc(moment: date | datetime) -> datetime:
-    if not isinstance(moment, datetime):
+    if isinstance(moment, datetime) and moment.tzinfo is not None:
+        return moment.astimezone(UTC)
+    if isinstance(moment, date) and not isinstance(moment, datetime):
         return datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
-    if moment.tzinfo is None:
-        raise ConfigError("client_secret_created must be a date, or a datetime with a time zone")
-    return moment.astimezone(UTC)
+    raise ConfigError("when a client secret was created must be a date, or a datetime with a time zone")

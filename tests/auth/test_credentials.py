@@ -123,8 +123,9 @@ class TestClientSecret:
         secret = make()
         with pytest.raises(ConfigError, match="client_secret"):
             secret.swap("new ", None)
-        with pytest.raises(ConfigError, match="time zone"):
-            secret.swap("new", datetime(2026, 2, 1))
+        for created in (datetime(2026, 2, 1), "2026-02-01"):
+            with pytest.raises(ConfigError, match="time zone"):
+                secret.swap("new", created)  # type: ignore[arg-type]
         assert secret.value == "old"
 
     @pytest.mark.anyio
