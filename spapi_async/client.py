@@ -168,7 +168,7 @@ class Application:
             created: When it was made. None means now, if the client was made with `client_secret_created`.
 
         Raises:
-            ConfigError: It is empty or has white space at an end, or `created` is no date and no datetime with a time zone.
+            ConfigError: It is empty or has white space at an end, or `created` is no date and has no time zone.
         """
         client_secret = hide(client_secret)
         if created is None and self._secret.created is not None:

@@ -170,8 +170,9 @@ class ClientSecret:
 
 
 def _in_utc(moment: date | datetime) -> datetime:
-    if isinstance(moment, datetime) and moment.tzinfo is not None:
-        return moment.astimezone(UTC)
-    if isinstance(moment, date) and not isinstance(moment, datetime):
+    if isinstance(moment, datetime):
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    elif isinstance(moment, date):
         return datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
     raise ConfigError("when a client secret was created must be a date, or a datetime with a time zone")
