@@ -15,7 +15,7 @@ from copy import copy
 from datetime import UTC, date, datetime
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import anyio
 import attrs
@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from .apis.tokens_2021_03_01 import RestrictedResource
 
 __all__ = ["Application", "SellingPartner"]
+
+_Answer = TypeVar("_Answer")
 
 
 class Application:
@@ -150,7 +152,7 @@ class Application:
         Raises:
             ConfigError: The refresh token is empty or has white space at an end.
         """
-        refresh_token = None if refresh_token is None else hide(refresh_token)
+        refresh_token = hide(refresh_token)
         partner = SellingPartner.__new__(SellingPartner)
         partner._attach(self, refresh_token, selling_partner_id, learned_plans, owns=False)
         return partner
@@ -166,7 +168,7 @@ class Application:
             created: When it was made. None means now, if the client was made with `client_secret_created`.
 
         Raises:
-            ConfigError: It is empty or has white space at an end.
+            ConfigError: It is empty or has white space at an end, or `created` is no date and has no time zone.
         """
         client_secret = hide(client_secret)
         if created is None and self._secret.created is not None:
@@ -177,7 +179,8 @@ class Application:
     async def aclose(self, *, grace: float = 10.0) -> None:
         """Close the client.
 
-        Calls that wait for their turn or for a token get a `ClientClosedError`; exchanges under way may end first.
+        Calls that wait for their turn, for a token or for AWS keys get a `ClientClosedError`; exchanges under way may
+        end first.
 
         Args:
             grace: Seconds that exchanges under way are given; after that their connections are cut.
@@ -186,6 +189,8 @@ class Application:
         self._clock_at_close = current_time() - time.monotonic()
         self.scheduler.close()
         self._tokens.close()
+        if self._signing is not None:
+            self._signing.close()
         try:
             if self._in_flight:
                 self._idle = self._idle or anyio.Event()
@@ -229,15 +234,27 @@ class Application:
         self._secret.check_age()
         return await self._wire.post_form(url, form, timeouts)
 
-    async def _post_lwa(self, form: Callable[[Credentials], Mapping[str, str]]) -> tuple[int, Mapping[str, str], bytes]:
-        """Post a form of this application to Login with Amazon, once. Closing waits for it, as for a call."""
+    async def _ask_lwa(
+        self,
+        form: Callable[[Credentials], Mapping[str, str]],
+        read: Callable[[int, Mapping[str, str], bytes], _Answer],
+    ) -> _Answer:
+        """Post a form of this application to Login with Amazon, and read the answer. Closing waits for it.
+
+        Once; but if its client secret is refused, and there is another by now, also with that.
+        """
         if self._is_closed:  # before there is a form, which the traceback would show
             raise ClientClosedError("the client is closed", operation="lwa")
         endpoint = self._config.lwa_endpoint or LWA_ENDPOINT
         self._in_flight += 1
         try:
-            credentials = attrs.evolve(self._credentials, client_secret=self._secret.value)
-            return await self._post_form(endpoint, form(credentials), LwaClient.timeouts)
+            while True:
+                credentials = attrs.evolve(self._credentials, client_secret=self._secret.value)
+                try:
+                    return read(*await self._post_form(endpoint, form(credentials), LwaClient.timeouts))
+                except AuthError as error:
+                    if error.code != "invalid_client" or not await self._secret.renew(credentials.client_secret):
+                        raise
         finally:
             self._land()
 
@@ -360,7 +377,7 @@ class SellingPartner(Apis):
         **options: Unpack[Options],
     ) -> None:
         client_secret = hide(client_secret)  # first of all: a traceback may show this frame
-        refresh_token = None if refresh_token is None else hide(refresh_token)
+        refresh_token = hide(refresh_token)
         application = Application(client_id=client_id, client_secret=client_secret, **options)
         self._attach(application, refresh_token, selling_partner_id, learned_plans, owns=True)
 
@@ -494,7 +511,7 @@ class SellingPartner(Apis):
         Raises:
             ConfigError: One of them is of the wrong type, or the token cannot be one.
         """
-        restricted_data_token = None if restricted_data_token is None else hide(restricted_data_token)
+        restricted_data_token = hide(restricted_data_token)
         quotas = None if quotas is None else tuple(quotas)
         given = {
             "priority": priority,

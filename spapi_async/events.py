@@ -112,7 +112,7 @@ class TokenRefreshed(Event):
 
 @attrs.frozen(kw_only=True)
 class TokenFailed(Event):
-    """A token could not be fetched, after all repeats."""
+    """A token, or AWS keys, could not be fetched, after all repeats."""
 
     kind: str
     """As in `TokenRefreshed`."""

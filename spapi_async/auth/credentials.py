@@ -51,7 +51,7 @@ class Credentials:
 
     def __init__(self, *, client_id: str, client_secret: str, refresh_token: str | None = None) -> None:
         client_secret = hide(client_secret)
-        refresh_token = None if refresh_token is None else hide(refresh_token)
+        refresh_token = hide(refresh_token)
         self.__attrs_init__(client_id=client_id, client_secret=client_secret, refresh_token=refresh_token)
 
     def __attrs_post_init__(self) -> None:
@@ -132,8 +132,8 @@ class ClientSecret:
         """Use another secret from now on."""
         value = hide(value)
         Credentials(client_id="-", client_secret=value)  # the same checks
-        self.value = value
         self.created = None if created is None else _in_utc(created)
+        self.value = value
         self.refusal: AuthError | None = None
         """Login with Amazon's `invalid_client`, once it has refused this secret."""
         self._is_loaded = False
@@ -170,8 +170,9 @@ class ClientSecret:
 
 
 def _in_utc(moment: date | datetime) -> datetime:
-    if not isinstance(moment, datetime):
+    if isinstance(moment, datetime):
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    elif isinstance(moment, date):
         return datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
-    if moment.tzinfo is None:
-        raise ConfigError("client_secret_created must be a date, or a datetime with a time zone")
-    return moment.astimezone(UTC)
+    raise ConfigError("when a client secret was created must be a date, or a datetime with a time zone")

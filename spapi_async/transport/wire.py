@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -39,16 +39,17 @@ _TARGET = re.compile(r"/[!\"$-~]*").fullmatch
 _COMMON = {name.lower(): name for name in ("Host", "User-Agent", "Accept", "Accept-Encoding", "Content-Type")}
 _WITH_BODY = {"POST", "PUT", "PATCH"}
 _HEADER = re.compile(r"[\t -~]*").fullmatch
-# Amazon's reply to a wrong signature quotes what should have been signed, these among it.
-_SECRET = {"x-amz-access-token", "x-amz-security-token"}
+# Amazon's reply to a wrong signature quotes what should have been signed, these headers among it. Of the fields of a
+# form it quotes none, but what stands in between may.
+_SECRET = {"x-amz-access-token", "x-amz-security-token", "client_secret", "refresh_token", "code"}
 # S3 answers in XML, and repeats in its <Message> and elsewhere what was signed.
 _STORAGE_CODE = re.compile(rb"<Code>([A-Za-z]{1,60})</Code>")
 _SHORTEST = 6  # characters of a token; what is shorter can be a part of any word
 
 Sign = Callable[[str, str, Mapping[str, str], bytes], Mapping[str, str]]
 """From method, target, headers and body of a request to the headers, in lower case, that sign it."""
-Signer = Callable[[str], Awaitable[Sign]]
-"""Gives what signs one exchange of an operation; here it may wait, or raise."""
+Signer = Callable[[Call], Awaitable[Sign]]
+"""Gives what signs one exchange of a call; here it may wait, or raise."""
 
 
 class Wire:
@@ -61,7 +62,7 @@ class Wire:
         user_agent: The header of that name.
         emit: Is told of every exchange of a call.
         clock: Seconds, for how long exchanges took.
-        signer: Gives, for an operation, the function that signs one exchange; None for no signature. It is here and no
+        signer: Gives, for a call, the function that signs one exchange; None for no signature. It is here and no
             stage, since only here a request is complete.
 
     Raises:
@@ -109,7 +110,7 @@ class Wire:
         if odd:
             words = "has characters other than printable ASCII"
             raise ArgumentError(operation.key, [f"the header {name} {words}" for name in odd])
-        sign = None if self._signer is None else await self._signer(operation.key)
+        sign = None if self._signer is None else await self._signer(call)
         answer = _Answer()
         # No variable for the headers: tracebacks may be shown with the variables of their frames, and these are secret.
         request = self._request(
@@ -131,7 +132,7 @@ class Wire:
             )
         status = answer.status
         if status is not None and not 200 <= status < 300:
-            raise status_error(call, status, answer.headers, _without_secrets(answer.body, request))
+            raise status_error(call, status, answer.headers, _without_secrets(answer.body, request.pairs()))
         if answer.failure is not None:
             error = no_reply(
                 answer.failure,
@@ -157,7 +158,7 @@ class Wire:
             timeouts: None for those of the calls.
 
         Returns:
-            Status, headers with lower-case names, and body.
+            Status, headers with lower-case names, and body; in that of a refusal, secrets of the form are blotted out.
 
         Raises:
             TransportError: There was no whole reply. Its `operation` is `lwa`; repeating is always safe.
@@ -181,7 +182,8 @@ class Wire:
                 host=_host(origin),
                 status=answer.status,
             )
-        return answer.status, answer.headers, answer.body
+        body = answer.body if answer.status == 200 else _without_secrets(answer.body, form.items())
+        return answer.status, answer.headers, body
 
     async def transfer(
         self,
@@ -370,12 +372,12 @@ def _lower(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-def _without_secrets(body: bytes, request: OutgoingRequest) -> bytes:
-    """Blot out of an error reply what was secret in its request."""
-    for name, value in request.pairs():
+def _without_secrets(body: bytes, sent: Iterable[tuple[str, str]]) -> bytes:
+    """Blot out of an error reply what was secret in its request, of the headers or fields of a form that were sent."""
+    for name, value in sent:
         if name.lower() in _SECRET and len(value) >= _SHORTEST:
             for form in (value, value.replace("/", "\\/")):  # JSON may write a slash either way
-                body = body.replace(form.encode("ascii"), b"(secret)")
+                body = body.replace(form.encode(), b"(secret)")
     return body
 
 

@@ -119,10 +119,13 @@ class TestClientSecret:
             make(created=datetime(2026, 2, 1))
 
     def test_a_wrong_one_changes_nothing(self, make: Callable[..., ClientSecret]) -> None:
-        """A new secret with white space at an end is refused, and the old one stays."""
+        """A new secret with white space at an end, or a date that cannot be, is refused, and the old one stays."""
         secret = make()
         with pytest.raises(ConfigError, match="client_secret"):
             secret.swap("new ", None)
+        for created in (datetime(2026, 2, 1), "2026-02-01"):
+            with pytest.raises(ConfigError, match="time zone"):
+                secret.swap("new", created)  # type: ignore[arg-type]
         assert secret.value == "old"
 
     @pytest.mark.anyio

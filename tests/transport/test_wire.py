@@ -9,6 +9,7 @@ import zlib
 
 import anyio
 import attrs
+import orjson
 import pytest
 
 from spapi_async.errors import (
@@ -434,6 +435,20 @@ async def test_post_form(tools, transport, server):
     assert b"Content-Type: application/x-www-form-urlencoded;charset=UTF-8" in head
     assert form == b"grant_type=refresh_token&refresh_token=Atzr%7Ca+b%2Bc"
     assert tools.events == []
+
+
+async def test_a_refusal_that_quotes_the_form(tools, transport, server):
+    """What is secret in a form is blotted out of a refusal that quotes it, in whatever words."""
+    form = {"client_secret": "the/secret…", "refresh_token": "Atzr|the-token", "code": "the-code", "scope": "the-scope"}
+    body = orjson.dumps({"error_description": " ".join(form.values())})
+
+    def script(line):
+        line.read()
+        line.send(b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    where = server(script)
+    _, _, answer = await tools.wire(transport, where.url).post_form(where.url, form)
+    assert orjson.loads(answer) == {"error_description": "(secret) (secret) (secret) the-scope"}
 
 
 async def test_post_form_without_a_reply(tools, transport, server):
