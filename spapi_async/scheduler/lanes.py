@@ -150,7 +150,9 @@ class Lanes:
         before: list[Lane] = []
         after: list[Lane] = []
         for quota in call.quotas:
-            (after if quota.scope == "application" else before).append(self._quota(account, operation, quota))
+            level = after if quota.scope == "application" else before
+            if (found := self._quota(account, operation, quota)) not in level:  # it may be named twice
+                level.append(found)
         return lane, (*before, lane, *after, *lane.above)
 
     def learn(self, account: Account, operation: Operation, plan: UsagePlan) -> None:

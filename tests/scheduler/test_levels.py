@@ -257,6 +257,23 @@ def test_a_call_keeps_its_place_while_it_waits_for_its_quota(scheduler, amazon, 
     assert [path for _, path, _ in server.done].index("quota", 1) == 2
 
 
+def test_a_quota_that_is_declared_twice_counts_once(scheduler, amazon, make_operation) -> None:
+    """A call takes one token of a quota, however often it names it."""
+    server, operation = amazon((10, 10), (1e6, 1e6)), make_operation(10, 10)
+    quota = Quota("feed", UsagePlan(1, 2))
+    call = attrs.evolve(operation.call(), quotas=(quota, attrs.evolve(quota)))
+
+    async def main() -> float:
+        limits = scheduler()
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            for _ in range(6):
+                nursery.start_soon(limits.throttling(HERE), call, server.serving(HERE))
+        return trio.current_time() - began
+
+    assert virtually(main) == pytest.approx(4, rel=0.1)
+
+
 @pytest.mark.parametrize(("scope", "took"), [("selling_partner", 10), ("application", 30)])
 def test_whose_quota_it_is(scheduler, amazon, make_operation, scope: str, took: float) -> None:
     """A quota counts for each selling partner, or for all of the application together."""
