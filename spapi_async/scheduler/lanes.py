@@ -40,11 +40,13 @@ class Lane:
         above: The buckets that calls of this one pass afterwards, because of their operation.
         is_shared: Whether calls of several selling partners pass it.
         is_told: Whether the rate that Amazon tells with its replies is this bucket's, if it is a usage plan.
+        awaited: How many calls wait that are to pass it, here or for another bucket.
         limit: "" for a usage plan, `application`, or the name of a quota.
     """
 
     __slots__ = (
         "above",
+        "awaited",
         "bucket",
         "cancelled",
         "granted",
@@ -71,7 +73,7 @@ class Lane:
         self.is_shared = is_shared
         self.is_told = is_told
         self.above = above
-        self.in_flight = 0
+        self.awaited = self.in_flight = 0
         self.granted = self.refused = self.cancelled = 0
         self.bucket = Bucket(plan)
         self.queue = _NOBODY
@@ -87,7 +89,7 @@ class Lane:
 
     def is_idle(self, now: float) -> bool:
         """Whether a new one of the same plan would do as well."""
-        return not self.in_flight and not self.queue.waiting_now and self.bucket.is_as_new(now)
+        return not self.in_flight and not self.awaited and self.bucket.is_as_new(now)
 
     def wait(self, now: float, priority: Priority) -> float:
         """Return the seconds until a call that came now would have its turn."""

@@ -131,15 +131,15 @@ class Scheduler:
             self._lanes.restart()
 
     async def _pass(self, account: Account, call: Call, next_: Next) -> Reply:
+        granted_at = self._clock()
+        if granted_at >= self._lanes.tidy_at:
+            self._lanes.tidy(granted_at)
         plan, lanes = self._lanes.path(account, call)
         self._arrivals = number = self._arrivals + 1
         throttled = 0
         while True:
             if self._is_closed:
                 raise self._closed(call)
-            granted_at = self._clock()
-            if granted_at >= self._lanes.tidy_at:
-                self._lanes.tidy(granted_at)
             if not _take(lanes, granted_at):
                 granted_at = await self._wait(plan, lanes, call, number, throttled=throttled > 0)
             for lane in lanes:
@@ -151,6 +151,7 @@ class Scheduler:
                 # Amazon did not execute it, so it is as if it had never been sent: no backoff, no attempt counted.
                 self._refused(lanes, call, error, number, granted_at, throttled)
                 throttled += 1
+                granted_at = self._clock()
                 continue
             except (CallError, AuthError, ArgumentError) as error:
                 self._learn_from_error(account, plan, lanes, call, error, granted_at)
@@ -170,6 +171,8 @@ class Scheduler:
             self._check_bounds(lanes, call, now)
         tickets: list[Ticket] = []
         granted = False
+        for lane in lanes:
+            lane.awaited += 1
         try:
             while True:
                 now = self._clock()
@@ -187,6 +190,8 @@ class Scheduler:
                     raise self._closed(call)
         finally:
             # Also on cancellation: the places are given up in the same step, and who is next takes over the timer.
+            for lane in lanes:
+                lane.awaited -= 1
             for lane, ticket in zip(lanes, tickets, strict=False):
                 lane.cancelled += not granted
                 lane.leave(ticket, granted=granted)

@@ -257,6 +257,25 @@ def test_a_call_keeps_its_place_while_it_waits_for_its_quota(scheduler, amazon, 
     assert [path for _, path, _ in server.done].index("quota", 1) == 2
 
 
+def test_a_usage_plan_is_kept_for_who_waits_for_a_quota(scheduler, amazon, make_operation) -> None:
+    """Its bucket is not forgotten meanwhile, so that there are never two of one plan."""
+    server, operation, busy = amazon((1, 5), (1e6, 1e6)), make_operation(1, 5), make_operation(1, 5, "busy")
+    call = attrs.evolve(operation.call(), quotas=(Quota("feed", UsagePlan(1 / 300, 1)),))
+
+    async def main() -> list:
+        limits = scheduler()
+        async with trio.open_nursery() as nursery:
+            for _ in range(2):
+                nursery.start_soon(limits.throttling(HERE), call, server.serving(HERE))
+            for _ in range(4):
+                await trio.sleep(61)
+                await limits.throttling(HERE)(busy.call(), server.serving(HERE))
+        return limits.snapshot()
+
+    plans = {state.operation: state for state in virtually(main) if not state.limit}
+    assert plans[operation.key].granted == 2
+
+
 def test_a_quota_that_is_declared_twice_counts_once(scheduler, amazon, make_operation) -> None:
     """A call takes one token of a quota, however often it names it."""
     server, operation = amazon((10, 10), (1e6, 1e6)), make_operation(10, 10)
