@@ -15,14 +15,14 @@ and the backlog of one does not delay the others.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..operation import Call, Operation, Priority, Quota, UsagePlan
 from .bucket import Bucket
 from .keys import ANY, APPLICATION, SANDBOX_PLAN, Account, BucketKey
 from .queue import Queue, Ticket
 
-__all__ = ["Lane", "Lanes"]
+__all__ = ["Lane", "Lanes", "predict"]
 
 # Seconds for which a bucket is kept at least when it is not used, and how many are looked at in one go: with a million
 # of them a millisecond's work.
@@ -91,10 +91,6 @@ class Lane:
         """Whether a new one of the same plan would do as well."""
         return not self.in_flight and not self.awaited and self.bucket.is_as_new(now)
 
-    def wait(self, now: float, priority: Priority) -> float:
-        """Return the seconds until a call that came now would have its turn."""
-        return self.bucket.wait(now, self.queue.ahead_of(priority))
-
     def join(self, ticket: Ticket, *, throttled: bool) -> None:
         """Let a call wait."""
         if self.queue is _NOBODY:
@@ -111,6 +107,26 @@ class Lane:
         head = self.queue.head()
         if head is not None and head.wake is not None:
             head.wake()
+
+
+def predict(lanes: Sequence[Lane], priority: Priority, now: float, calls: int = 1) -> list[float]:
+    """Return after how many seconds each bucket would let the last of so many calls go that came now.
+
+    Args:
+        lanes: All that they pass, in this order.
+        priority: Of these calls.
+        now: Seconds on the scheduler's clock.
+        calls: How many.
+    """
+    waits = []
+    ahead = 0
+    for lane in lanes:
+        ahead += lane.queue.ahead_of(priority)  # who waits before this bucket passes those after it too, but for quotas
+        waits.append(lane.bucket.wait(now, min(ahead, lane.awaited) + calls - 1))
+        head = lane.queue.head()
+        if head is not None and lane.bucket.wait(now) == 0.0 and (head.was_throttled or head.priority <= priority):
+            ahead -= 1  # since it has a token here, it waits for the next one, and is counted there
+    return waits
 
 
 class Lanes:

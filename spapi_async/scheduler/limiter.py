@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import zip_longest
 
 import anyio
 
@@ -31,7 +30,7 @@ from ..events import Emit, RateLearned, Throttled, Waited
 from ..middleware import Middleware, Next
 from ..operation import Call, Operation, Priority, Reply, UsagePlan, read_rate_limit
 from .keys import Account
-from .lanes import Lane, Lanes
+from .lanes import Lane, Lanes, predict
 from .queue import Ticket
 from .state import BucketState, state_of
 
@@ -101,7 +100,7 @@ class Scheduler:
         """Return the seconds until so many further calls would all have their turn, if nothing else came."""
         now = self._clock()
         _, lanes = self._lanes.path(account, call)
-        return max(lane.bucket.wait(now, lane.queue.ahead_of(call.priority) + calls - 1) for lane in lanes)
+        return max(predict(lanes, call.priority, now, calls))
 
     def learned_plans(self, account: Account) -> dict[str, UsagePlan]:
         """Return the usage plans whose rate Amazon told, by operation."""
@@ -183,7 +182,7 @@ class Scheduler:
                 if call.deadline is not None:
                     left = call.deadline - now
                     if left <= 0:
-                        raise self._too_late(lanes, tickets, call, now)
+                        break
                     wait = left if wait is None else min(wait, left)
                 await _sleep(tickets, wait)
                 if self._is_closed:
@@ -195,6 +194,8 @@ class Scheduler:
             for lane, ticket in zip(lanes, tickets, strict=False):
                 lane.cancelled += not granted
                 lane.leave(ticket, granted=granted)
+        if not granted:  # with the wait of a call that came now: that is what a repeat would be
+            raise self._too_late(lanes, call, now)
         self._emit(Waited(operation=call.operation.key, seconds=now - came_at, queue_length=len(plan.queue)))
         return now
 
@@ -268,21 +269,15 @@ class Scheduler:
                 f"{len(lane.queue)} calls wait for {lane.name}, the most that max_queue allows",
                 operation=call.operation.key,
                 attempt=call.attempt,
-                predicted_wait=lane.bucket.wait(now, len(lane.queue)),
+                predicted_wait=max(predict(lanes, call.priority, now)),
                 plan=str(lane.plan),
                 queue_length=len(lane.queue),
             )
-        if call.deadline is not None and now + max(lane.wait(now, call.priority) for lane in lanes) > call.deadline:
-            raise self._too_late(lanes, (), call, now)
+        if call.deadline is not None and now + max(predict(lanes, call.priority, now)) > call.deadline:
+            raise self._too_late(lanes, call, now)
 
-    def _too_late(
-        self, lanes: Sequence[Lane], tickets: Sequence[Ticket], call: Call, now: float
-    ) -> ThrottleTimeoutError:
-        # Of a call that waits already as if it came anew, since that is what a repeat would do.
-        waits = []
-        for lane, ticket in zip_longest(lanes, tickets):
-            ahead = lane.queue.ahead_of(call.priority) - (ticket is not None)
-            waits.append(lane.bucket.wait(now, 0 if lane.queue.head() is ticket else ahead))
+    def _too_late(self, lanes: Sequence[Lane], call: Call, now: float) -> ThrottleTimeoutError:
+        waits = predict(lanes, call.priority, now)
         predicted = max(waits)
         lane = lanes[waits.index(predicted)]
         return ThrottleTimeoutError(

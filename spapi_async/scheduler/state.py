@@ -8,7 +8,7 @@ import attrs
 
 from ..operation import Priority, UsagePlan
 from .keys import BucketKey
-from .lanes import Lane
+from .lanes import Lane, predict
 
 __all__ = ["BucketState", "state_of"]
 
@@ -66,7 +66,7 @@ def state_of(key: BucketKey, lane: Lane, now: float) -> BucketState:
         headroom=lane.bucket.headroom,
         waiting=dict(zip(Priority, waiting, strict=True)),
         throttled=throttled,
-        wait=lane.wait(now, Priority.NORMAL),
+        wait=max(predict((lane, *lane.above), Priority.NORMAL, now)),
         in_flight=lane.in_flight,
         granted=lane.granted,
         refused=lane.refused,

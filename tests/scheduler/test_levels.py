@@ -333,6 +333,55 @@ def test_a_deadline_knows_all_limits(scheduler, amazon, make_operation) -> None:
     assert virtually(main).predicted_wait == pytest.approx(10, rel=0.1)
 
 
+@pytest.mark.parametrize("limit", ["application", "quota", "shared quota"])
+def test_predictions_count_who_has_to_pass_the_next_limit_too(scheduler, amazon, make_operation, limit: str) -> None:
+    """Where a limit behind the usage plan is the slower one, those before a call wait for it as well."""
+    facts = {"application_rate": 2.0} if limit == "application" else {}
+    quotas = {"quota": (Quota("q", UsagePlan(2, 2)),), "shared quota": (Quota("q", UsagePlan(2, 2), "application"),)}
+    server, operation = amazon((10, 10), (2, 2)), make_operation(10, 10, **facts)
+    call = attrs.evolve(operation.call(), quotas=quotas.get(limit, ()))
+
+    async def main() -> None:
+        limits = scheduler()
+        async with trio.open_nursery() as nursery:
+            for _ in range(102):
+                nursery.start_soon(limits.throttling(HERE), call, server.serving(HERE))
+            await trio.sleep(0.1)
+            assert limits.estimate(HERE, call, 1) == pytest.approx(50, rel=0.05)
+            assert limits.estimate(HERE, call, 100) == pytest.approx(99.5, rel=0.05)
+            urgent = attrs.evolve(call, priority=Priority.INTERACTIVE)
+            assert limits.estimate(HERE, urgent, 1) <= 1.2
+            began = trio.current_time()
+            with pytest.raises(ThrottleTimeoutError) as caught:
+                await limits.throttling(HERE)(attrs.evolve(call, deadline=began + 25), server.serving(HERE))
+            assert trio.current_time() == began
+            assert caught.value.predicted_wait == pytest.approx(50, rel=0.05)
+            if limit == "application":
+                [plan] = [state for state in limits.snapshot() if not state.limit]
+                assert plan.wait == pytest.approx(50, rel=0.05)
+            nursery.cancel_scope.cancel()
+
+    virtually(main)
+
+
+def test_a_prediction_counts_only_who_declares_the_quota(scheduler, amazon, make_operation) -> None:
+    """Calls without it that wait for the same usage plan take none of its tokens."""
+    server, operation = amazon((1, 1), (1e6, 1e6)), make_operation(1, 1)
+    call = attrs.evolve(operation.call(), quotas=(Quota("q", UsagePlan(0.1, 1), "application"),))
+
+    async def main() -> float:
+        limits = scheduler()
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(limits.throttling(HERE), operation.call(), server.serving(HERE))
+            await trio.sleep(0.1)
+            predicted = limits.estimate(HERE, call, 1)
+            nursery.cancel_scope.cancel()
+        return predicted
+
+    assert virtually(main) == pytest.approx(24, rel=0.05)
+
+
 def test_amazons_sandbox_has_one_bucket_for_everything(scheduler, events, amazon, make_operation) -> None:
     """On Amazon's own sandbox all operations share 5/s burst 15, whatever their plans and the rates in replies."""
     sandbox = HERE._replace(endpoint="https://sandbox.sellingpartnerapi-eu.amazon.com")
