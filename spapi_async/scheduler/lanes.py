@@ -184,8 +184,9 @@ class Lanes:
 
     def learned(self, account: Account) -> dict[str, UsagePlan]:
         """Return the plans that Amazon told, by operation."""
-        accounts = {account, account.own}
-        return {key.operation: plan for key, plan in sorted(self._learned.items()) if key.account in accounts}
+        found = {key.operation: plan for key, plan in self._learned.items() if key.account == account}
+        found |= {key.operation: plan for key, plan in self._learned.items() if key.account == account.own}
+        return dict(sorted(found.items()))
 
     def restart(self) -> None:
         """Forget all buckets, and keep the plans that Amazon told."""
@@ -209,15 +210,17 @@ class Lanes:
             key = BucketKey.of(account, operation)
             lane = self._shared.get(key) if key.is_shared else None
             if lane is None:
-                lane = self._make(key, operation)
+                lane = self._make(key, operation, account)
         self._lanes[asked] = lane
         return lane
 
-    def _make(self, key: BucketKey, operation: Operation) -> Lane:
+    def _make(self, key: BucketKey, operation: Operation, account: Account) -> Lane:
         if key.operation == ANY:
             lane = self._shared[key] = Lane(SANDBOX_PLAN, is_shared=True, is_told=False)
             return lane
-        plan = self._learned.get(key) or self._plans.get(operation.key, operation.plan)
+        # Restored ones are known by the account they were restored for, also where the application's own is meant.
+        learned = self._learned.get(key) or self._learned.get(BucketKey(account, operation.key))
+        plan = learned or self._plans.get(operation.key, operation.plan)
         lane = Lane(plan, is_shared=key.is_shared, above=self._above(key.account, operation))
         if key.is_shared:
             self._shared[key] = lane

@@ -382,6 +382,24 @@ def test_a_prediction_counts_only_who_declares_the_quota(scheduler, amazon, make
     assert virtually(main) == pytest.approx(24, rel=0.05)
 
 
+def test_a_learned_plan_of_the_application_is_restored(scheduler, amazon, make_operation) -> None:
+    """That of a grantless operation too, which is the application's own; what it learns then goes before it."""
+    operation = make_operation(5, 10, grantless_scope="scope")
+    server = amazon((3, 10), (1e6, 1e6))
+
+    async def main() -> None:
+        limits = scheduler()
+        for account in (HERE, THERE):
+            limits.restore(account, {operation.key: UsagePlan(2.0, 10, "header")})
+        assert limits.estimate(HERE, operation.call(), 30) == pytest.approx(10, rel=0.1)
+        assert limits.learned_plans(THERE)[operation.key].rate == 2.0
+        server.headers = {"x-amzn-ratelimit-limit": "3.0"}
+        await limits.throttling(HERE)(operation.call(), server.serving(HERE))
+        assert [limits.learned_plans(account)[operation.key].rate for account in (HERE, THERE)] == [3.0, 3.0]
+
+    virtually(main)
+
+
 def test_amazons_sandbox_has_one_bucket_for_everything(scheduler, events, amazon, make_operation) -> None:
     """On Amazon's own sandbox all operations share 5/s burst 15, whatever their plans and the rates in replies."""
     sandbox = HERE._replace(endpoint="https://sandbox.sellingpartnerapi-eu.amazon.com")
