@@ -148,9 +148,11 @@ class Scheduler:
                 reply = await next_(call)
             except QuotaExceededError as error:
                 # Amazon did not execute it, so it is as if it had never been sent: no backoff, no attempt counted.
-                self._refused(lanes, call, error, number, granted_at, throttled)
+                wait = self._refused(lanes, call, error, number, granted_at, throttled)
                 throttled += 1
                 granted_at = self._clock()
+                if call.deadline is not None and granted_at + wait > call.deadline:
+                    raise self._too_late(lanes, call, granted_at) from error
                 continue
             except (CallError, AuthError, ArgumentError) as error:
                 self._learn_from_error(account, plan, lanes, call, error, granted_at)
@@ -244,8 +246,12 @@ class Scheduler:
         number: int,
         sent: float,
         attempts: int,
-    ) -> None:
-        """Learn from a 429; `attempts` counts those that the call has met before."""
+    ) -> float:
+        """Learn from a 429; `attempts` counts those that the call has met before.
+
+        Returns:
+            The seconds until the call's next turn.
+        """
         now = self._clock()
         # Amazon does not say in a fixed form which bucket was empty. By our own account the emptiest; but if a call
         # comes back a third time, that may be wrong, and all of them are held to be.
@@ -261,6 +267,7 @@ class Scheduler:
                 lane.wake_head()
         wait = max(lane.bucket.wait(now, lane.queue.throttled_before(number)) for lane in lanes)
         self._emit(Throttled(operation=call.operation.key, wait=wait, request_id=error.request_id))
+        return wait
 
     def _check_bounds(self, lanes: Sequence[Lane], call: Call, now: float) -> None:
         lane = lanes[0]  # further up, of each selling partner only one call waits

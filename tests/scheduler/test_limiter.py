@@ -261,6 +261,23 @@ def test_a_hopeless_deadline_is_refused_at_once(run, events, make_operation, ser
     assert "0.0166667 requests/s, burst 1" in str(error)
 
 
+def test_a_429_that_makes_a_deadline_hopeless_ends_the_call(run, events, make_operation, server_bucket) -> None:
+    """A throttled call whose next turn would come after its deadline is told so at once too."""
+    operation, amazon = make_operation(1 / 60, 15), Amazon(server_bucket(1 / 60, 15))
+    amazon.bucket.tokens = 0.0
+
+    async def main() -> tuple[float, ThrottleTimeoutError]:
+        throttle = Scheduler(emit=events.append).throttling(ACCOUNT)
+        amazon.bucket.at = began = trio.current_time()
+        with pytest.raises(ThrottleTimeoutError) as caught:
+            await throttle(attrs.evolve(operation.call(), deadline=began + 30), amazon)
+        return trio.current_time() - began, caught.value
+
+    took, error = run(main)
+    assert took == pytest.approx(0.04)
+    assert error.predicted_wait == pytest.approx(60, rel=0.05)
+
+
 def test_cancelled_calls_do_not_count_against_a_deadline(run, events, make_operation, server_bucket) -> None:
     """Those who were cancelled while they waited are no reason to refuse a call whose turn comes in time."""
     operation, amazon = make_operation(1, 1), Amazon(server_bucket(1, 1), latency=0.0)
