@@ -29,7 +29,8 @@ class BucketState:
         headroom: Seconds for which a token is left to ripen, because the way to Amazon varies.
         waiting: How many calls wait, by priority. For an application's limit, at most one of each selling partner.
         throttled: How many wait because Amazon answered them 429; they go first.
-        wait: Seconds until a call of normal priority that came now would have its turn.
+        wait: Seconds until a call of normal priority that came now would have its turn, by this bucket and, for a usage
+            plan, the application's limit.
         in_flight: Calls under way.
         granted, refused, cancelled: Since the bucket was made: calls that got their turn, 429s, and calls that left the
             queue without a turn.
