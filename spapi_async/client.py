@@ -655,6 +655,34 @@ class SellingPartner(Apis):
         client_secret = hide(client_secret)
         self._application.set_client_secret(client_secret, created=created)
 
+    async def transfer(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b"", *, attempt: int = 1
+    ) -> Reply:
+        """Exchange bytes with Amazon's storage behind a presigned URL: with no token, no usage plan and no repeats.
+
+        Args:
+            method: As the URL is for: PUT of an upload destination.
+            url: As Amazon gave it; it is in no error, no event and no log.
+            headers: Those that Amazon gave with the URL, and no others.
+            body: The bytes to store.
+            attempt: Which exchange of this transfer it is, for errors.
+
+        Returns:
+            The 2xx reply.
+
+        Raises:
+            TransferError: The storage answered with another status.
+            TransportError: There was no whole reply. To send the same again does nothing twice.
+        """
+        application = self._application
+        if application._is_closed:
+            raise ClientClosedError("the client is closed", operation="transfer")
+        application._in_flight += 1
+        try:
+            return await application._wire.transfer(method, url, headers or {}, body, self._options.timeout, attempt)
+        finally:
+            application._land()
+
     async def aclose(self, *, grace: float = 10.0) -> None:
         """Close the client, if it was not made by an `Application`; as `Application.aclose`."""
         if self._owns_application:

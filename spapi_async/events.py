@@ -153,6 +153,10 @@ class RowSettled(Event):
     state: str
     reason: str
     request_id: str | None
+    why: str = ""
+    """Of a refused row, which sort of no it is, as in `not available now`."""
+    retry_from: datetime | None = None
+    """Of a refused row, when it may be tried again at the earliest, if that is known."""
 
 
 Emit = Callable[[Event], None]

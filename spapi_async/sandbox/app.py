@@ -20,6 +20,7 @@ import attrs
 import orjson
 
 from ..apis import catalog
+from ..errors import ConfigError
 from ..operation import Operation, UsagePlan
 from . import asgi, checks, examples, messaging, notifications, sigv4, tokens, uploads
 from .answers import Typed
@@ -246,6 +247,20 @@ class Sandbox:
         """Let an application have this client secret from now on: the old one is refused. Access tokens stay valid."""
         self._lwa.set_secret(client_id, secret)
 
+    def set_delivery(self, order_id: str, delivered: datetime) -> None:
+        """Say when an order was delivered, which decides when a solicitation may be sent; until `reset`.
+
+        Args:
+            order_id: The order, of all selling partners.
+            delivered: With a zone. An order of which nothing was said was delivered 10 days ago.
+
+        Raises:
+            ConfigError: The time has no zone.
+        """
+        if delivered.tzinfo is None:
+            raise ConfigError("the time of a delivery needs a zone")
+        self.state.deliveries[order_id] = delivered
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
         if scope["type"] == "lifespan":
@@ -406,6 +421,8 @@ class Sandbox:
                 return reply(200, [attrs.asdict(message) for message in self.state.messages])
             case "GET", "requests":
                 return reply(200, self.requests())
+            case "POST", "deliveries":
+                return self._deliver(body)
             case "POST", "reset":
                 self.reset()
                 return reply(200, {})
@@ -462,6 +479,18 @@ class Sandbox:
             raise ValueError(f"give a JSON object as in {_LWA_CHANGES[page]}")
         except ValueError as error:  # a ConfigError is one too
             return refuse(400, "InvalidInput", str(error))
+
+    def _deliver(self, body: bytes) -> Answer:
+        try:
+            fields = orjson.loads(body)
+            if not isinstance(fields, dict) or fields.keys() != {"order_id", "delivered"}:
+                raise ValueError("give a JSON object of order_id and delivered")
+            if not all(isinstance(value, str) for value in fields.values()):
+                raise ValueError("order_id and delivered must be strings")
+            self.set_delivery(fields["order_id"], datetime.fromisoformat(fields["delivered"]))
+        except ValueError as error:
+            return refuse(400, "InvalidInput", str(error))
+        return reply(200, {})
 
     def requests(self) -> dict[str, Any]:
         """Tell what was called: statuses by operation, and for each bucket what it accepted and refused.

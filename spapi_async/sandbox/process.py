@@ -11,6 +11,7 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -60,7 +61,7 @@ class SandboxProcess:
         self.close()
 
     def messages(self) -> list[dict[str, Any]]:
-        """List what buyers received: order id, seller, kind, marketplace id, text, time, request id."""
+        """List what buyers received, solicitations too; see `state.Message`."""
         found: list[dict[str, Any]] = self._ask("GET", "messages")
         return found
 
@@ -102,6 +103,10 @@ class SandboxProcess:
     def set_client_secret(self, client_id: str, secret: str) -> None:
         """Let an application have this client secret from now on; see `Sandbox.set_client_secret`."""
         self._ask("POST", "secret", {"client_id": client_id, "secret": secret})
+
+    def set_delivery(self, order_id: str, delivered: datetime) -> None:
+        """Say when an order was delivered; see `Sandbox.set_delivery`."""
+        self._ask("POST", "deliveries", {"order_id": order_id, "delivered": delivered.isoformat()})
 
     def kill(self) -> None:
         """End it at once, as a crash would; what it remembered is gone."""

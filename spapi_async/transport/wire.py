@@ -25,7 +25,7 @@ from urllib.parse import urlencode, urlsplit
 import anyio
 import httpx
 
-from ..errors import ArgumentError, ConfigError
+from ..errors import ArgumentError, ConfigError, StatusError, TransferError
 from ..events import Attempted, Emit
 from ..operation import Call, Reply, Timeouts
 from .failures import BEFORE_BEGIN, is_repeatable, no_reply, outcome_unknown, status_error
@@ -41,6 +41,8 @@ _WITH_BODY = {"POST", "PUT", "PATCH"}
 _HEADER = re.compile(r"[\t -~]*").fullmatch
 # Amazon's reply to a wrong signature quotes what should have been signed, these among it.
 _SECRET = {"x-amz-access-token", "x-amz-security-token"}
+# S3 answers in XML, and repeats in its <Message> and elsewhere what was signed.
+_STORAGE_CODE = re.compile(rb"<Code>([A-Za-z]{1,60})</Code>")
 _SHORTEST = 6  # characters of a token; what is shorter can be a part of any word
 
 Sign = Callable[[str, str, Mapping[str, str], bytes], Mapping[str, str]]
@@ -180,6 +182,61 @@ class Wire:
                 status=answer.status,
             )
         return answer.status, answer.headers, answer.body
+
+    async def transfer(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        timeouts: Timeouts | None = None,
+        attempt: int = 1,
+    ) -> Reply:
+        """Make one exchange with the storage behind a presigned URL: with exactly the headers given, and no token.
+
+        Args:
+            method: As the URL is signed for.
+            url: As Amazon gave it. Whoever has it may use it, so it is in no error and no event.
+            headers: Those that Amazon gave with it, no others: they are signed too.
+            body: The bytes to store; b"" for none.
+            timeouts: None for those of the calls.
+            attempt: Which exchange of the transfer this is, for errors.
+
+        Returns:
+            The reply, with a status of 2xx.
+
+        Raises:
+            TransferError: The storage answered with another status.
+            TransportError: There was no whole reply. To send the same again does nothing twice.
+        """
+        try:
+            origin, target = _split(url)
+            odd = not all(map(_HEADER, headers.values()))
+        except ConfigError:
+            odd = True
+        if odd:
+            raise ArgumentError("transfer", ["Amazon gave a URL or a header that cannot be sent as it is"]) from None
+        answer = _Answer()
+        fields = {"Host": _host(origin), **headers}
+        started = self._clock()
+        await self._send(answer, self._request(answer, method, origin, target, fields, body, timeouts), timeouts)
+        status = answer.status
+        if status is not None and not 200 <= status < 300:
+            found = _STORAGE_CODE.search(answer.body[:1000])
+            code = found[1].decode("ascii") if found else ""
+            safe = status == 429 or StatusError.leaves_open(status)
+            raise TransferError(status=status, code=code, attempt=attempt, is_retry_safe=safe)
+        if answer.failure is not None or status is None:
+            raise no_reply(
+                answer.failure or EOFError(),
+                operation="transfer",
+                attempt=attempt,
+                begun=answer.begun,
+                repeatable=True,  # what is stored under a URL is the same afterwards
+                host=_host(origin),
+                status=status,
+            )
+        return Reply(status=status, headers=answer.headers, body=answer.body, elapsed=self._clock() - started)
 
     def _headers(self, call: Call, target: str, sign: Sign | None) -> dict[str, str]:
         """Give all headers of a call but its length."""
