@@ -6,6 +6,7 @@ your middleware -> retry -> prepare a token -> throttling -> attach the token ->
 from __future__ import annotations
 
 import logging
+import math
 import os
 import random
 import re
@@ -150,7 +151,7 @@ class Application:
                 told this application since goes before them.
 
         Raises:
-            ConfigError: The refresh token is empty or has white space at an end.
+            ConfigError: The refresh token is empty or has white space at an end, or a plan is no `UsagePlan`.
         """
         refresh_token = hide(refresh_token)
         partner = SellingPartner.__new__(SellingPartner)
@@ -401,6 +402,8 @@ class SellingPartner(Apis):
         name = selling_partner_id or (f"token-{digest(refresh_token)}" if refresh_token else "")
         account = Account(self._credentials.client_id, name, application._config.url)
         self._scheduler = SellingPartnerScheduler(application.scheduler, account, _find_operation)
+        for key, plan in (learned_plans or {}).items():
+            check_kind(f"learned_plans[{key!r}]", isinstance(plan, UsagePlan), "a UsagePlan", plan)
         if learned_plans:
             application.scheduler.restore(account, learned_plans)
         self._stages = application._stages(self._credentials, account, self)
@@ -509,7 +512,7 @@ class SellingPartner(Apis):
                 restricted data token, or can have one, go with this. It is never renewed, and never shown.
 
         Raises:
-            ConfigError: One of them is of the wrong type, or the token cannot be one.
+            ConfigError: One of them is of the wrong type, the deadline is NaN, or the token cannot be one.
         """
         restricted_data_token = hide(restricted_data_token)
         quotas = None if quotas is None else tuple(quotas)
@@ -526,6 +529,8 @@ class SellingPartner(Apis):
         check_kind("deadline", isinstance(deadline, int | float | None), "seconds", deadline)
         check_kind("timeout", isinstance(timeout, Timeouts | None), "a Timeouts, as in Timeouts(read=30)", timeout)
         check_kind("validate", isinstance(validate, bool | None), "True or False", validate)
+        if deadline is not None and math.isnan(deadline):
+            raise ConfigError("deadline must be a number of seconds, not nan")
         for quota in quotas or ():
             check_kind("quotas", isinstance(quota, Quota), "Quotas", quota)
         check_kind("rdt", isinstance(rdt, bool | None), "True or False", rdt)

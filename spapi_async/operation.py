@@ -30,6 +30,8 @@ __all__ = [
 ]
 
 
+_LEAST_RATE = 1 / 86_400  # requests/s; the slowest plan has 0.0056
+
 # RFC 3986, section 2.3: what needs no encoding anywhere; and the colon, which a time holds.
 _NEARLY_SAFE = re.compile(r"[A-Za-z0-9_.~:-]*").fullmatch
 
@@ -373,10 +375,11 @@ def read_rate_limit(headers: Mapping[str, str]) -> float | None:
         headers: Of a reply or an error, with lower-case names.
 
     Returns:
-        None unless it is there, which it need not be, and a finite number above 0.
+        None unless it is there, which it need not be, and a finite number of at least one request a day: what is below
+        that is garbage, and to believe it would stop the operation for good.
     """
     try:
         rate = float(headers["x-amzn-ratelimit-limit"])
     except (KeyError, ValueError):
         return None
-    return rate if rate > 0 and math.isfinite(rate) else None
+    return rate if rate >= _LEAST_RATE and math.isfinite(rate) else None

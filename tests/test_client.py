@@ -296,6 +296,19 @@ async def test_views_with_options_of_another_type(make: Callable[..., SellingPar
             sp.with_options(**{option: "1"})  # type: ignore[arg-type]
 
 
+async def test_a_deadline_that_is_no_time(make: Callable[..., SellingPartner]) -> None:
+    """NaN is refused: a call with it would wait forever, however long its turn takes."""
+    async with make() as sp:
+        with pytest.raises(ConfigError, match="deadline must be a number of seconds, not nan"):
+            sp.with_options(deadline=float("nan"))
+
+
+async def test_learned_plans_of_another_type(make: Callable[..., SellingPartner]) -> None:
+    """They are refused at once, by name: plain data as it was kept must be made `UsagePlan`s again."""
+    with pytest.raises(ConfigError, match=r"learned_plans\['orders_v0.get_order'\] must be a UsagePlan, not of"):
+        make(learned_plans={"orders_v0.get_order": {"rate": 2, "burst": 10}})
+
+
 async def test_an_api_that_you_generated_yourself(make: Callable[..., SellingPartner]) -> None:
     """`api` binds any generated class to the client."""
     async with make() as sp:

@@ -126,11 +126,11 @@ class Bucket:
         return max(self._wait_for_token(now, ahead), self.share.wait(now, self.rate, ahead))
 
     def _wait_for_token(self, now: float, ahead: int = 0) -> float:
-        early = self._early
+        early, start = self._early, max(now, self._not_before)
         if early >= 0.0:  # a line of calls leaves at the full rate
-            return max(0.0, max(self._full_at, now) + ahead / self.rate - early - now)
+            return max(start, max(self._full_at, start) + ahead / self.rate - early) - now
         # No room for a burst: each call leaves some time after the bucket is full, and the next one counts from there.
-        return max(self._full_at - self._early_now(), now) + ahead * (1.0 / self.rate - early) - now
+        return max(self._full_at - self._early_now(), start) + ahead * (1.0 / self.rate - early) - now
 
     def _early_now(self) -> float:
         """Return how long before the bucket is full a call may leave; below 0: how long after."""
@@ -284,7 +284,7 @@ class Bucket:
     def drain(self, now: float, wait: float = 0.0) -> None:
         """Empty the bucket, and take nothing from it for `wait` seconds."""
         self._full_at = max(self._full_at, now + self.burst / self.rate)
-        self._not_before = now + wait
+        self._not_before = max(self._not_before, now + wait)
 
     def _plan_anew(self) -> None:
         """Work out how long before the bucket is full a call may leave; below 0: how long after. Every call asks."""

@@ -103,6 +103,24 @@ def test_a_retry_after_is_waited_for() -> None:
     assert run(bucket, 1, now=7.0) == pytest.approx([12.0])
 
 
+def test_a_retry_after_outlasts_later_429s() -> None:
+    """A 429 of a call that was under way does not shorten the wait that another asked for."""
+    bucket = Bucket(UsagePlan(2, 10))
+    bucket.drain(7.0, wait=5.0)
+    bucket.drain(7.1)
+    assert bucket.take(7.1) == pytest.approx(4.9)
+
+
+@pytest.mark.parametrize(("rate", "burst"), [(2, 10), (1, 1), (0.01, 3)])
+def test_a_predicted_wait_knows_of_a_retry_after(rate: float, burst: float) -> None:
+    """What grows until then is used at once after it, and no call is predicted before it."""
+    bucket = Bucket(UsagePlan(rate, burst))
+    bucket.drain(0.0, wait=60.0)
+    predicted = [bucket.wait(0.0, ahead) for ahead in range(20)]
+    assert predicted[0] >= 60.0
+    assert run(bucket, 20) == pytest.approx(predicted)
+
+
 def test_a_new_rate_keeps_the_tokens() -> None:
     """Another rate moves the waits, not the tokens: nobody goes out early. What covers the jitter stays too."""
     bucket = Bucket(UsagePlan(5, 10))

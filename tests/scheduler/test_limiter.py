@@ -130,9 +130,9 @@ def test_the_header_replans_everybody_who_waits(run, events, make_operation, ser
     ]
 
 
-@pytest.mark.parametrize("header", ["", "0", "-1", "nan", "inf", "fast", "1,5"])
+@pytest.mark.parametrize("header", ["", "0", "-1", "nan", "inf", "fast", "1,5", "1e-300", "0.000001"])
 def test_a_garbled_header_changes_nothing(run, events, make_operation, server_bucket, header: str) -> None:
-    """A rate header that is no finite number above 0 is ignored: it is sent best-effort."""
+    """A rate header that is no finite number above 0, or below one call a day, is ignored: it is sent best-effort."""
     operation, amazon = make_operation(5, 10), Amazon(server_bucket(5, 10), header=header)
 
     async def main() -> None:
@@ -259,6 +259,23 @@ def test_a_hopeless_deadline_is_refused_at_once(run, events, make_operation, ser
     assert error.predicted_wait == pytest.approx(60, rel=0.05)
     assert error.is_retry_safe
     assert "0.0166667 requests/s, burst 1" in str(error)
+
+
+def test_a_429_that_makes_a_deadline_hopeless_ends_the_call(run, events, make_operation, server_bucket) -> None:
+    """A throttled call whose next turn would come after its deadline is told so at once too."""
+    operation, amazon = make_operation(1 / 60, 15), Amazon(server_bucket(1 / 60, 15))
+    amazon.bucket.tokens = 0.0
+
+    async def main() -> tuple[float, ThrottleTimeoutError]:
+        throttle = Scheduler(emit=events.append).throttling(ACCOUNT)
+        amazon.bucket.at = began = trio.current_time()
+        with pytest.raises(ThrottleTimeoutError) as caught:
+            await throttle(attrs.evolve(operation.call(), deadline=began + 30), amazon)
+        return trio.current_time() - began, caught.value
+
+    took, error = run(main)
+    assert took == pytest.approx(0.04)
+    assert error.predicted_wait == pytest.approx(60, rel=0.05)
 
 
 def test_cancelled_calls_do_not_count_against_a_deadline(run, events, make_operation, server_bucket) -> None:
