@@ -15,19 +15,21 @@ and the backlog of one does not delay the others.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..operation import Call, Operation, Priority, Quota, UsagePlan
 from .bucket import Bucket
 from .keys import ANY, APPLICATION, SANDBOX_PLAN, Account, BucketKey
 from .queue import Queue, Ticket
 
-__all__ = ["Lane", "Lanes", "predict"]
+__all__ = ["KEPT", "Lane", "Lanes", "emptiest", "note", "predict"]
 
 # Seconds for which a bucket is kept at least when it is not used, and how many are looked at in one go: with a million
 # of them a millisecond's work.
-_KEPT = 60.0
+KEPT = 60.0
 _TIDIED = 50
+
+_SHARE_OF_ONE = 1 / 8  # how much one call counts in `Lane.misses`
 
 _NOBODY = Queue()
 """The queue of a bucket that nobody ever waited for, as of most: an own one takes three thousand bytes."""
@@ -41,6 +43,7 @@ class Lane:
         is_shared: Whether calls of several selling partners pass it.
         is_told: Whether the rate that Amazon tells with its replies is this bucket's, if it is a usage plan.
         awaited: How many calls wait that are to pass it, here or for another bucket.
+        misses: The share of 429s among the latest calls that passed it and others.
         limit: "" for a usage plan, `application`, or the name of a quota.
     """
 
@@ -54,6 +57,7 @@ class Lane:
         "is_shared",
         "is_told",
         "limit",
+        "misses",
         "plan",
         "queue",
         "refused",
@@ -75,6 +79,7 @@ class Lane:
         self.above = above
         self.awaited = self.in_flight = 0
         self.granted = self.refused = self.cancelled = 0
+        self.misses = 0.0
         self.bucket = Bucket(plan)
         self.queue = _NOBODY
 
@@ -127,6 +132,26 @@ def predict(lanes: Sequence[Lane], priority: Priority, now: float, calls: int = 
         if head is not None and lane.bucket.wait(now) == 0.0 and (head.was_throttled or head.priority <= priority):
             ahead -= 1  # since it has a token here, it waits for the next one, and is counted there
     return waits
+
+
+def note(lanes: Iterable[Lane], *, refused: bool) -> None:
+    """Count whether a call of several buckets was answered 429."""
+    for lane in lanes:
+        lane.misses += (refused - lane.misses) * _SHARE_OF_ONE
+
+
+def emptiest(lanes: Sequence[Lane], now: float) -> Lane:
+    """Say which of several buckets was empty when Amazon answered a call 429; it does not say so in a fixed form.
+
+    By our own account the emptiest. But if that is one that others pass too, and they are refused more seldom, it is
+    not that one.
+    """
+    lane = min(lanes, key=lambda lane: lane.bucket.fullness(now))
+    if lane.is_shared:
+        own = max((each for each in lanes if not each.is_shared), key=lambda each: each.misses, default=lane)
+        if own.misses > 1.5 * lane.misses:
+            return own
+    return lane
 
 
 class Lanes:
@@ -201,7 +226,7 @@ class Lanes:
                 self._lanes[key] = lane
         if not self._aside:
             self._aside, self._lanes = self._lanes, {}
-            self.tidy_at = now + _KEPT
+            self.tidy_at = now + KEPT
 
     def _plan(self, account: Account, operation: Operation) -> Lane:
         asked = (account, operation.key, "")

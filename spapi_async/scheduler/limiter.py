@@ -30,7 +30,7 @@ from ..events import Emit, RateLearned, Throttled, Waited
 from ..middleware import Middleware, Next
 from ..operation import Call, Operation, Priority, Reply, UsagePlan, read_rate_limit
 from .keys import Account
-from .lanes import Lane, Lanes, predict
+from .lanes import KEPT, Lane, Lanes, emptiest, note, predict
 from .queue import Ticket
 from .state import BucketState, state_of
 
@@ -131,7 +131,7 @@ class Scheduler:
 
     async def _pass(self, account: Account, call: Call, next_: Next) -> Reply:
         granted_at = self._clock()
-        if granted_at >= self._lanes.tidy_at:
+        if not 0.0 < self._lanes.tidy_at - granted_at <= KEPT:  # more: the clock is another one
             self._lanes.tidy(granted_at)
         plan, lanes = self._lanes.path(account, call)
         self._arrivals = number = self._arrivals + 1
@@ -162,6 +162,8 @@ class Scheduler:
                     lane.in_flight -= 1
             for lane in lanes:
                 lane.bucket.succeeded(granted_at)
+            if len(lanes) > 1:
+                note(lanes, refused=False)
             self._learn(account, plan, lanes, call.operation, reply.headers, granted_at)
             return reply
 
@@ -253,11 +255,12 @@ class Scheduler:
             The seconds until the call's next turn.
         """
         now = self._clock()
-        # Amazon does not say in a fixed form which bucket was empty. By our own account the emptiest; but if a call
-        # comes back a third time, that may be wrong, and all of them are held to be.
+        # Which one is a guess. If the call comes back a third time it may be wrong, and all are held to be empty.
         empty = lanes
-        if len(lanes) > 1 and attempts < _DOUBTED:
-            empty = [min(lanes, key=lambda lane: lane.bucket.fullness(now))]
+        if len(lanes) > 1:
+            note(lanes, refused=True)
+            if attempts < _DOUBTED:
+                empty = [emptiest(lanes, now)]
         for lane in lanes:
             if lane in empty:
                 lane.refused += 1
