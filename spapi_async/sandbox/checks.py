@@ -29,8 +29,9 @@ def check(request: Request) -> Answer | None:
 
     A request of Amazon's static sandbox must only have what is required: some of its pairs break the other rules.
     """
-    if len(request.headers.get("user-agent", "")) > _MAX_USER_AGENT:
-        return refuse(400, "InvalidInput", f"The User-Agent is longer than {_MAX_USER_AGENT} characters.")
+    # How it must be written is in the guide too, but Amazon takes its own SDK's, which is not written so.
+    if not 0 < len(request.headers.get("user-agent", "")) <= _MAX_USER_AGENT:
+        return refuse(400, "InvalidInput", f"The request needs a User-Agent of at most {_MAX_USER_AGENT} characters.")
     if len(request.body) > _MAX_BODY:
         return refuse(413, "InvalidRequest", f"The body is larger than {_MAX_BODY} bytes.")
     media_type = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()

@@ -141,8 +141,9 @@ async def test_a_body_that_is_none(connect: Any, content: bytes, media_type: str
         assert (await caller.http.post(path, content=content, headers=headers)).status_code == status
 
 
-async def test_a_long_user_agent(connect: Any) -> None:
-    """A User-Agent of more than 500 characters is rejected."""
+@pytest.mark.parametrize("length", [0, 501])
+async def test_the_user_agent(connect: Any, length: int) -> None:
+    """A request without a User-Agent, or with one of more than 500 characters, is rejected."""
     async with connect(Sandbox()) as caller:
-        caller.headers["user-agent"] = "a" * 501
+        caller.headers["user-agent"] = "a" * length
         assert (await caller.get("/orders/v0/orders/902-1845936-5435065")).status_code == 400
