@@ -8,6 +8,7 @@ the client, and so many rows are in hand as calls may wait there at once.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
@@ -21,6 +22,7 @@ from ..errors import (
     ClientClosedError,
     ConfigError,
     JobError,
+    LeaseLostError,
     ServerError,
     SpapiError,
     StatusError,
@@ -38,6 +40,9 @@ __all__ = ["Job", "Refused", "Send"]
 
 MOST_FAILURES = 5
 """Failures one after the other, each after the client's own retries, until the job stops by itself."""
+
+_LOOK_AGAIN = 1.0
+"""Seconds after which a process that has nothing left looks again what became of the rows that others have in hand."""
 
 _CHUNK = 500
 """Rows that are added in one transaction."""
@@ -106,7 +111,6 @@ class Job:
         self._on_refused = on_refused
         self._emit = emit
         self._claimed: list[Row] = []
-        self._last_line = 0
         self._claiming = anyio.Lock()
         self._drained = anyio.Event()
         self._active: set[_Active] = set()
@@ -146,7 +150,8 @@ class Job:
         finally:
             try:
                 await self._journal.release(self._run)
-            except JobError as error:  # they stay CLAIMED until the next run finds that this one is gone
+                await self._settle_count()
+            except JobError as error:  # they stay CLAIMED until somebody finds that this process is gone
                 self._stop(error)
 
     def drain(self) -> None:
@@ -180,24 +185,33 @@ class Job:
                 active = _Active(row)
                 self._active.add(active)
                 try:
-                    with active.scope:
+                    with active.scope, suppress(LeaseLostError):  # it is another process's now, and settled there
                         await self._process(active)
                 finally:
                     self._active.discard(active)
         except JobError as error:  # the journal: nothing may be sent without it
             self._stop(error)
 
+    async def _settle_count(self) -> None:
+        """Count what other processes did of the rows that waited here."""
+        counts = await self._journal.count(self._run)
+        left = sum(count for state, count in counts.items() if not state.is_settled)
+        elsewhere = self.tally.waiting + self.tally.unsent - left
+        self.tally.elsewhere += elsewhere
+        self.tally.waiting -= elsewhere
+
     async def _next(self) -> Row | None:
         async with self._claiming:
-            if not self._claimed and not self.is_draining:
-                self._claimed = list(await self._journal.claim(self._run, self._last_line, self._concurrency))
+            while not self._claimed and not self.is_draining:
+                self._claimed = list(await self._journal.claim(self._run, self._concurrency))
                 self._claimed.reverse()
-            if not self._claimed or self.is_draining:
-                return None
-            row = self._claimed.pop()
-            # Lines are claimed in order and each once, so a row that comes back READY is left for the next run.
-            self._last_line = max(self._last_line, row.number)
-            return row
+                if not self._claimed:
+                    # Another process has the last rows in hand. Should it die, they are ours.
+                    if not await self._journal.held(self._run):
+                        return None
+                    with anyio.move_on_after(_LOOK_AGAIN):
+                        await self._drained.wait()
+            return None if self.is_draining else self._claimed.pop()
 
     async def _process(self, active: _Active) -> None:
         row = active.row
@@ -217,17 +231,20 @@ class Job:
         except SpapiError as error:
             if isinstance(error, JobError):
                 raise
-            if active.row.state is State.CLAIMED:
-                await self._unsent(active, "send", error)
-            elif active.row.state is State.IN_DOUBT:
-                self._failed("send", error)
-            else:
-                self._worked("send")
+            match active.row.state:
+                case State.CLAIMED:
+                    await self._unsent(active, "send", error)
+                case State.IN_DOUBT:
+                    self._failed("send", error)
+                case _:
+                    self._worked("send")
         else:
             self._worked("send")
 
     async def _journalled(self, active: _Active, call: Call, next_: Next) -> Reply:
         """Write the intent before the wire is touched, and the outcome of the exchange after it: the inner stage."""
+        if active.row.state is not State.CLAIMED:
+            raise LeaseLostError(f"line {active.row.number}: the row is not in this process's hand any more")
         active.row = await self._journal.move(active.row, Move.BEGIN)
         active.is_on_wire = True
         try:
@@ -235,6 +252,8 @@ class Job:
                 active.scope.cancel()
             try:
                 await lowlevel.checkpoint_if_cancelled()
+                if not self._journal.holds():  # the machine slept just now; others may have taken the row for lost
+                    raise LeaseLostError(f"line {active.row.number}: the lease came to its end before it was sent")
             except BaseException:
                 active.row = await self._journal.move(active.row, Move.UNSENT)
                 raise
@@ -289,8 +308,10 @@ class Job:
                 self.tally.refused += 1
                 if self._on_refused:
                     self._on_refused(before, reason, cure_of(reason))
-            case _:
+            case State.IN_DOUBT:
                 self.tally.in_doubt += 1
+            case _:  # the lease was lost meanwhile, and it goes out elsewhere
+                self.tally.elsewhere += 1
         if self._emit:
             self._emit(
                 RowSettled(kind=row.kind, number=row.number, state=row.state, reason=reason, request_id=row.request_id)

@@ -35,7 +35,7 @@ async def test_rows_survive_the_process(path: Path) -> None:
     async with SqliteJournal(path) as journal:
         run = await journal.start(WHO, KIND)
         await journal.add(run, [row(1), row(2), row(3)])
-        first, second = await journal.claim(run, 0, 2)
+        first, second = await journal.claim(run, 2)
         await journal.move(await journal.move(first, Move.BEGIN), Move.ACCEPT)
         await journal.move(second, Move.BEGIN)
     async with SqliteJournal(path) as journal:
@@ -55,7 +55,7 @@ async def test_no_text_and_no_secret_is_left_in_the_files(path: Path) -> None:
     async with SqliteJournal(path) as journal:
         run = await journal.start(WHO, KIND)
         await journal.add(run, [row(n, f"private {n} " * 50) for n in range(1, 41)])
-        for one in await journal.claim(run, 0, 40):
+        for one in await journal.claim(run, 40):
             await journal.move(await journal.move(one, Move.BEGIN), Move.ACCEPT)
         assert b"secret-token" not in path.with_name("jobs.db-wal").read_bytes()
     content = b"".join(file.read_bytes() for file in path.parent.iterdir())
@@ -77,7 +77,7 @@ async def test_writes_that_wait_share_a_commit(path: Path) -> None:
     async with Counting(path) as journal:
         run = await journal.start(WHO, KIND)
         await journal.add(run, [row(n) for n in range(1, 101)])
-        claimed = await journal.claim(run, 0, 100)
+        claimed = await journal.claim(run, 100)
         before = len(journal.batches)
         async with anyio.create_task_group() as group:
             for one in claimed:
