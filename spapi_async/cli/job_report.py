@@ -82,6 +82,8 @@ class JobReport:
             f"{tally.duplicates} duplicate",
             f"{tally.in_doubt} in doubt",
         ]
+        if tally.elsewhere:
+            parts.append(f"{tally.elsewhere} sent by another process")
         if waiting := tally.waiting + tally.unsent:
             parts.append(f"{waiting} still waiting")
         self._say(f"{self._source.name}, {tally.total} lines in {duration(seconds)}: {', '.join(parts)}.")

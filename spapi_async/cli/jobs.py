@@ -139,7 +139,10 @@ class _Program:
             client, identity = self._client()
             async with client, SqliteJournal(arguments.journal) as journal:
                 run = await journal.start(
-                    identity, self._kind.name, same_selling_partner=arguments.same_selling_partner
+                    identity,
+                    self._kind.name,
+                    same_selling_partner=arguments.same_selling_partner,
+                    source=str(self._path.resolve()),  # the same file in another process shares the job
                 )
                 job = Job(
                     client.send,

@@ -82,7 +82,7 @@ SELECT number, '', '', '{{}}', CAST(strftime('%s', started) AS REAL), CASE
 FROM run;
 INSERT INTO row (id, selling_partner, kind, order_id, key, job, number, state, owner, attempts, not_before, tried_by,
                  settled, reason, request_id, digest, body)
-SELECT old_row.id, selling_partner.id, kind, order_id, key, run, number,
+SELECT old_row.id, selling_partner.id, kind, order_id, key, run, old_row.number,
        CASE state WHEN 'CLAIMED' THEN 'READY' WHEN 'SENDING' THEN 'IN_DOUBT' ELSE state END,
        NULL, attempts, 0, NULL,
        CASE WHEN state NOT IN ('READY', 'CLAIMED') THEN coalesce(job.begun, 0) END,

@@ -150,7 +150,7 @@ class Job:
         finally:
             try:
                 await self._journal.release(self._run)
-                await self._settle_count()
+                await self._count_elsewhere()
             except JobError as error:  # they stay CLAIMED until somebody finds that this process is gone
                 self._stop(error)
 
@@ -192,13 +192,17 @@ class Job:
         except JobError as error:  # the journal: nothing may be sent without it
             self._stop(error)
 
-    async def _settle_count(self) -> None:
+    async def _count_elsewhere(self) -> None:
         """Count what other processes did of the rows that waited here."""
-        counts = await self._journal.count(self._run)
+        tally, counts = self.tally, await self._journal.count(self._run)
         left = sum(count for state, count in counts.items() if not state.is_settled)
-        elsewhere = self.tally.waiting + self.tally.unsent - left
-        self.tally.elsewhere += elsewhere
-        self.tally.waiting -= elsewhere
+        elsewhere = tally.waiting + tally.unsent - left
+        tally.waiting -= elsewhere
+        refused = max(counts.get(State.REFUSED, 0) - tally.refused, 0)
+        in_doubt = max(counts.get(State.IN_DOUBT, 0) - tally.in_doubt, 0)
+        tally.refused += refused
+        tally.in_doubt += in_doubt
+        tally.elsewhere += elsewhere - refused - in_doubt
 
     async def _next(self) -> Row | None:
         async with self._claiming:

@@ -27,7 +27,7 @@ class Tally:
         in_doubt: May have been sent, in this run or an earlier one.
         unsent: Tried without an answer and ready for the next run.
         waiting: Neither settled nor tried yet.
-        elsewhere: Settled meanwhile by another process that works on the same journal.
+        elsewhere: Sent meanwhile by another process that works on the same journal.
     """
 
     sent: int = 0
