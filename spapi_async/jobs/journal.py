@@ -17,8 +17,9 @@ from typing import Any, Protocol, TypeVar
 
 from anyio import lowlevel
 
+from ..errors import JobError
 from .identity import Identity, body_bytes, digest, digests, resolve
-from .ledger import Admitted, Count, JobRecord, Ledger, Outcomes, Owner, Run, create
+from .ledger import Admitted, Count, JobRecord, Ledger, Outcomes, Owner, Run, Step, create
 from .row import Move, Row, State
 
 __all__ = [
@@ -159,6 +160,10 @@ class LedgerJournal:
         """
         raise NotImplementedError
 
+    async def _move(self, step: Step) -> Row:
+        """Make a move."""
+        raise NotImplementedError
+
     async def recover(self) -> int:
         """See `Journal.recover`."""
         return await self._write(self._ledger.recover)
@@ -201,11 +206,7 @@ class LedgerJournal:
         self, row: Row, move: Move, *, reason: str = "", request_id: str | None = None, not_before: float = 0.0
     ) -> Row:
         """See `Journal.move`."""
-
-        def work() -> Row:
-            return self._ledger.move(row, move, reason=reason, request_id=request_id, not_before=not_before)
-
-        return await self._write(work, needs_room=move is Move.BEGIN)
+        return await self._move(Step(row, move, reason, request_id, not_before))
 
     def holds(self) -> bool:
         """See `Journal.holds`."""
@@ -289,6 +290,14 @@ class MemoryJournal(LedgerJournal):
         await lowlevel.cancel_shielded_checkpoint()
         self._ledger.renew()
         return work()
+
+    async def _move(self, step: Step) -> Row:
+        await lowlevel.cancel_shielded_checkpoint()
+        self._ledger.renew()
+        [moved] = self._ledger.move_all([step])
+        if isinstance(moved, JobError):
+            raise moved
+        return moved
 
 
 class _Memory:

@@ -229,6 +229,24 @@ SELECT * FROM row INDEXED BY row_settled WHERE settled IS NOT NULL AND job = ? A
 UPDATE row SET state = :state, owner = :new_owner, reason = ''
 WHERE id = :id AND state = :old AND attempts = :old_attempts AND owner IS :owner;
 
+-- name: claim_rows
+UPDATE row SET state = 'CLAIMED', owner = :owner, reason = ''
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'READY';
+
+-- name: begin_rows
+-- Like step_row, of many at once.
+UPDATE row SET state = 'SENDING', attempts = attempts + 1, reason = ''
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'CLAIMED' AND attempts = :attempts AND +owner = :owner;
+
+-- name: accept_rows
+-- Like settle_row, of many at once that were sent.
+UPDATE row SET state = 'SENT', owner = NULL, reason = '', request_id = moved.request_id, settled = :settled,
+    body = CASE WHEN :keep_body THEN body END
+FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS attempts,
+             json_extract(value, '$[2]') AS request_id FROM json_each(:rows)) AS moved
+-- The + keeps SQLite from going over all that is in hand for each of them.
+WHERE row.id = moved.id AND row.state = 'SENDING' AND row.attempts = moved.attempts AND +row.owner = :owner;
+
 -- name: step_row
 -- From CLAIMED to SENDING or back: it stays in hand.
 UPDATE row SET state = :state, attempts = :attempts, reason = :reason, request_id = :request_id
@@ -249,7 +267,7 @@ WHERE id = :id AND state = :old AND attempts = :old_attempts AND owner IS :owner
 SELECT state, selling_partner, kind, count(*) AS count FROM row
 WHERE job = :job AND settled IS NOT NULL GROUP BY state, selling_partner, kind
 UNION ALL
-SELECT state, selling_partner, kind, count(*) FROM row WHERE job = :job AND state = 'READY'
+SELECT 'READY', selling_partner, kind, count(*) FROM row WHERE job = :job AND state = 'READY'
 GROUP BY selling_partner, kind
 UNION ALL
 SELECT state, selling_partner, kind, count(*) FROM row INDEXED BY row_held WHERE owner IS NOT NULL AND job = :job

@@ -25,14 +25,15 @@ from anyio import to_thread
 from ..errors import JobError
 from . import lease
 from .journal import LedgerJournal
-from .ledger import APPLICATION_ID, SCHEMA_VERSION, Ledger, Owner, create, migrate
+from .ledger import APPLICATION_ID, SCHEMA_VERSION, Ledger, Owner, Step, create, migrate
 from .lock import FileLock, OwnerLock
+from .row import Move, Row
 
 __all__ = ["SCHEMA_VERSION", "SqliteJournal", "open_read_only", "version_of"]
 
 _T = TypeVar("_T")
 
-_PAUSE = 0.004
+_PAUSE = 0.01
 """Seconds between two commits: under load more moves share one, and other processes find the file free."""
 
 _PATIENCE = 10.0
@@ -46,9 +47,11 @@ _VERSION_1 = {"setting", "selling_partner", "run", "row"}
 
 
 class _Ticket(Generic[_T]):
-    """One write that waits for its commit."""
+    """One write that waits for its commit: some work, or a move, of which many are made together."""
 
-    def __init__(self, work: Callable[[], _T], needs_room: bool) -> None:
+    __slots__ = ("error", "needs_room", "result", "work")
+
+    def __init__(self, work: Callable[[], _T] | Step, needs_room: bool) -> None:
         self.work = work
         self.needs_room = needs_room
         self.result: _T
@@ -122,7 +125,12 @@ class SqliteJournal(LedgerJournal):
                 await to_thread.run_sync(self._close, limiter=self._limiter)
 
     async def _write(self, work: Callable[[], _T], *, needs_room: bool = True) -> _T:
-        ticket = _Ticket(work, needs_room)
+        return await self._commit_soon(_Ticket(work, needs_room))
+
+    async def _move(self, step: Step) -> Row:
+        return await self._commit_soon(_Ticket[Row](step, step.move is Move.BEGIN))
+
+    async def _commit_soon(self, ticket: _Ticket[_T]) -> _T:
         batch = self._batch
         is_first = batch is None
         if batch is None:
@@ -162,13 +170,7 @@ class SqliteJournal(LedgerJournal):
                 has_room = shutil.disk_usage(self._path.parent).free >= _ROOM
                 connection.execute("BEGIN IMMEDIATE")
                 self._ledger.renew()
-                for ticket in tickets:
-                    try:
-                        if ticket.needs_room and not has_room:
-                            raise self._full()
-                        ticket.result = ticket.work()
-                    except JobError as error:  # raised before anything of this ticket was written
-                        ticket.error = error
+                self._work_off([ticket for ticket in tickets if self._fits(ticket, has_room)])
                 connection.execute("COMMIT")
                 self._see_that_it_is_there()
             except Exception as error:
@@ -180,6 +182,28 @@ class SqliteJournal(LedgerJournal):
                     ticket.error = self._error(error)
             finally:
                 self._committed = time.monotonic()
+
+    def _fits(self, ticket: _Ticket[Any], has_room: bool) -> bool:
+        if ticket.needs_room and not has_room:
+            ticket.error = self._full()
+        return ticket.error is None
+
+    def _work_off(self, tickets: Sequence[_Ticket[Any]]) -> None:
+        moves: list[tuple[_Ticket[Any], Step]] = []
+        for ticket in tickets:
+            if isinstance(ticket.work, Step):
+                moves.append((ticket, ticket.work))
+                continue
+            try:
+                ticket.result = ticket.work()
+            except JobError as error:  # raised before anything of this ticket was written
+                ticket.error = error
+        outcomes = self._ledger.move_all([step for _, step in moves])
+        for (ticket, _), outcome in zip(moves, outcomes, strict=True):
+            if isinstance(outcome, JobError):
+                ticket.error = outcome
+            else:
+                ticket.result = outcome
 
     def _beat(self) -> None:
         """Renew the lease, in a thread of its own: also while nothing is written, and while the event loop is held up.
