@@ -112,6 +112,7 @@ class Job:
         self._emit = emit
         self._claimed: list[Row] = []
         self._claiming = anyio.Lock()
+        self._is_exhausted = False
         self._drained = anyio.Event()
         self._active: set[_Active] = set()
         self._failures = {"check": 0, "send": 0}
@@ -140,6 +141,7 @@ class Job:
 
     async def run(self) -> None:
         """Send all rows that wait. Returns when they are settled, or after `drain`, `abort` or a stop by itself."""
+        self._is_exhausted = False
         try:
             async with anyio.create_task_group() as watch:
                 watch.start_soon(self._end_drain)
@@ -205,17 +207,23 @@ class Job:
         tally.elsewhere += elsewhere - refused - in_doubt
 
     async def _next(self) -> Row | None:
-        async with self._claiming:
-            while not self._claimed and not self.is_draining:
-                self._claimed = list(await self._journal.claim(self._run, self._concurrency))
-                self._claimed.reverse()
-                if not self._claimed:
-                    # Another process has the last rows in hand. Should it die, they are ours.
-                    if not await self._journal.held(self._run):
-                        return None
-                    with anyio.move_on_after(_LOOK_AGAIN):
-                        await self._drained.wait()
-            return None if self.is_draining else self._claimed.pop()
+        if not self._claimed:
+            async with self._claiming:
+                await self._claim()
+        # Without the lock while there are some: a thousand workers would queue up for it.
+        return self._claimed.pop() if self._claimed and not self.is_draining else None
+
+    async def _claim(self) -> None:
+        while not (self._claimed or self.is_draining or self._is_exhausted):
+            self._claimed = list(await self._journal.claim(self._run, self._concurrency))
+            self._claimed.reverse()
+            if not self._claimed:
+                # Another process has the last rows in hand. Should it die, they are ours.
+                if not await self._journal.held(self._run):
+                    self._is_exhausted = True
+                    return
+                with anyio.move_on_after(_LOOK_AGAIN):
+                    await self._drained.wait()
 
     async def _process(self, active: _Active) -> None:
         row = active.row
