@@ -128,7 +128,7 @@ class SqliteJournal(LedgerJournal):
         return await self._commit_soon(_Ticket(work, needs_room))
 
     async def _move(self, step: Step) -> Row:
-        return await self._commit_soon(_Ticket[Row](step, step.move is Move.BEGIN))
+        return await self._commit_soon(_Ticket(step, step.move is Move.BEGIN))
 
     async def _commit_soon(self, ticket: _Ticket[_T]) -> _T:
         batch = self._batch
