@@ -246,10 +246,7 @@ async def _fill(path: Path, count: int) -> None:
             if first == 10_000:
                 early = _memory()
         added = time.perf_counter() - began
-        print(
-            f"  added      {added:6.1f} s  {added / count * 1e6:4.0f} us a row  "
-            f"{_size(path) / 1e6:.0f} MB of file"
-        )
+        print(f"  added      {added:6.1f} s  {added / count * 1e6:4.0f} us a row  {_size(path) / 1e6:.0f} MB of file")
         print(f"  memory     {early:6.1f} MB after 10,000 rows, {_memory():.1f} MB after {count:,}")
         began = time.perf_counter()
         await journal.count(run)

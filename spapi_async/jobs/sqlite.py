@@ -241,7 +241,7 @@ class SqliteJournal(LedgerJournal):
             # A text that was dropped must not be readable in a free page of the file, nor behind the end of the log.
             connection.execute("PRAGMA secure_delete = ON")
             connection.execute("PRAGMA journal_size_limit = 0")
-            connection.execute("PRAGMA cache_size = -16384")  # KiB
+            connection.execute("PRAGMA cache_size = -4096")  # KiB; more would only look like a leak
             if version != SCHEMA_VERSION:
                 connection.execute("BEGIN IMMEDIATE")
                 if version:
