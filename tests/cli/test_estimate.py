@@ -153,7 +153,7 @@ async def _send(count: int) -> None:
     async with SqliteJournal(Path("messages.db")) as journal:
         run = await journal.start(Identity(refresh_token="Atzr|A", selling_partner_id="A"), KIND)
         await journal.add(run, [e.row for e in read_csv(Path("messages.csv"), find_kind(KIND)) if e.row][:count])
-        first, *rows = await journal.claim(run, 0, count)
+        first, *rows = await journal.claim(run, count)
         await journal.move(first, Move.REFUSE)
         for row in rows:
             await journal.move(await journal.move(row, Move.BEGIN), Move.ACCEPT)
