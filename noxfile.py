@@ -52,6 +52,14 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def hostile(session: nox.Session) -> None:
+    """Try ten thousand hostile sources, of each sort that the tests try a hundred of."""
+    session.install("-e", ".[all]", *_group("test"))
+    session.env["HYPOTHESIS_PROFILE"] = "hostile"
+    session.run("python", "-m", "pytest", "tests/jobs/source/test_hostile.py", *session.posargs)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Run the snippets of README and docs, check the links, and write the operations table anew."""
     session.install("-e", ".[all]", *_group("docs"))

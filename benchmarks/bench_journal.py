@@ -32,7 +32,7 @@ from aiohttp import web
 from spapi_async import SellingPartner, UsagePlan
 from spapi_async.cli.bench import machine
 from spapi_async.jobs.journal import Admitted, Identity, Journal, MemoryJournal, Run
-from spapi_async.jobs.kinds.messaging import find_kind
+from spapi_async.jobs.kinds import find_kind
 from spapi_async.jobs.row import Admission, Move, Row, State
 from spapi_async.jobs.runner import Job
 from spapi_async.jobs.sqlite import SqliteJournal

@@ -26,7 +26,7 @@ A method carries Amazon's operationId in snake_case.
 - *repeatable*: whether sending it twice does no more than sending it once, so that it is retried when its fate is
   open. “By key” means that an idempotency header makes it so.
 - *token*: `access` for a selling partner's own, a scope for a grantless operation, `restricted` where a restricted
-  data token is fetched.
+  data token is fetched; `on request` where `restricted=` asks for one.
 - *role*: what the application must have been granted, where Amazon's documentation says so; one of them is enough.
 """
 
@@ -65,7 +65,8 @@ def _row(operation: Operation) -> str:
     if operation.sandbox_only:
         name += " (Amazon's sandbox only)"
     repeatable = "by key" if operation.idempotency_header else "yes" if operation.repeatable else "no"
-    token = operation.grantless_scope or ("restricted" if operation.restricted == "required" else "access")
+    tokens = {"never": "access", "optional": "access; restricted on request", "required": "restricted"}
+    token = operation.grantless_scope or tokens[operation.restricted]
     plan = f"{operation.plan.rate:g}/s, {operation.plan.burst:g}"
     if operation.application_rate:
         plan += f"; all together {operation.application_rate:g}/s"

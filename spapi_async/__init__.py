@@ -42,12 +42,13 @@ from .errors import (
     SpapiError,
     StatusError,
     ThrottleTimeoutError,
+    TransferError,
     TransportError,
     UnauthorizedError,
     WrongStateError,
 )
 from .marketplaces import Marketplace, Region
-from .operation import JSON_LISTINGS_FEED, Priority, Quota, Timeouts, UsagePlan
+from .operation import JSON_LISTINGS_FEED, RESTRICTED_REPORT_TYPES, Priority, Quota, Timeouts, UsagePlan
 from .retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JSON_LISTINGS_FEED",
+    "RESTRICTED_REPORT_TYPES",
     "AlteredCallbackError",
     "Application",
     "ArgumentError",
@@ -97,6 +99,7 @@ __all__ = [
     "StatusError",
     "ThrottleTimeoutError",
     "Timeouts",
+    "TransferError",
     "TransportError",
     "UnauthorizedError",
     "UsagePlan",

@@ -6,25 +6,44 @@ your middleware -> retry -> prepare a token -> throttling -> attach the token ->
 from __future__ import annotations
 
 import logging
+import math
 import os
 import random
+import re
+import time
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
+from datetime import UTC, date, datetime
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import anyio
 import attrs
 
+from .apis.arguments import make_call
 from .apis.custom import make_custom_call
 from .apis.namespace import AnyApi, Apis, ApisWithRawResponse
 from .apis.raw import RawResponse
-from .auth import LWA_ENDPOINT, Authorising, AwsCredentials, Credentials, LwaClient, TokenCache, digest
+from .auth import (
+    LWA_ENDPOINT,
+    LWA_POLICY,
+    TOKEN_HEADER,
+    Authorising,
+    AwsCredentials,
+    ClientSecret,
+    Credentials,
+    LwaClient,
+    Token,
+    TokenCache,
+    digest,
+    read_rdt,
+)
 from .auth.aws import RoleKeys, Signing, utc_now
 from .config import ClientConfig, Options, check_kind, find_operation
-from .errors import ClientClosedError, ConfigError
+from .errors import AuthError, ClientClosedError, ConfigError
 from .events import Event, ReplyDeviated
+from .hidden import hide
 from .logs import log
 from .middleware import Middleware, compose
 from .operation import Call, Operation, Priority, Quota, Reply, Timeouts, UsagePlan
@@ -32,7 +51,12 @@ from .retry import retrying
 from .scheduler import Account, Scheduler, SellingPartnerScheduler, current_time
 from .transport import Wire, default_transport, user_agent
 
+if TYPE_CHECKING:
+    from .apis.tokens_2021_03_01 import RestrictedResource
+
 __all__ = ["Application", "SellingPartner"]
+
+_Answer = TypeVar("_Answer")
 
 
 class Application:
@@ -54,6 +78,7 @@ class Application:
     """
 
     def __init__(self, *, client_id: str, client_secret: str, **options: Unpack[Options]) -> None:
+        client_secret = hide(client_secret)  # first of all: a traceback may show this frame
         self._credentials = Credentials(client_id=client_id, client_secret=client_secret)
         self._config = config = ClientConfig(**options)
         for option in ("plans", "application_rates"):
@@ -80,18 +105,31 @@ class Application:
             application_rates=config.application_rates,
             max_queue=config.max_queue,
         )
-        self._tokens = TokenCache(emit=self._emit, clock=clock)
+        lwa_endpoint = config.lwa_endpoint or LWA_ENDPOINT
+        self._tokens = TokenCache(
+            emit=self._emit,
+            clock=clock,
+            random=random.random,
+            store=config.token_store,
+            namespace=digest(f"{config.url} {lwa_endpoint}"),
+        )
+        self._secret = ClientSecret(
+            client_secret, created=config.client_secret_created, load=config.load_client_secret, emit=self._emit
+        )
         self._lwa = LwaClient(
             self._post_form,
-            endpoint=config.lwa_endpoint or LWA_ENDPOINT,
-            policy=config.retry,
+            endpoint=lwa_endpoint,
+            policy=config.retry if config.retry.max_attempts == 1 else LWA_POLICY,
             sleep=anyio.sleep,
             random=random.random,
+            secret=self._secret,
+            emit=self._emit,
         )
         self._retrying = retrying(config.retry, sleep=anyio.sleep, random=random.random, clock=clock, emit=self._emit)
         self._is_closed = False
         self._in_flight = 0
         self._idle: anyio.Event | None = None
+        self._clock_at_close = 0.0
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(client_id={self._credentials.client_id!r}, endpoint={self._config.url!r})"
@@ -113,28 +151,54 @@ class Application:
                 told this application since goes before them.
 
         Raises:
-            ConfigError: The refresh token is empty or has white space at an end.
+            ConfigError: The refresh token is empty or has white space at an end, or a plan is no `UsagePlan`.
         """
+        refresh_token = hide(refresh_token)
         partner = SellingPartner.__new__(SellingPartner)
         partner._attach(self, refresh_token, selling_partner_id, learned_plans, owns=False)
         return partner
 
+    def set_client_secret(self, client_secret: str, *, created: date | datetime | None = None) -> None:
+        """Use another client secret from now on, as after a rotation. No call notices.
+
+        Access tokens stay valid, and what is being fetched with the old secret is fetched with this one if Login with
+        Amazon refuses the old. What was refused because of the old secret is asked again.
+
+        Args:
+            client_secret: The new one; never shown.
+            created: When it was made. None means now, if the client was made with `client_secret_created`.
+
+        Raises:
+            ConfigError: It is empty or has white space at an end, or `created` is no date and has no time zone.
+        """
+        client_secret = hide(client_secret)
+        if created is None and self._secret.created is not None:
+            created = datetime.now(UTC)
+        self._secret.swap(client_secret, created)
+        self._tokens.forgive()
+
     async def aclose(self, *, grace: float = 10.0) -> None:
         """Close the client.
 
-        Calls that wait for their turn get a `ClientClosedError`; exchanges under way may end first.
+        Calls that wait for their turn, for a token or for AWS keys get a `ClientClosedError`; exchanges under way may
+        end first.
 
         Args:
             grace: Seconds that exchanges under way are given; after that their connections are cut.
         """
         self._is_closed = True
+        self._clock_at_close = current_time() - time.monotonic()
         self.scheduler.close()
+        self._tokens.close()
+        if self._signing is not None:
+            self._signing.close()
         try:
             if self._in_flight:
                 self._idle = self._idle or anyio.Event()
                 with anyio.move_on_after(grace):
                     await self._idle.wait()
         finally:
+            await self._tokens.aclose()
             with anyio.CancelScope(shield=True):  # connections are closed also when the wait was cancelled
                 if self._signing is not None:
                     await self._signing.aclose()
@@ -142,7 +206,19 @@ class Application:
                     await self._opened.aclose()
 
     async def __aenter__(self) -> Self:
+        if self._is_closed:
+            self._reopen()
         return self
+
+    def _reopen(self) -> None:
+        """Begin anew after a close, perhaps in another event loop."""
+        # On asyncio all event loops have the same clock; each run of trio has one of its own.
+        is_same_clock = abs(current_time() - time.monotonic() - self._clock_at_close) < 1.0
+        self._is_closed, self._idle = False, None
+        self.scheduler.reopen(is_same_clock=is_same_clock)
+        if self._signing is not None:
+            self._signing.reopen()
+        self._tokens.reopen(is_same_clock=is_same_clock)
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
@@ -156,16 +232,30 @@ class Application:
     ) -> tuple[int, Mapping[str, str], bytes]:
         if self._is_closed:  # else a repeat would open connections that nobody closes
             raise ClientClosedError("the client was closed before there was an access token", operation="lwa")
+        self._secret.check_age()
         return await self._wire.post_form(url, form, timeouts)
 
-    async def _post_lwa(self, form: Callable[[Credentials], Mapping[str, str]]) -> tuple[int, Mapping[str, str], bytes]:
-        """Post a form of this application to Login with Amazon, once. Closing waits for it, as for a call."""
+    async def _ask_lwa(
+        self,
+        form: Callable[[Credentials], Mapping[str, str]],
+        read: Callable[[int, Mapping[str, str], bytes], _Answer],
+    ) -> _Answer:
+        """Post a form of this application to Login with Amazon, and read the answer. Closing waits for it.
+
+        Once; but if its client secret is refused, and there is another by now, also with that.
+        """
         if self._is_closed:  # before there is a form, which the traceback would show
             raise ClientClosedError("the client is closed", operation="lwa")
         endpoint = self._config.lwa_endpoint or LWA_ENDPOINT
         self._in_flight += 1
         try:
-            return await self._post_form(endpoint, form(self._credentials), LwaClient.timeouts)
+            while True:
+                credentials = attrs.evolve(self._credentials, client_secret=self._secret.value)
+                try:
+                    return read(*await self._post_form(endpoint, form(credentials), LwaClient.timeouts))
+                except AuthError as error:
+                    if error.code != "invalid_client" or not await self._secret.renew(credentials.client_secret):
+                        raise
         finally:
             self._land()
 
@@ -236,6 +326,8 @@ class _CallOptions:
     timeout: Timeouts | None = None
     validate: bool | None = None
     quotas: tuple[Quota, ...] | None = None
+    rdt: bool = True
+    restricted_data_token: str | None = attrs.field(default=None, repr=False)
 
     def applied(self, call: Call) -> Call:
         changes: dict[str, Any] = {}  # Any: each field has its own type
@@ -247,6 +339,10 @@ class _CallOptions:
             changes["timeout"] = self.timeout
         if self.quotas is not None:
             changes["quotas"] = self.quotas
+        if call.restricted is not None and not self.rdt:
+            changes["restricted"] = None
+        if self.restricted_data_token is not None and call.operation.restricted != "never":
+            changes["headers"] = {TOKEN_HEADER: self.restricted_data_token, **call.headers}
         return attrs.evolve(call, **changes) if changes else call
 
 
@@ -281,6 +377,8 @@ class SellingPartner(Apis):
         learned_plans: Mapping[str, UsagePlan] | None = None,
         **options: Unpack[Options],
     ) -> None:
+        client_secret = hide(client_secret)  # first of all: a traceback may show this frame
+        refresh_token = hide(refresh_token)
         application = Application(client_id=client_id, client_secret=client_secret, **options)
         self._attach(application, refresh_token, selling_partner_id, learned_plans, owns=True)
 
@@ -295,7 +393,7 @@ class SellingPartner(Apis):
     ) -> None:
         self._application = application
         self._owns_application = owns
-        self._options = _CallOptions()
+        self._options = _CallOptions(rdt=application._config.fetches_rdt)
         self._credentials = Credentials(
             client_id=application._credentials.client_id,
             client_secret=application._credentials.client_secret,
@@ -304,6 +402,8 @@ class SellingPartner(Apis):
         name = selling_partner_id or (f"token-{digest(refresh_token)}" if refresh_token else "")
         account = Account(self._credentials.client_id, name, application._config.url)
         self._scheduler = SellingPartnerScheduler(application.scheduler, account, _find_operation)
+        for key, plan in (learned_plans or {}).items():
+            check_kind(f"learned_plans[{key!r}]", isinstance(plan, UsagePlan), "a UsagePlan", plan)
         if learned_plans:
             application.scheduler.restore(account, learned_plans)
         self._stages = application._stages(self._credentials, account, self)
@@ -336,12 +436,12 @@ class SellingPartner(Apis):
         Raises:
             ConfigError: Variables are missing; it names all of them.
         """
-        environ = os.environ if environ is None else environ
-        if not {"region", "marketplace", "endpoint"} & options.keys():
-            options["region"] = environ.get("SPAPI_REGION") or None
-            options["endpoint"] = environ.get("SPAPI_ENDPOINT") or None
-        if "lwa_endpoint" not in options:
-            options["lwa_endpoint"] = environ.get("SPAPI_LWA_ENDPOINT") or None
+        environ = {name: hide(value) for name, value in (os.environ if environ is None else environ).items()}
+        if all(options.get(name) is None for name in ("region", "marketplace", "endpoint")):
+            options["region"] = str(environ.get("SPAPI_REGION", "")) or None
+            options["endpoint"] = str(environ.get("SPAPI_ENDPOINT", "")) or None
+        if options.get("lwa_endpoint") is None:
+            options["lwa_endpoint"] = str(environ.get("SPAPI_LWA_ENDPOINT", "")) or None
         where = options.get("region") or options.get("marketplace") or options.get("endpoint")
         credentials = Credentials.from_env(environ, also_missing=() if where else ("SPAPI_REGION or SPAPI_ENDPOINT",))
         return cls(
@@ -391,6 +491,8 @@ class SellingPartner(Apis):
         timeout: Timeouts | None = None,
         validate: bool | None = None,
         quotas: Iterable[Quota] | None = None,
+        rdt: bool | None = None,
+        restricted_data_token: str | None = None,
     ) -> Self:
         """Return a light view of this client, with other options for the calls made through it.
 
@@ -405,10 +507,14 @@ class SellingPartner(Apis):
             timeout: How long one HTTP exchange may take.
             validate: Whether arguments are checked before they are sent.
             quotas: What the calls count against beside their usage plans, as `JSON_LISTINGS_FEED`.
+            rdt: False: no restricted data token is fetched for them, as the client's option.
+            restricted_data_token: One that another application has handed over: calls of operations that require a
+                restricted data token, or can have one, go with this. It is never renewed, and never shown.
 
         Raises:
-            ConfigError: One of them is of the wrong type.
+            ConfigError: One of them is of the wrong type, the deadline is NaN, or the token cannot be one.
         """
+        restricted_data_token = hide(restricted_data_token)
         quotas = None if quotas is None else tuple(quotas)
         given = {
             "priority": priority,
@@ -416,13 +522,22 @@ class SellingPartner(Apis):
             "timeout": timeout,
             "validate": validate,
             "quotas": quotas,
+            "rdt": rdt,
+            "restricted_data_token": restricted_data_token,
         }
         check_kind("priority", isinstance(priority, Priority | None), "a Priority", priority)
         check_kind("deadline", isinstance(deadline, int | float | None), "seconds", deadline)
         check_kind("timeout", isinstance(timeout, Timeouts | None), "a Timeouts, as in Timeouts(read=30)", timeout)
         check_kind("validate", isinstance(validate, bool | None), "True or False", validate)
+        if deadline is not None and math.isnan(deadline):
+            raise ConfigError("deadline must be a number of seconds, not nan")
         for quota in quotas or ():
             check_kind("quotas", isinstance(quota, Quota), "Quotas", quota)
+        check_kind("rdt", isinstance(rdt, bool | None), "True or False", rdt)
+        is_text = isinstance(restricted_data_token, str | None)
+        check_kind("restricted_data_token", is_text, "text", restricted_data_token)
+        if restricted_data_token is not None and not re.fullmatch(r"[!-~]+", restricted_data_token):
+            raise ConfigError("restricted_data_token must be printable ASCII without white space, and not empty")
         view = copy(self)
         for name in tuple(vars(view)):
             # Of subclasses too: what they keep is bound to the client that it was first asked of.
@@ -444,7 +559,7 @@ class SellingPartner(Apis):
         headers: Mapping[str, str] | None = None,
         plan: UsagePlan | None = None,
         repeatable: bool = False,
-        restricted: bool = False,
+        restricted: bool | Iterable[str] = False,
         grantless_scope: str | None = None,
     ) -> RawResponse[Any]:
         """Call what no generated method calls yet, through all stages: token, usage plan, retries, errors.
@@ -464,7 +579,8 @@ class SellingPartner(Apis):
                 1/s, burst 1.
             repeatable: True if sending it twice does no more than sending it once. Only then is it sent again after a
                 failure that leaves open whether it was done.
-            restricted: True for data that needs a restricted data token: one is fetched for this path.
+            restricted: True for data that needs a restricted data token: one is fetched for this path. Where Amazon
+                wants to know for which data, their names, as in `["buyerInfo"]`.
             grantless_scope: Of a grantless operation, the scope of its token.
 
         Raises:
@@ -484,6 +600,44 @@ class SellingPartner(Apis):
             grantless_scope=grantless_scope,
         )
         return RawResponse.plain(call.operation, await self.send(call))
+
+    async def create_restricted_data_token(
+        self, resources: Iterable[RestrictedResource | Mapping[str, Any]], *, target_application: str | None = None
+    ) -> Token:
+        """Get a restricted data token to hand over to another application; our own calls get theirs by themselves.
+
+            token = await sp.create_restricted_data_token(
+                [{"method": "GET", "path": "/orders/v0/orders/{orderId}/address"}], target_application="amzn1.…"
+            )
+
+        It is asked for each time, so that whoever gets it has it for its whole lifetime. The other application uses it
+        by `with_options(restricted_data_token=...)`.
+
+        Args:
+            resources: 1 to 50 of what it opens: `method`, `path` (the template for all ids, where Amazon allows) and,
+                where Amazon wants them, `dataElements`; plain data or models of `spapi_async.apis.tokens_2021_03_01`.
+            target_application: The id of the application that is to use it; None for this one.
+
+        Returns:
+            The token: `value`, which no repr shows, and `expires_in` in seconds.
+
+        Raises:
+            ArgumentError: The resources are not as they must be.
+            AuthError: The reply cannot be read.
+            CallError: As `send`.
+        """
+        from .apis.tokens_2021_03_01.operations import CREATE_RESTRICTED_DATA_TOKEN
+
+        body: dict[str, Any] = {"restrictedResources": list(resources)}
+        if target_application is not None:
+            body["targetApplication"] = target_application
+        reply = await self.send(make_call(CREATE_RESTRICTED_DATA_TOKEN, {"body": body}))
+        token = read_rdt(reply.body)
+        if token is None:
+            raise AuthError(
+                "the reply cannot be read", operation=CREATE_RESTRICTED_DATA_TOKEN.key, request_id=reply.request_id
+            )
+        return token
 
     async def send(self, call: Call, inner: Iterable[Middleware] = ()) -> Reply:
         """Send a call through all stages.
@@ -513,12 +667,47 @@ class SellingPartner(Apis):
         finally:
             application._land()
 
+    def set_client_secret(self, client_secret: str, *, created: date | datetime | None = None) -> None:
+        """Use another client secret from now on, for the whole application; as `Application.set_client_secret`."""
+        client_secret = hide(client_secret)
+        self._application.set_client_secret(client_secret, created=created)
+
+    async def transfer(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b"", *, attempt: int = 1
+    ) -> Reply:
+        """Exchange bytes with Amazon's storage behind a presigned URL: with no token, no usage plan and no repeats.
+
+        Args:
+            method: As the URL is for: PUT of an upload destination.
+            url: As Amazon gave it; it is in no error, no event and no log.
+            headers: Those that Amazon gave with the URL, and no others.
+            body: The bytes to store.
+            attempt: Which exchange of this transfer it is, for errors.
+
+        Returns:
+            The 2xx reply.
+
+        Raises:
+            TransferError: The storage answered with another status.
+            TransportError: There was no whole reply. To send the same again does nothing twice.
+        """
+        application = self._application
+        if application._is_closed:
+            raise ClientClosedError("the client is closed", operation="transfer")
+        application._in_flight += 1
+        try:
+            return await application._wire.transfer(method, url, headers or {}, body, self._options.timeout, attempt)
+        finally:
+            application._land()
+
     async def aclose(self, *, grace: float = 10.0) -> None:
         """Close the client, if it was not made by an `Application`; as `Application.aclose`."""
         if self._owns_application:
             await self._application.aclose(grace=grace)
 
     async def __aenter__(self) -> Self:
+        if self._owns_application:
+            await self._application.__aenter__()
         return self
 
     async def __aexit__(
@@ -533,7 +722,9 @@ class SellingPartner(Apis):
             ReplyDeviated(operation=operation.key, deviations=deviations, request_id=reply.request_id)
         )
 
-    async def _create_rdt(self, body: bytes) -> Reply:
+    async def _create_rdt(self, body: bytes, priority: Priority, timeout: Timeouts | None) -> Reply:
         from .apis.tokens_2021_03_01.operations import CREATE_RESTRICTED_DATA_TOKEN
 
-        return await self.send(CREATE_RESTRICTED_DATA_TOKEN.call(body=body))
+        call = CREATE_RESTRICTED_DATA_TOKEN.call(body=body)
+        # By the client itself, whatever view the call was made through: its quotas are none of the token's.
+        return await self.send(attrs.evolve(call, priority=priority, timeout=timeout))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
 from difflib import get_close_matches
 from types import UnionType
 from typing import TYPE_CHECKING, TypedDict
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from .auth import AwsCredentials, AwsRole
+from .auth import AwsCredentials, AwsRole, TokenStore
 from .errors import ConfigError
 from .events import Event
 from .marketplaces import Marketplace, Region
@@ -42,6 +43,7 @@ class Options(TypedDict, total=False):
     plans: Mapping[str, UsagePlan]
     application_rates: Mapping[str, float | None]
     max_queue: int
+    rdt: bool | None
     validate: bool
     strict: bool
     application_name: str | None
@@ -49,6 +51,9 @@ class Options(TypedDict, total=False):
     user_agent_attributes: Mapping[str, str]
     aws: AwsCredentials | AwsRole | None
     aws_region: str | None
+    token_store: TokenStore | None
+    client_secret_created: date | datetime | None
+    load_client_secret: Callable[[], Awaitable[str]] | None
 
 
 @attrs.frozen(kw_only=True)
@@ -71,6 +76,9 @@ class ClientConfig:
         application_rates: Limits of the application over all its selling partners, in requests/s, that override the
             built-in ones, by operation likewise; None for no such limit. The burst is what a second grows.
         max_queue: How many calls may wait for one usage plan; a further one raises `QueueFullError`.
+        rdt: False: calls go with the access token also where a restricted data token (RDT) would be fetched, as an
+            operation that requires one, or `restricted=`, has it. None: only on Amazon's own sandbox, whose replies,
+            RDTs included, are fixed texts. For some calls only: `sp.with_options(rdt=False)`.
         validate: False sends also arguments that break Amazon's limits, which drift, as long as they can be written at
             all. For some calls only: `sp.with_options(validate=False)`.
         strict: True compares every reply with Amazon's model and reports what differs as a `ReplyDeviated` event, which
@@ -84,6 +92,12 @@ class ClientConfig:
             signature.
         aws_region: The AWS region that calls are signed for. Default: that of `region`, `marketplace` or Amazon's own
             `endpoint`.
+        token_store: Keeps access tokens beyond this client: `FileStore`, `MemoryStore`, or any with their three
+            methods. None keeps them in the client's own memory.
+        client_secret_created: When the client secret was made: a `ClientSecretExpires` event then tells its end, from
+            three weeks before its 180 days are over.
+        load_client_secret: Gives the client secret anew, as from where you keep it. It is called once when Login with
+            Amazon refuses the one in use, which may have been rotated meanwhile.
 
     Raises:
         ConfigError: An option is wrong, or two contradict each other.
@@ -102,6 +116,7 @@ class ClientConfig:
     plans: Mapping[str, UsagePlan] = attrs.field(factory=dict)
     application_rates: Mapping[str, float | None] = attrs.field(factory=dict)
     max_queue: int = 100_000
+    rdt: bool | None = None
     validate: bool = True
     strict: bool = False
     application_name: str | None = None
@@ -109,6 +124,9 @@ class ClientConfig:
     user_agent_attributes: Mapping[str, str] = attrs.field(factory=dict)
     aws: AwsCredentials | AwsRole | None = None
     aws_region: str | None = None
+    token_store: TokenStore | None = None
+    client_secret_created: date | datetime | None = None
+    load_client_secret: Callable[[], Awaitable[str]] | None = None
     url: str = attrs.field(init=False)
     """The URL that calls go to, without a slash at its end."""
 
@@ -149,6 +167,13 @@ class ClientConfig:
             [region] = regions
         return region.aws_region
 
+    @property
+    def fetches_rdt(self) -> bool:
+        """Whether restricted data tokens are fetched."""
+        if self.rdt is None:
+            return self.url not in {region.sandbox_endpoint for region in Region}
+        return self.rdt
+
     def __attrs_post_init__(self) -> None:
         if self.lwa_endpoint is not None:
             _check_url("lwa_endpoint", self.lwa_endpoint)
@@ -161,6 +186,11 @@ class ClientConfig:
             raise ConfigError("aws_region must be the name of an AWS region, as in 'eu-west-1'")
         if self.aws is not None:
             _ = self.signing_region
+        loader = self.load_client_secret
+        check_kind("load_client_secret", loader is None or callable(loader), "an async function", loader)
+        is_store = all(callable(getattr(self.token_store, name, None)) for name in ("get", "set", "delete"))
+        is_store = is_store and not isinstance(self.token_store, Mapping)  # a dict has a `get` of another kind
+        check_kind("token_store", self.token_store is None or is_store, "a TokenStore", self.token_store)
         for stage in self.middleware:
             check_kind("middleware", callable(stage), "a sequence of functions", stage)
         for key, plan in self.plans.items():
@@ -203,6 +233,7 @@ _KINDS: dict[str, tuple[type | UnionType, str]] = {
     "plans": (Mapping, "a mapping from the names of operations to UsagePlan"),
     "application_rates": (Mapping, "a mapping from the names of operations to requests/s"),
     "max_queue": (int, "a number of calls"),
+    "rdt": (bool | None, "True or False"),
     "validate": (bool, "True or False"),
     "strict": (bool, "True or False"),
     "application_name": (str | None, "text"),
@@ -210,6 +241,7 @@ _KINDS: dict[str, tuple[type | UnionType, str]] = {
     "user_agent_attributes": (Mapping, "a mapping from names of attributes to values"),
     "aws": (AwsCredentials | AwsRole | None, "AwsCredentials or an AwsRole"),
     "aws_region": (str | None, "text"),
+    "client_secret_created": (date | None, "a date or a datetime"),
 }
 
 

@@ -34,6 +34,7 @@ A leaf: it imports nothing of ours, so every module may import it.
         │   ├── ConflictError        409
         │   ├── QuotaExceededError   429: not executed, so safe to repeat
         │   └── ServerError          5xx
+        ├── TransferError            Amazon's storage behind a presigned URL refused a transfer
         └── DecodeError              a 2xx reply that cannot be read; `body` holds it
 
 Errors carry the facts that decide what to do next, so nothing above the transport looks at HTTP: may the same
@@ -81,6 +82,7 @@ __all__ = [
     "SpapiError",
     "StatusError",
     "ThrottleTimeoutError",
+    "TransferError",
     "TransportError",
     "UnauthorizedError",
     "WrongStateError",
@@ -559,6 +561,35 @@ _BY_STATUS: dict[int, type[StatusError]] = {
     409: ConflictError,
     429: QuotaExceededError,
 }
+
+
+class TransferError(CallError):
+    """Amazon's storage, behind a presigned URL, did not take or give what was to be transferred.
+
+    Its text holds neither the URL, which is as good as a password, nor the reply, which repeats parts of it.
+
+    Attributes:
+        status: The HTTP status.
+        code: The storage's error code, as in `SignatureDoesNotMatch`; "" when it gave none.
+    """
+
+    def __init__(
+        self,
+        *,
+        status: int,
+        code: str = "",
+        operation: str = "transfer",
+        attempt: int = 1,
+        is_retry_safe: bool | None = None,
+    ) -> None:
+        super().__init__(
+            f"Amazon's storage answered {' '.join(filter(None, [str(status), _one_line(code, _LONGEST_WORD)]))}",
+            operation=operation,
+            attempt=attempt,
+            is_retry_safe=is_retry_safe,
+        )
+        self.status = status
+        self.code = code
 
 
 class DecodeError(CallError):

@@ -1,17 +1,19 @@
 """What happened, as frozen classes. Each stage tells it through the `emit` it was given; nothing listens by default.
 
-`on_event=` of the client gets every event, in the task that caused it; what it raises is logged and changes nothing. No
-event holds a secret or a buyer's data.
+`on_event=` of the client gets every event, in the task that caused it (those of tokens come from background tasks);
+what it raises is logged and changes nothing. No event holds a secret or a buyer's data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 import attrs
 
 __all__ = [
     "Attempted",
+    "ClientSecretExpires",
     "Emit",
     "Event",
     "RateLearned",
@@ -19,7 +21,9 @@ __all__ = [
     "Retried",
     "RowSettled",
     "Throttled",
+    "TokenFailed",
     "TokenRefreshed",
+    "TokenStoreFailed",
     "Waited",
 ]
 
@@ -107,6 +111,39 @@ class TokenRefreshed(Event):
 
 
 @attrs.frozen(kw_only=True)
+class TokenFailed(Event):
+    """A token, or AWS keys, could not be fetched, after all repeats."""
+
+    kind: str
+    """As in `TokenRefreshed`."""
+    reason: str
+    is_permanent: bool
+    """Whether it is not asked for again: the credential itself must change."""
+    usable_for: float
+    """Seconds for which calls can go on with the old token; 0 when there is none."""
+
+
+@attrs.frozen(kw_only=True)
+class TokenStoreFailed(Event):
+    """The `token_store` failed, or took too long; calls went on without it."""
+
+    action: str
+    """`get`, `set` or `delete`."""
+    reason: str
+    """The error's class; its words stay out, since they may hold what was to be stored."""
+
+
+@attrs.frozen(kw_only=True)
+class ClientSecretExpires(Event):
+    """The client secret ends within three weeks; told at most once a day. Only with `client_secret_created=`."""
+
+    expires_at: datetime
+    """UTC."""
+    days_left: float
+    """Negative when it has expired."""
+
+
+@attrs.frozen(kw_only=True)
 class RowSettled(Event):
     """A row of a bulk job has its outcome."""
 
@@ -116,6 +153,10 @@ class RowSettled(Event):
     state: str
     reason: str
     request_id: str | None
+    why: str = ""
+    """Of a refused row, which sort of no it is, as in `not available now`."""
+    retry_from: datetime | None = None
+    """Of a refused row, when it may be tried again at the earliest, if that is known."""
 
 
 Emit = Callable[[Event], None]

@@ -1,7 +1,7 @@
 """Events as lines of the logger `spapi_async`. Nothing here configures logging: levels and handlers are yours.
 
-A retry, and a reply that is not as its model says, is a WARNING; a 429, a learned rate and a fetched token are INFO;
-the rest is DEBUG.
+A retry, a reply that is not as its model says, and what goes wrong with tokens, their store and the client secret's age
+is a WARNING; a 429, a learned rate and a fetched token are INFO; the rest is DEBUG.
 """
 
 from __future__ import annotations
@@ -10,7 +10,20 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from .events import Attempted, Event, RateLearned, ReplyDeviated, Retried, RowSettled, Throttled, TokenRefreshed, Waited
+from .events import (
+    Attempted,
+    ClientSecretExpires,
+    Event,
+    RateLearned,
+    ReplyDeviated,
+    Retried,
+    RowSettled,
+    Throttled,
+    TokenFailed,
+    TokenRefreshed,
+    TokenStoreFailed,
+    Waited,
+)
 
 __all__ = ["log"]
 
@@ -60,6 +73,26 @@ def _token_refreshed(event: TokenRefreshed) -> None:
     _logger.info("fetched a new %s token in %.2f s, valid for %.0f s", event.kind, event.elapsed, event.expires_in)
 
 
+def _token_failed(event: TokenFailed) -> None:
+    _logger.warning(
+        "no new %s token (%s)%s%s",
+        event.kind,
+        event.reason,
+        f", the old one can be used for {event.usable_for:.0f} s" if event.usable_for else "",
+        "; it is not asked for again" if event.is_permanent else "",
+    )
+
+
+def _token_store_failed(event: TokenStoreFailed) -> None:
+    _logger.warning("the token store failed to %s: %s", event.action, event.reason)
+
+
+def _client_secret_expires(event: ClientSecretExpires) -> None:
+    _logger.warning(
+        "the client secret expires at %s, in %.1f days: rotate it", event.expires_at.isoformat(), event.days_left
+    )
+
+
 def _waited(event: Waited) -> None:
     _logger.debug("%s: waited %.3f s for its usage plan", event.operation, event.seconds)
 
@@ -86,6 +119,9 @@ _LINES: dict[type[Event], Callable[[Any], None]] = {
     RateLearned: _rate_learned,
     ReplyDeviated: _reply_deviated,
     TokenRefreshed: _token_refreshed,
+    TokenFailed: _token_failed,
+    TokenStoreFailed: _token_store_failed,
+    ClientSecretExpires: _client_secret_expires,
     Waited: _waited,
     Attempted: _attempted,
     RowSettled: _row_settled,

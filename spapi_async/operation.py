@@ -18,6 +18,7 @@ import attrs
 
 __all__ = [
     "JSON_LISTINGS_FEED",
+    "RESTRICTED_REPORT_TYPES",
     "Call",
     "Operation",
     "Parameter",
@@ -28,6 +29,8 @@ __all__ = [
     "UsagePlan",
 ]
 
+
+_LEAST_RATE = 1 / 86_400  # requests/s; the slowest plan has 0.0056
 
 # RFC 3986, section 2.3: what needs no encoding anywhere; and the colon, which a time holds.
 _NEARLY_SAFE = re.compile(r"[A-Za-z0-9_.~:-]*").fullmatch
@@ -93,6 +96,29 @@ class Quota:
 
 JSON_LISTINGS_FEED = Quota("JSON_LISTINGS_FEED", UsagePlan(5 / 300, 5, "documentation"))
 """For `createFeed` with this feed type: 5 submissions in 5 minutes (Amazon's changelog of 2025-05-06)."""
+
+RESTRICTED_REPORT_TYPES = frozenset(
+    {
+        "GET_AMAZON_FULFILLED_SHIPMENTS_DATA_INVOICING",
+        "GET_AMAZON_FULFILLED_SHIPMENTS_DATA_TAX",
+        "GET_EASYSHIP_DOCUMENTS",
+        "GET_FLAT_FILE_ACTIONABLE_ORDER_DATA_SHIPPING",
+        "GET_FLAT_FILE_ORDERS_RECONCILIATION_DATA_INVOICING",
+        "GET_FLAT_FILE_ORDERS_RECONCILIATION_DATA_SHIPPING",
+        "GET_FLAT_FILE_ORDERS_RECONCILIATION_DATA_TAX",
+        "GET_FLAT_FILE_ORDER_REPORT_DATA_INVOICING",
+        "GET_FLAT_FILE_ORDER_REPORT_DATA_SHIPPING",
+        "GET_FLAT_FILE_ORDER_REPORT_DATA_TAX",
+        "GET_GST_MTR_B2B_CUSTOM",
+        "GET_ORDER_REPORT_DATA_INVOICING",
+        "GET_ORDER_REPORT_DATA_SHIPPING",
+        "GET_ORDER_REPORT_DATA_TAX",
+        "GET_VAT_TRANSACTION_DATA",
+        "SC_VAT_TAX_REPORT",
+    }
+)
+"""Report types that hold buyers' data: `get_report_document` of one needs `restricted=True` (Amazon's guide of the
+Tokens API)."""
 
 
 class Priority(IntEnum):
@@ -166,6 +192,7 @@ class Operation:
         grantless_scope: The scope of a grantless operation's token; None for one that acts for a selling partner.
         restricted: Whether it needs a restricted data token: `never`, `optional` (more data with one) or `required`.
         restricted_path: Whether one restricted data token may name the path template for all ids.
+        data_elements: What a restricted data token can be asked for, where it must say so, as in `buyerInfo`.
         greedy: Names of path parameters whose slashes stay as they are.
         deprecated: Amazon's model marks it as deprecated.
         retired: When it was withdrawn, or that it was, in words; None while it is live.
@@ -190,6 +217,7 @@ class Operation:
     grantless_scope: str | None = None
     restricted: Literal["never", "optional", "required"] = "never"
     restricted_path: bool = False
+    data_elements: tuple[str, ...] = ()
     greedy: frozenset[str] = frozenset()
     deprecated: bool = False
     retired: str | None = None
@@ -266,6 +294,8 @@ class Call:
         deadline: Until when it may wait for its turn, in seconds of the scheduler's clock; None for no end.
         timeout: Overrides the client's timeouts for this call.
         quotas: What it counts against beside its operation's usage plan.
+        restricted: The data elements for which it needs a restricted data token, in alphabetical order; () for a token
+            that names none, None for the access token. Default: () where the operation requires one, else None.
         made_key: The idempotency key that was made for it because its caller gave none. Our own repeats carry it and
             are harmless; those of the caller would carry another.
     """
@@ -280,7 +310,12 @@ class Call:
     deadline: float | None = None
     timeout: Timeouts | None = None
     quotas: tuple[Quota, ...] = ()
+    restricted: tuple[str, ...] | None = attrs.field()
     made_key: str | None = None
+
+    @restricted.default
+    def _restricted(self) -> tuple[str, ...] | None:
+        return () if self.operation.restricted == "required" else None
 
     def with_header(self, name: str, value: str) -> Call:
         """Return the call with one more header."""
@@ -296,6 +331,7 @@ class Call:
             deadline=self.deadline,
             timeout=self.timeout,
             quotas=self.quotas,
+            restricted=self.restricted,
             made_key=self.made_key,
         )
 
@@ -339,10 +375,11 @@ def read_rate_limit(headers: Mapping[str, str]) -> float | None:
         headers: Of a reply or an error, with lower-case names.
 
     Returns:
-        None unless it is there, which it need not be, and a finite number above 0.
+        None unless it is there, which it need not be, and a finite number of at least one request a day: what is below
+        that is garbage, and to believe it would stop the operation for good.
     """
     try:
         rate = float(headers["x-amzn-ratelimit-limit"])
     except (KeyError, ValueError):
         return None
-    return rate if rate > 0 and math.isfinite(rate) else None
+    return rate if rate >= _LEAST_RATE and math.isfinite(rate) else None

@@ -8,7 +8,8 @@ import hypothesis
 import pytest
 
 hypothesis.settings.register_profile("house", deadline=None)
-hypothesis.settings.load_profile("house")
+hypothesis.settings.register_profile("hostile", deadline=None, max_examples=10_000)  # `nox -s hostile`
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
 
 
 @pytest.fixture(autouse=True)

@@ -119,6 +119,7 @@ ONE_OF_EACH: list[SpapiError] = [
         )
         for status in (400, 401, 403, 404, 409, 413, 429, 500)
     ],
+    errors.TransferError(status=403, code="AccessDenied", operation="x_v0.get", is_retry_safe=False),
     errors.DecodeError("its body is no JSON", operation="x_v0.get", body=b"{", request_id="R1", is_retry_safe=True),
 ]
 

@@ -58,6 +58,10 @@ def test_signatures(operation: Operation) -> None:
     method = getattr(client_of(operation.module), operation.name)
     hints = get_type_hints(method)
     _, *arguments = inspect.signature(method).parameters.values()
+    if operation.restricted == "optional":
+        *arguments, restricted = arguments
+        assert (restricted.name, restricted.kind) == ("restricted", inspect.Parameter.KEYWORD_ONLY)
+        assert restricted.default is (None if operation.data_elements else False)
     assert [argument.name for argument in arguments] == [parameter.argument for parameter in operation.parameters]
     for argument, parameter in zip(arguments, operation.parameters, strict=True):
         assert argument.kind is inspect.Parameter.KEYWORD_ONLY
@@ -119,6 +123,22 @@ def facts(key: str) -> Operation:
     return found
 
 
+def test_restricted_operations() -> None:
+    """27 operations need a restricted data token, four can have one; the newer orders API needs none."""
+    by_kind = {kind: {o.key for o in OPERATIONS if o.restricted == kind} for kind in ("required", "optional")}
+    assert len(by_kind["required"]) == 27
+    assert by_kind["optional"] == {
+        "orders_v0.get_orders",
+        "orders_v0.get_order",
+        "orders_v0.get_order_items",
+        "reports_2021_06_30.get_report_document",
+    }
+    assert {o.restricted for o in OPERATIONS if o.module == "orders_2026_01_01"} == {"never"}
+    # The template stands for all ids, but for a document's.
+    assert all(o.restricted_path for o in OPERATIONS if o.restricted == "required")
+    assert not facts("reports_2021_06_30.get_report_document").restricted_path
+
+
 def test_facts_that_the_models_lack() -> None:
     """Plans by source, scopes, restrictions, links: one of each, against the sources that overrides.toml names."""
     plan = facts("orders_v0.get_orders").plan
@@ -132,6 +152,7 @@ def test_facts_that_the_models_lack() -> None:
     assert not grantless & {"notifications_v1.create_subscription", "notifications_v1.get_subscription"}
     assert facts("orders_v0.get_order_address").restricted == "required"
     assert facts("orders_v0.get_orders").restricted == "optional"
+    assert facts("orders_v0.get_order_items").data_elements == ("buyerInfo",)
     assert facts("orders_v0.get_orders").deprecated
     assert not facts("messaging_v1.create_confirm_order_details").repeatable
     assert facts("messaging_v1.get_messaging_actions_for_order").accept == "application/hal+json"

@@ -18,14 +18,14 @@ import pytest
 # From the bottom up. A module may import those of lower rows, and of its own entry. An entry is a module or a folder
 # with all that is in it; the modules of a folder that spans two rows are named one by one.
 ROWS: list[list[str]] = [
-    ["errors"],
+    ["errors", "hidden"],
     ["marketplaces", "operation", "events"],
     ["middleware"],
     ["retry", "codec", "paging"]
     + [f"scheduler.{name}" for name in ("bucket", "keys", "lanes", "queue", "share", "state")],
     ["transport", "scheduler", "auth", "logs"],
     ["apis", "config"],
-    ["client"],
+    ["client", "uploads"],
     ["jobs", "oauth"],
     ["sandbox"],
     ["cli"],
@@ -53,7 +53,11 @@ PURE = [
     *(entry for row in ROWS[:4] for entry in row),
     "auth.lwa",
     "auth.sigv4",
+    "jobs.kinds",
     "jobs.row",
+    "jobs.template",
+    "jobs.variants",
+    "jobs.verdict",
     "oauth.query",
     "oauth.links",
     "oauth.state",

@@ -3,10 +3,23 @@
 import logging
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
-from spapi_async.events import Attempted, Event, RateLearned, Retried, RowSettled, Throttled, TokenRefreshed, Waited
+from spapi_async.events import (
+    Attempted,
+    ClientSecretExpires,
+    Event,
+    RateLearned,
+    Retried,
+    RowSettled,
+    Throttled,
+    TokenFailed,
+    TokenRefreshed,
+    TokenStoreFailed,
+    Waited,
+)
 from spapi_async.logs import log
 
 NAMED = {"operation": "orders_v0.get_orders"}
@@ -29,6 +42,26 @@ CASES: list[tuple[Event, int, str]] = [
         "fetched a new access token in 0.20 s, valid for 3600 s",
     ),
     (
+        TokenFailed(kind="access", reason="invalid_grant: revoked", is_permanent=True, usable_for=0.0),
+        logging.WARNING,
+        "no new access token (invalid_grant: revoked); it is not asked for again",
+    ),
+    (
+        TokenFailed(kind="restricted", reason="busy", is_permanent=False, usable_for=90.0),
+        logging.WARNING,
+        "no new restricted token (busy), the old one can be used for 90 s",
+    ),
+    (
+        TokenStoreFailed(action="get", reason="ConnectionError"),
+        logging.WARNING,
+        "the token store failed to get: ConnectionError",
+    ),
+    (
+        ClientSecretExpires(expires_at=datetime(2026, 7, 31, tzinfo=UTC), days_left=20.96),
+        logging.WARNING,
+        "the client secret expires at 2026-07-31T00:00:00+00:00, in 21.0 days: rotate it",
+    ),
+    (
         Waited(seconds=2.0, queue_length=3, **NAMED),
         logging.DEBUG,
         "orders_v0.get_orders: waited 2.000 s for its usage plan",
@@ -48,7 +81,7 @@ CASES: list[tuple[Event, int, str]] = [
 
 @pytest.mark.parametrize(("event", "level", "line"), CASES, ids=[type(case[0]).__name__ for case in CASES])
 def test_each_event_has_its_line(caplog: pytest.LogCaptureFixture, event: Event, level: int, line: str) -> None:
-    """A retry is a warning, a 429, a learned rate and a new token are information, the rest is for debugging."""
+    """What goes wrong is a warning; a 429, a learned rate and a new token are information, the rest for debugging."""
     caplog.set_level(logging.DEBUG, logger="spapi_async")
     log(event)
     assert caplog.record_tuples == [("spapi_async", level, line)]

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 import sys
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from math import isfinite
 from types import NoneType, UnionType
@@ -41,7 +41,9 @@ def make_call(operation: Operation, arguments: Mapping[str, Any], *, validate: b
 
     Args:
         operation: What is called.
-        arguments: By their names in Python, in the order in which they are to be sent; None is not sent.
+        arguments: By their names in Python, in the order in which they are to be sent; None is not sent. One that is
+            not among the operation's parameters is `restricted`: what a restricted data token is asked for, where that
+            is optional.
         validate: False sends also what breaks the operation's rules (a limit, a type, something required that is
             missing), as long as it can be written at all.
 
@@ -65,6 +67,8 @@ def make_call(operation: Operation, arguments: Mapping[str, Any], *, validate: b
         call = operation.call(draft.path, draft.query, draft.headers, draft.body)
     except UnicodeEncodeError:  # half of a surrogate pair
         raise ArgumentError(operation.key, ["an argument holds characters that UTF-8 cannot write"]) from None
+    if draft.restricted is not None:
+        call = attrs.evolve(call, restricted=draft.restricted)
     if operation.idempotency_header and operation.idempotency_header not in draft.headers:
         # One key per call, not per attempt: it is what makes a second attempt harmless.
         key = str(uuid.uuid4())
@@ -75,7 +79,7 @@ def make_call(operation: Operation, arguments: Mapping[str, Any], *, validate: b
 class _Draft:
     """A call in the making, and what is wrong with it: what breaks Amazon's rules, and what cannot be sent at all."""
 
-    __slots__ = ("body", "headers", "path", "problems", "query", "unsendable", "validate")
+    __slots__ = ("body", "headers", "path", "problems", "query", "restricted", "unsendable", "validate")
 
     def __init__(self, validate: bool) -> None:
         self.validate = validate
@@ -83,6 +87,7 @@ class _Draft:
         self.query: list[tuple[str, str]] = []
         self.headers: dict[str, str] = {}
         self.body = b""
+        self.restricted: tuple[str, ...] | None = None
         self.problems: Problems = []
         self.unsendable: Problems = []
 
@@ -98,11 +103,32 @@ class _Steps:
         self.take: dict[str, Callable[[Any, _Draft], None]] = {
             parameter.argument: _step(operation, parameter) for parameter in operation.parameters
         }
+        if operation.restricted == "optional":
+            self.take["restricted"] = partial(_take_restricted, operation)
 
 
 @cache
 def _steps(operation: Operation) -> _Steps:
     return _Steps(operation)
+
+
+def _take_restricted(operation: Operation, value: Any, draft: _Draft) -> None:
+    """Note for which personal data a restricted data token is asked."""
+    known = operation.data_elements
+    if not known:
+        if not isinstance(value, bool):
+            draft.unsendable.append(f"restricted must be True or False, not of type {type(value).__name__}")
+        draft.restricted = () if value else None
+        return
+    if not isinstance(value, Sequence | Set) or isinstance(value, str) or not all(isinstance(v, str) for v in value):
+        draft.unsendable.append(f"restricted must be a list of some of {', '.join(known)}")
+        return
+    draft.restricted = tuple(sorted({str.__str__(each) for each in value}))  # of a member of an enumeration, its value
+    if not value:
+        draft.unsendable.append(f"restricted must name at least one of {', '.join(known)}; leave it out for none")
+    strangers = [each for each in draft.restricted if each not in known]
+    if strangers:
+        draft.problems.append(f"restricted holds {', '.join(map(repr, strangers))}; allowed are {', '.join(known)}")
 
 
 def _step(operation: Operation, parameter: Parameter) -> Callable[[Any, _Draft], None]:

@@ -56,6 +56,8 @@ class Paging:
         """Return the arguments of a page after the first."""
         known = {parameter.argument for parameter in operation.parameters}
         known = known if self.keep is None else known & set(self.keep)
+        if operation.restricted == "optional":
+            known.add("restricted")  # no parameter: it asks for a token, for each page
         kept = {name: value for name, value in given.items() if name in known}
         name, *place = self.argument
         value: Any = token if not place else put(operation, given[name], place, int(token) if self.is_total else token)

@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote
 
+import attrs
+
 from ..codec import write_time
 from ..errors import ArgumentError
 from ..operation import Call, Operation, UsagePlan
@@ -21,6 +23,7 @@ Problems = list[str]
 # Amazon's default for operations without a plan of their own is not published; this is the most careful there is.
 _CAREFUL = UsagePlan(rate=1.0, burst=1, source="default")
 
+_RESTRICTED_METHODS = ("GET", "PUT", "POST", "DELETE")  # what the model of the Tokens API lists
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 # RFC 3986, section 3.3: what a path may hold; and placeholders.
 _PATH = re.compile(r"/(?:[A-Za-z0-9_.~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2}|\{[A-Za-z0-9_]+\})*").fullmatch
@@ -39,7 +42,7 @@ def make_custom_call(
     headers: Mapping[str, str] | None = None,
     plan: UsagePlan | None = None,
     repeatable: bool = False,
-    restricted: bool = False,
+    restricted: bool | Iterable[str] = False,
     grantless_scope: str | None = None,
 ) -> Call:
     """Check what a call is made of, and make it. Arguments as of `SellingPartner.request`.
@@ -78,6 +81,7 @@ def make_custom_call(
     chosen: Any = plan or _CAREFUL
     if not isinstance(chosen, UsagePlan):
         problems.append("plan must be a UsagePlan, as in UsagePlan(rate=2, burst=10)")
+    elements = _read_restricted(method, restricted, problems)
     operation = Operation(
         module="request",
         name=f"{method} {path}",
@@ -86,15 +90,32 @@ def make_custom_call(
         path=path,
         plan=chosen,
         repeatable=repeatable,
-        restricted="required" if restricted else "never",
+        restricted="never" if elements is None else "required",
         grantless_scope=grantless_scope,
     )
     if problems:
         raise ArgumentError(operation.key, problems)
     try:
-        return operation.call(values, pairs, fields, content)
+        call = operation.call(values, pairs, fields, content)
     except UnicodeEncodeError:  # half of a surrogate pair
         raise ArgumentError(operation.key, ["an argument holds characters that UTF-8 cannot write"]) from None
+    return attrs.evolve(call, restricted=elements) if elements else call
+
+
+def _read_restricted(method: str, restricted: Any, problems: Problems) -> tuple[str, ...] | None:
+    """Return the data elements of the restricted data token that is asked for, if one is."""
+    if isinstance(restricted, bool):
+        elements: tuple[str, ...] | None = () if restricted else None
+    elif isinstance(restricted, str) or not isinstance(restricted, Iterable):
+        problems.append("restricted must be True, False, or names as in ['buyerInfo']")
+        return None
+    else:
+        elements = tuple(sorted({str(each) for each in restricted}))
+        if not elements:
+            problems.append("restricted is an empty list, which says nothing: leave it out")
+    if elements is not None and method not in _RESTRICTED_METHODS:
+        problems.append(f"restricted is for {', '.join(_RESTRICTED_METHODS)}")
+    return elements
 
 
 def _write_query(

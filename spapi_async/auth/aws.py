@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
 
 from ..errors import AuthError, ClientClosedError, ConfigError
-from ..events import Emit, TokenRefreshed
+from ..events import Emit, TokenFailed, TokenRefreshed
+from ..hidden import hide
 from ..middleware import Next
 from ..operation import Call, Reply
 from ..retry import RetryPolicy
@@ -28,9 +28,9 @@ _ROLE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[!-~]+").fullmatch
 _SESSION_NAME = re.compile(r"[A-Za-z0-9_=,.@-]{2,64}").fullmatch  # AssumeRole's own rule
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, init=False)
 class AwsCredentials:
-    """AWS keys that sign every call. It cannot be pickled, since it holds secrets.
+    """AWS keys that sign every call. They cannot be pickled.
 
     Args:
         access_key_id: As in `AKIA…`, or `ASIA…` for temporary keys.
@@ -45,14 +45,17 @@ class AwsCredentials:
     secret_access_key: str = attrs.field(repr=False)
     session_token: str | None = attrs.field(default=None, repr=False)
 
+    def __init__(self, *, access_key_id: str, secret_access_key: str, session_token: str | None = None) -> None:
+        secret_access_key, session_token = hide(secret_access_key), hide(session_token)
+        self.__attrs_init__(
+            access_key_id=access_key_id, secret_access_key=secret_access_key, session_token=session_token
+        )
+
     def __attrs_post_init__(self) -> None:
         _check("access_key_id", self.access_key_id, _KEY_ID, "letters and digits, as in AKIA…")
         _check("secret_access_key", self.secret_access_key, _SECRET, "printable ASCII without white space")
         if self.session_token is not None:
             _check("session_token", self.session_token, _SECRET, "printable ASCII without white space")
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("AwsCredentials holds secrets and cannot be pickled")
 
 
 @attrs.frozen(kw_only=True)
@@ -124,7 +127,7 @@ class RoleKeys:
         now: Tells the time by the calendar, as STS does.
         sleep: Waits some seconds.
         random: Draws a number from 0 up to 1.
-        emit: Is told when there are new keys.
+        emit: Is told when there are new keys, and when there are none.
     """
 
     ahead = timedelta(seconds=600)
@@ -155,17 +158,18 @@ class RoleKeys:
         self._task: asyncio.Task[AuthError | None] | None = None
         self._is_closed = False
 
-    async def get(self, operation: str) -> AwsCredentials:
+    async def get(self, call: Call) -> AwsCredentials:
         """Return keys that are valid now.
 
         Args:
-            operation: Who needs them, for the error.
+            call: What they are needed for; it waits until its deadline at most.
 
         Raises:
-            AuthError: There are none, and STS gives none.
+            AuthError: There are none, and STS gives none, or not before the call's deadline.
             ClientClosedError: The client was closed before there were any.
             ConfigError: This is not asyncio.
         """
+        operation = call.operation.key
         while True:
             now, keys = self._now(), self._keys
             if keys is not None and now < self._refresh_at:
@@ -178,8 +182,15 @@ class RoleKeys:
             elif not self._retry_at - self.pause <= now < self._retry_at:
                 task = self._renew()
                 if not is_usable:
-                    # Unlike `await task`, this leaves the task to the others when this call is cancelled.
-                    await asyncio.wait([task])
+                    # Unlike `await task`, this leaves the task to the others when this call goes away.
+                    timeout = None if call.deadline is None else call.deadline - task.get_loop().time()
+                    if not (await asyncio.wait([task], timeout=timeout))[0]:
+                        raise AuthError(
+                            "they did not come before the call's deadline; they are still being fetched, for later "
+                            "calls",
+                            operation=operation,
+                            missing="AWS keys",
+                        )
                     error = None if task.cancelled() else task.result()
             if is_usable:
                 assert keys is not None
@@ -189,13 +200,22 @@ class RoleKeys:
             if error is not None:
                 raise error
 
-    async def aclose(self) -> None:
-        """End a renewal that is under way."""
+    def close(self) -> None:
+        """End a renewal that is under way: who waits for keys gets a `ClientClosedError`."""
         self._is_closed = True
+        if self._task is not None and not self._task.done() and self._task.get_loop() is asyncio.get_running_loop():
+            self._task.cancel()
+
+    async def aclose(self) -> None:
+        """Close, and wait until the renewal has ended."""
+        self.close()
         task, self._task = self._task, None
         if task is not None and not task.done() and task.get_loop() is asyncio.get_running_loop():
-            task.cancel()
             await asyncio.wait([task])
+
+    def reopen(self) -> None:
+        """Serve again after a close."""
+        self._is_closed = False
 
     def _renew(self) -> asyncio.Task[AuthError | None]:
         """Start a renewal, unless one is under way in this event loop."""
@@ -238,12 +258,9 @@ class RoleKeys:
     def _failed(self, error: AuthError) -> AuthError:
         now = self._now()
         is_usable = now < self._expires_at
-        if is_usable:
-            logging.getLogger("spapi_async").warning(
-                "new AWS keys could not be had; the old ones serve until %s: %s",
-                self._expires_at.isoformat(timespec="seconds"),
-                error,
-            )
+        left = max(self._expires_at - now, timedelta(0)).total_seconds()
+        # Never for good: STS is asked again after `pause`.
+        self._emit(TokenFailed(kind="aws", reason=str(error), is_permanent=False, usable_for=left))
         if is_usable or error.is_permanent:
             self._error, self._retry_at = error, now + self.pause
             if is_usable:  # then it is worth a try at once
@@ -267,11 +284,11 @@ class Signing:
 
     async def prepare(self, call: Call, next_: Next) -> Reply:
         """See that there are keys before the call waits for its turn, as it is done for tokens."""
-        await self._valid(call.operation.key)
+        await self._valid(call)
         return await next_(call)
 
-    async def signer(self, operation: str) -> Callable[[str, str, Mapping[str, str], bytes], dict[str, str]]:
-        """Return what makes the headers of one request, from its method, target, headers and body.
+    async def signer(self, call: Call) -> Callable[[str, str, Mapping[str, str], bytes], dict[str, str]]:
+        """Return what makes the headers of one request of a call, from its method, target, headers and body.
 
         In two steps, so that no frame of an error that comes up here holds the request's secrets.
 
@@ -279,15 +296,25 @@ class Signing:
             AuthError: There are no keys.
             ClientClosedError: The client was closed before there were any.
         """
-        return partial(self._sign, await self._valid(operation))
+        return partial(self._sign, await self._valid(call))
+
+    def close(self) -> None:
+        """Let nobody wait for keys any more."""
+        if isinstance(self._keys, RoleKeys):
+            self._keys.close()
 
     async def aclose(self) -> None:
-        """End what is under way."""
+        """Close, and wait until what was under way has ended."""
         if isinstance(self._keys, RoleKeys):
             await self._keys.aclose()
 
-    async def _valid(self, operation: str) -> AwsCredentials:
-        return self._keys if isinstance(self._keys, AwsCredentials) else await self._keys.get(operation)
+    def reopen(self) -> None:
+        """Serve again after a close."""
+        if isinstance(self._keys, RoleKeys):
+            self._keys.reopen()
+
+    async def _valid(self, call: Call) -> AwsCredentials:
+        return self._keys if isinstance(self._keys, AwsCredentials) else await self._keys.get(call)
 
     def _sign(
         self, keys: AwsCredentials, method: str, target: str, headers: Mapping[str, str], body: bytes

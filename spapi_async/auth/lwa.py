@@ -13,13 +13,16 @@ from typing import Any
 import orjson
 
 from ..errors import AuthError, TransportError
+from ..events import Emit, Retried
+from ..hidden import Secret, bare
 from ..operation import Timeouts
 from ..retry import RetryPolicy
-from .credentials import Credentials
+from .credentials import ClientSecret, Credentials
 from .tokens import Token
 
 __all__ = [
     "LWA_ENDPOINT",
+    "LWA_POLICY",
     "LwaClient",
     "PostForm",
     "code_form",
@@ -31,6 +34,9 @@ __all__ = [
 
 LWA_ENDPOINT = "https://api.amazon.com/auth/o2/token"
 """One host for all regions."""
+
+LWA_POLICY = RetryPolicy(max_attempts=12, base_delay=0.5, max_delay=8.0)
+"""The waits between twelve attempts come to 32 to 64 s: an outage of half a minute fails no call that can wait."""
 
 # What a repeat may heal. All other codes say that a credential, a grant or a scope is wrong, and stay wrong.
 _PASSING = {"server_error", "servererror", "temporarily_unavailable"}
@@ -77,20 +83,17 @@ def read_token(status: int, headers: Mapping[str, str], body: bytes) -> Token:
         AuthError: It is a refusal, or no answer that can be read. Its text never holds a part of the body but LWA's
             error code and description.
     """
-    try:
-        answer: Any = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        answer = None
-    if not isinstance(answer, dict):
-        answer = {}
+    answer = _read(body)
+    body = b""  # what is raised below shows this frame, and with it a token that came in an odd answer
     request_id = headers.get("x-amzn-requestid")
-    value, expires_in = answer.get("access_token"), answer.get("expires_in")
-    if status == 200 and isinstance(value, str) and value:
+    if status == 200 and isinstance(answer.get("access_token"), str) and answer["access_token"]:
+        expires_in = answer.get("expires_in")
         # A missing or odd lifetime: what all of Amazon's tokens have.
-        return Token(value=value, expires_in=float(expires_in) if isinstance(expires_in, int | float) else 3600.0)
-    code = answer.get("error")
+        lifetime = float(expires_in) if isinstance(expires_in, int | float) else 3600.0
+        return Token(value=answer["access_token"], expires_in=lifetime)
+    code, description = answer.get("error"), answer.get("error_description")
+    answer = {}
     code = code if isinstance(code, str) else None
-    description = answer.get("error_description")
     if not isinstance(description, str):
         description = f"Login with Amazon answered {status} without a readable error"
     # Without a code of OAuth's it was not LWA that answered but something on the way, and that may be mended.
@@ -104,16 +107,26 @@ def read_refresh_token(status: int, headers: Mapping[str, str], body: bytes) -> 
     Raises:
         AuthError: As `read_token`; with status 200 also for an answer without a refresh token.
     """
-    read_token(status, headers, body)
-    refresh_token = orjson.loads(body).get("refresh_token")
+    try:
+        read_token(status, headers, body)
+        refresh_token = _read(body).get("refresh_token")
+    finally:
+        body = b""  # a traceback that shows locals shall not show a token in it
     if isinstance(refresh_token, str) and refresh_token:
-        return refresh_token
-    del body  # a traceback that shows locals shall not show the access token in it
+        return Secret(refresh_token)
     raise AuthError(
         "Login with Amazon answered without a refresh token",
         status=status,
         request_id=headers.get("x-amzn-requestid"),
     )
+
+
+def _read(body: bytes) -> dict[str, Any]:  # Any: JSON
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
 
 
 class LwaClient:
@@ -124,13 +137,15 @@ class LwaClient:
     Args:
         post_form: Makes the HTTP exchange.
         endpoint: The full URL of the token endpoint.
-        policy: How often, and after which waits.
+        policy: How often, and after which waits: each is between half its limit and the whole.
         sleep: Waits some seconds.
         random: Draws a number from 0 up to 1.
+        secret: The application's, which may be swapped at any time; None for the one in the form.
+        emit: Is told of each repeat.
     """
 
     # Shorter than for calls: the endpoint answers in well under a second, and everybody waits for it.
-    timeouts = Timeouts(connect=5.0, read=15.0, total=30.0)
+    timeouts = Timeouts(connect=5.0, read=10.0, total=15.0)
 
     def __init__(
         self,
@@ -140,12 +155,16 @@ class LwaClient:
         policy: RetryPolicy,
         sleep: Callable[[float], Awaitable[None]],
         random: Callable[[], float],
+        secret: ClientSecret | None = None,
+        emit: Emit = lambda event: None,
     ) -> None:
         self._post_form = post_form
         self._endpoint = endpoint
         self._policy = policy
         self._sleep = sleep
         self._random = random
+        self._secret = secret
+        self._emit = emit
 
     async def fetch(self, form: Mapping[str, str]) -> Token:
         """Exchange a form for a token.
@@ -155,14 +174,35 @@ class LwaClient:
         """
         attempt = 1
         while True:
+            used = self._secret.value if self._secret is not None else None
             try:
-                return read_token(*await self._post_form(self._endpoint, form, self.timeouts))
-            except TransportError as error:
-                failure = AuthError(f"{self._endpoint} could not be reached: {error.message}")
-                failure.__cause__ = error
+                return await self._ask(form if used is None else {**form, "client_secret": used})
             except AuthError as error:
                 failure = error
+            if used is not None and failure.code == "invalid_client" and await self._is_another(used, failure):
+                continue
             if failure.is_permanent or attempt >= self._policy.max_attempts:
                 raise failure
-            await self._sleep(self._random() * self._policy.limit(attempt))
+            # Not from zero on, as elsewhere: the waits have to come to a certain time at least. What keeps clients
+            # apart is that each began at another moment, and drew another half.
+            delay = (0.5 + self._random() / 2) * self._policy.limit(attempt)
+            self._emit(Retried(operation="lwa", attempt=attempt, delay=delay, reason=failure.description))
+            await self._sleep(delay)
             attempt += 1
+
+    async def _ask(self, form: Mapping[str, str]) -> Token:
+        if self._secret is not None and self._secret.refusal is not None:
+            raise self._secret.refusal.for_operation(None)
+        try:
+            return read_token(*await self._post_form(self._endpoint, form, self.timeouts))
+        except TransportError as error:
+            # Without its frames: those of the HTTP library hold the form.
+            raise AuthError(f"{self._endpoint} could not be reached: {error.message}") from bare(error)
+
+    async def _is_another(self, used: str, refusal: AuthError) -> bool:
+        """Whether there is another client secret than the one that was refused; else nobody need ask with it again."""
+        assert self._secret is not None
+        if await self._secret.renew(used):
+            return True
+        self._secret.refusal = bare(refusal)
+        return False

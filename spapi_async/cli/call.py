@@ -23,7 +23,7 @@ from ..errors import ArgumentError, AuthError, CallError, ConfigError, DecodeErr
 from ..events import Event, Retried, Throttled, Waited
 from ..operation import Call, Operation, Reply
 from .catalogue import find_operation, marks_of, plan_of
-from .flags import add_flags, argument_of, flag_of, in_flags, read_flags
+from .flags import add_flags, argument_of, flag_of, in_flags, parameters_of, read_flags
 from .json_text import indented, joined, parts_at
 from .target import SANDBOX_CREDENTIALS, add_target, check_target, client_of
 
@@ -59,6 +59,7 @@ def _add_options(parser: argparse.ArgumentParser, *, has_pages: bool) -> None:
     how.add_argument("--all-pages", action="store_true", help=pages)
     how.add_argument("--include", action="store_true", help="tell status, request id and rate limit on standard error")
     how.add_argument("--no-validate", action="store_true", help="send also what breaks the operation's rules")
+    how.add_argument("--no-rdt", action="store_true", help="send the access token, never a restricted data token")
     add_target(parser, sandbox="to a sandbox that runs on this machine for this call")
 
 
@@ -79,7 +80,7 @@ class _Rest(argparse.Action):
         strays = own.parse_known_args(values, namespace)[1]
         if strays:
             flag = strays[0].partition("=")[0]
-            near = get_close_matches(flag, map(flag_of, operation.parameters))
+            near = get_close_matches(flag, map(flag_of, parameters_of(operation)))
             hint = f"did you mean {' or '.join(near)}?" if near else "--help lists what there is"
             own.error(f"there is no {flag}; {hint}" if flag.startswith("-") else f"{flag} belongs to no flag; {hint}")
 
@@ -141,6 +142,8 @@ def _read(operation: Operation, arguments: argparse.Namespace) -> tuple[dict[str
 
 def _client(arguments: argparse.Namespace, stack: ExitStack) -> SellingPartner:
     options: Options = {"on_event": _tell}
+    if arguments.no_rdt:
+        options["rdt"] = False
     if not arguments.sandbox:
         return client_of(arguments, options)
     from ..sandbox import start_process  # few calls have a use for it

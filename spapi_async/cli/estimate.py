@@ -14,13 +14,15 @@ from typing import Any
 import attrs
 
 from ..errors import ConfigError
+from ..jobs.attachments import AttachmentFiles
 from ..jobs.journal import Identity
-from ..jobs.kinds.messaging import KINDS, Kind, find_kind
+from ..jobs.kinds import Kind, find_kind
 from ..jobs.preview import JournalView, preview
+from ..jobs.source import Source
 from ..jobs.summary import Tally
 from ..marketplaces import Region
 from ..operation import UsagePlan
-from .options import region_of, usage_plan
+from .options import add_source, region_of, source_of, usage_plan
 
 __all__ = ["add_arguments", "run"]
 
@@ -28,12 +30,11 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     parser.description = (
-        "Read a CSV file as `jobs run` does, and tell how many of its rows would be sent and how long that takes by "
+        "Read a file as `jobs run` does, and tell how many of its rows would be sent and how long that takes by "
         "the usage plan, from a full bucket. No network and no credentials."
     )
     add = parser.add_argument
-    add("csv", type=Path, metavar="FILE.csv", help="columns order_id, marketplace_id, text, perhaps key")
-    add("--kind", required=True, help=f"kind of message: {', '.join(KINDS)}")
+    add_source(parser)
     add("--journal", type=Path, metavar="FILE.db", help="do not count rows that it knows as settled; it is only read")
     add("--selling-partner-id", metavar="ID", help="whose rows of the journal; default $SPAPI_SELLING_PARTNER_ID")
     add("--retry-refused", action="store_true", help="count rows again that Amazon refused before")
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=RATE/BURST",
         help="another usage plan, as in messaging_v1.create_confirm_order_details=5/10; repeatable",
     )
+    add("--attachments-dir", type=Path, metavar="DIR", help="where attachments are; default: the folder of FILE")
     add("--json", action="store_true", help="print a JSON object")
 
 
@@ -56,21 +58,22 @@ def run(arguments: argparse.Namespace) -> int:
         ConfigError: An option or the file is wrong.
         JobError: The journal cannot be read.
     """
-    kind = find_kind(arguments.kind)
+    kind = find_kind(arguments.kind, withdrawn=True)  # nothing is sent
     plans = _plans(kind, dict(arguments.plan))
     region = region_of(arguments.region)
-    with _view(arguments) or nullcontext() as journal:
-        tally = preview(arguments.csv, kind, region, journal, retry_refused=arguments.retry_refused)
+    with source_of(arguments, kind, region) as source, _view(arguments) or nullcontext() as journal:
+        files = AttachmentFiles(arguments.attachments_dir or Path(arguments.source).parent)
+        tally = preview(map(files.checked, source.entries), journal, retry_refused=arguments.retry_refused)
     # Each row calls both operations, and each of them keeps its plan: the slower one sets the pace.
     operation = max(plans, key=lambda key: _seconds(tally.waiting, plans[key]))
-    estimate = _Estimate(arguments.csv, kind.name, tally, operation, plans[operation], datetime.now(UTC))
+    estimate = _Estimate(source, kind.name, tally, operation, plans[operation], datetime.now(UTC))
     print(json.dumps(estimate.facts(), indent=2) if arguments.json else estimate.in_words())
     return 0
 
 
 @attrs.frozen
 class _Estimate:
-    path: Path
+    source: Source
     kind: str
     tally: Tally
     operation: str
@@ -93,7 +96,9 @@ class _Estimate:
     def facts(self) -> dict[str, Any]:  # Any: JSON
         tally = self.tally
         return {
-            "file": str(self.path),
+            "file": self.source.name,
+            "format": str(self.source.format),
+            "encoding": self.source.encoding,
             "kind": self.kind,
             "rows": tally.total,
             "good": tally.waiting,
@@ -114,7 +119,10 @@ class _Estimate:
         counts += [f"{_settled(tally)} settled before"] if _settled(tally) else []
         if refused := tally.invalid + tally.duplicates:
             counts.append(f"{refused} would be refused ({tally.invalid} invalid, {tally.duplicates} duplicate)")
-        lines = [f"{self.path.name}, {_number(tally.total, 'row')}: {', '.join(counts)}."]
+        lines = [
+            self.source.words,
+            f"{Path(self.source.name).name}, {_number(tally.total, 'row')}: {', '.join(counts)}.",
+        ]
         if not tally.waiting:
             lines.append("There is nothing to send.")
         elif not self.seconds:

@@ -6,7 +6,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 from ..operation import Operation, Parameter
 
-__all__ = ["add_flags", "argument_of", "flag_of", "in_flags", "read_flags"]
+__all__ = ["add_flags", "argument_of", "flag_of", "in_flags", "parameters_of", "read_flags"]
 
 _MOST_VALUES = 12
 """Listed values that --help shows; some parameters have dozens."""
@@ -33,7 +33,7 @@ def add_flags(parser: argparse.ArgumentParser, operation: Operation) -> None:
     None is required here, and all take text: what is missing or wrong is told by `read_flags`, all at once.
     """
     groups: dict[bool, Any] = {}  # Any: argparse keeps the class of a group to itself
-    for parameter in operation.parameters:
+    for parameter in parameters_of(operation):
         if parameter.required not in groups:
             title = "required arguments" if parameter.required else "other arguments"
             groups[parameter.required] = parser.add_argument_group(title)
@@ -49,6 +49,14 @@ def add_flags(parser: argparse.ArgumentParser, operation: Operation) -> None:
         )
 
 
+def parameters_of(operation: Operation) -> Iterator[Parameter]:
+    """Yield the parameters, and what the method takes beside them: the data to ask for with a restricted data token."""
+    yield from operation.parameters
+    if operation.restricted == "optional":
+        kind, elements = "array" if operation.data_elements else "boolean", operation.data_elements
+        yield Parameter(name="restricted", argument="restricted", location="header", type=kind, values=elements)
+
+
 def read_flags(operation: Operation, given: argparse.Namespace) -> tuple[dict[str, Any], dict[str, str]]:
     """Read the flags that were given.
 
@@ -62,7 +70,7 @@ def read_flags(operation: Operation, given: argparse.Namespace) -> tuple[dict[st
     """
     arguments: dict[str, Any] = {}
     problems: dict[str, str] = {}
-    for parameter in operation.parameters:
+    for parameter in parameters_of(operation):
         name, text = parameter.argument, getattr(given, _dest(parameter))
         if text is None:
             continue
@@ -79,7 +87,7 @@ def read_flags(operation: Operation, given: argparse.Namespace) -> tuple[dict[st
 def in_flags(operation: Operation, problem: str) -> str:
     """Return what is wrong with an argument, with the flag in the place of the name in Python."""
     name = argument_of(problem)
-    for parameter in operation.parameters:
+    for parameter in parameters_of(operation):
         if name == parameter.argument and problem[len(name) :].startswith((" ", ":")):
             return flag_of(parameter) + problem[len(name) :]
     return problem  # a place inside of a body, as in `body.text`
@@ -171,6 +179,9 @@ def _describe(operation: Operation, parameter: Parameter) -> str:
     if parameter.location == "body":
         return _describe_body(operation, parameter)
     words = []
+    if parameter.argument == "restricted" and operation.restricted == "optional":
+        elements = ", ".join(operation.data_elements)
+        return f"buyers' data to ask for: {elements}" if elements else "travel with a restricted data token"
     if parameter.format == "date-time":
         words.append("as in 2026-01-31T12:00:00Z")
     elif parameter.format == "date":

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..jobs.journal import Admitted
 from ..jobs.refused import RefusedRows
 from ..jobs.row import Admission, Row
-from ..jobs.source import REPORT_COLUMNS, Entry
+from ..jobs.source import REPORT_COLUMNS, Entry, Source
 from ..jobs.summary import Tally
 from ..jobs.verdict import cure_of
 from .progress import duration
@@ -24,18 +24,15 @@ class JobReport:
     """Lists refused rows, on the screen and in a file beside the source, and sums up.
 
     Args:
-        source: The file that is run; refused rows of `x.csv` go to `x.refused.csv`.
-        columns: The columns it has.
+        source: What is run.
+        refused: The file for refused rows.
         say: Prints a line.
     """
 
-    def __init__(self, source: Path, columns: Sequence[str], say: Callable[[str], None]) -> None:
+    def __init__(self, source: Source, refused: Path, say: Callable[[str], None]) -> None:
         self._source = source
         self._say = say
-        self._refused = RefusedRows(
-            source.with_name(f"{source.stem}.refused.csv"),
-            [column for column in columns if column not in REPORT_COLUMNS],
-        )
+        self._refused = RefusedRows(refused, [column for column in source.columns if column not in REPORT_COLUMNS])
 
     def check(self) -> None:
         """See that the file of refused rows can be written, before anything is sent.
@@ -70,7 +67,11 @@ class JobReport:
 
     def refused(self, row: Row, reason: str, cure: str) -> None:
         """List a row that is not sent."""
-        self._list(row.number, {"order_id": row.order_id, "key": row.key, **row.body}, reason, cure)
+        fields = {"order_id": row.order_id, "key": row.key, **row.body}
+        # A text that a template made is none of the source's columns: run again, the template makes it anew.
+        self._list(
+            row.number, {name: value for name, value in fields.items() if self._source.knows(name)}, reason, cure
+        )
 
     def tell(self, tally: Tally, in_doubt: Sequence[Row], seconds: float) -> None:
         """Sum up: the counts, and every row that is in doubt."""
@@ -86,7 +87,7 @@ class JobReport:
             parts.append(f"{tally.elsewhere} sent by another process")
         if waiting := tally.waiting + tally.unsent:
             parts.append(f"{waiting} still waiting")
-        self._say(f"{self._source.name}, {tally.total} lines in {duration(seconds)}: {', '.join(parts)}.")
+        self._say(f"{Path(self._source.name).name}, {tally.total} lines in {duration(seconds)}: {', '.join(parts)}.")
         if in_doubt:
             self._say(
                 "In doubt: the buyer may have got these messages, so they are not sent again. Look for them in Seller "

@@ -1,4 +1,4 @@
-"""`spapi-async jobs run`: send the messages of a CSV file, at most once each; the same command again goes on."""
+"""`spapi-async jobs run`: send the messages of a file, at most once each; the same command again goes on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,15 +19,17 @@ from ..client import SellingPartner
 from ..config import Options
 from ..errors import ConfigError, SpapiError
 from ..events import Event, RateLearned
+from ..jobs.attachments import AttachmentFiles, Uploader
 from ..jobs.journal import Identity
-from ..jobs.kinds.messaging import KINDS, Kind, find_kind
+from ..jobs.kinds import Kind, find_kind
+from ..jobs.refused import refused_path
 from ..jobs.row import Row, State
 from ..jobs.runner import Job
-from ..jobs.source import read_columns, read_csv
+from ..jobs.source import Source
 from ..jobs.sqlite import SqliteJournal
 from ..operation import UsagePlan
 from .job_report import JobReport
-from .options import region_of, usage_plan
+from .options import add_source, region_of, source_of, usage_plan
 from .progress import Progress, progress_on
 from .target import SANDBOX_CREDENTIALS, add_target, check_target, client_of
 
@@ -48,13 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="job_command", metavar="COMMAND", required=True)
     run = commands.add_parser(
         "run",
-        help="send the messages of a CSV file",
-        description="Send the messages of a CSV file, at most one for each order. The same command again goes on.",
+        help="send the messages of a file",
+        description="Send the messages of a file, at most one for each order. The same command again goes on.",
         epilog="Exit status: 0 all sent, 1 rows refused, 2 usage, configuration or not done, 3 rows in doubt, "
         "130 interrupted. Credentials come from SPAPI_CLIENT_ID, SPAPI_CLIENT_SECRET and SPAPI_REFRESH_TOKEN.",
     )
-    run.add_argument("csv", type=Path, metavar="FILE.csv", help="columns order_id, marketplace_id, text, perhaps key")
-    run.add_argument("--kind", required=True, help=f"kind of message: {', '.join(KINDS)}")
+    add_source(run)
     run.add_argument("--journal", type=Path, required=True, metavar="FILE.db", help="remembers what was sent")
     add_target(run, sandbox="to a sandbox that runs on this machine for this job")
     who = run.add_argument_group("who sells")
@@ -69,6 +70,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the journal was begun with an earlier refresh token of the same selling partner",
     )
     how = run.add_argument_group("how")
+    how.add_argument(
+        "--attachments-dir", type=Path, metavar="DIR", help="where attachments are; default: the folder of FILE"
+    )
+    how.add_argument(
+        "--withdrawn", action="store_true", help="try a kind that Amazon has withdrawn, if an order still offers it"
+    )
+    how.add_argument(
+        "--refused", type=Path, metavar="FILE.csv", help="where refused rows go; default: FILE.refused.csv beside FILE"
+    )
     how.add_argument("--retry-refused", action="store_true", help="try rows again that Amazon refused before")
     how.add_argument("--concurrency", type=_positive, default=16, metavar="N", help="rows in hand at once (default 16)")
     how.add_argument(
@@ -96,14 +106,18 @@ def run(arguments: argparse.Namespace) -> int:
         ConfigError: A credential, an option or the file is wrong. Nothing was sent.
         JobError: The journal cannot be used. Nothing was sent.
     """
-    kind = find_kind(arguments.kind)
-    columns = read_columns(arguments.csv, kind)
+    kind = find_kind(arguments.kind, withdrawn=arguments.withdrawn)
     check_target(arguments)
     if arguments.sandbox_plan and not arguments.sandbox:
         raise ConfigError("--sandbox-plan needs --sandbox; --plan is for the client")
+    for path in Path(arguments.source), arguments.journal:
+        if arguments.refused and arguments.refused.resolve() == path.resolve():
+            raise ConfigError(f"--refused would replace {path}; name another file")
+    region = region_of(arguments.region, is_elsewhere=bool(arguments.sandbox or arguments.endpoint))
     with ExitStack() as stack:
+        source = stack.enter_context(source_of(arguments, kind, region))
         sandbox = stack.enter_context(_start_sandbox(arguments)) if arguments.sandbox else None
-        return anyio.run(_Program(arguments, kind, columns, sandbox).run)
+        return anyio.run(_Program(arguments, kind, source, sandbox).run)
 
 
 def _start_sandbox(arguments: argparse.Namespace) -> SandboxProcess:
@@ -116,14 +130,16 @@ class _Program:
     """One run of the command."""
 
     def __init__(
-        self, arguments: argparse.Namespace, kind: Kind, columns: Sequence[str], sandbox: SandboxProcess | None
+        self, arguments: argparse.Namespace, kind: Kind, source: Source, sandbox: SandboxProcess | None
     ) -> None:
         self._arguments = arguments
         self._kind = kind
         self._sandbox = sandbox
-        self._path: Path = arguments.csv
+        self._source = source
         self._progress: Progress = progress_on(sys.stdout, time.monotonic)
-        self._report = JobReport(self._path, columns, self._progress.say)
+        refused = arguments.refused or refused_path(arguments.source)
+        self._report = JobReport(source, refused, self._progress.say)
+        self._files = AttachmentFiles(arguments.attachments_dir or Path(arguments.source).parent)
         self._is_loaded = False
         self._is_interrupted = False
         plans: Mapping[str, UsagePlan] = dict(arguments.plan)
@@ -142,7 +158,8 @@ class _Program:
                     identity,
                     self._kind.name,
                     same_selling_partner=arguments.same_selling_partner,
-                    source=str(self._path.resolve()),  # the same file in another process shares the job
+                    # The same file in another process shares the job; what comes by a pipe is another each time.
+                    source="" if arguments.source == "-" else str(Path(arguments.source).resolve()),
                 )
                 job = Job(
                     client.send,
@@ -151,8 +168,10 @@ class _Program:
                     run,
                     concurrency=arguments.concurrency,
                     on_refused=self._report.refused,
+                    attach=Uploader(client.send, client.transfer, self._files),
                 )
                 with self._progress:
+                    self._progress.say(self._source.words)
                     await self._run(job)
                 in_doubt = await journal.rows(run, State.IN_DOUBT)
             self._report.tell(job.tally, in_doubt, time.monotonic() - started)
@@ -199,8 +218,8 @@ class _Program:
         self._progress.show(job.tally, min(self._rates.values()))
 
     def _rows(self, job: Job) -> Iterator[Row]:
-        is_elsewhere = bool(self._sandbox or self._arguments.endpoint)
-        for entry in read_csv(self._path, self._kind, region_of(self._arguments.region, is_elsewhere=is_elsewhere)):
+        for entry in map(self._files.checked, self._source.entries):
+            self._progress.read(job.tally)
             if entry.row is not None:
                 yield entry.row
                 continue

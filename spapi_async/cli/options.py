@@ -4,12 +4,68 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 from ..errors import ConfigError
+from ..jobs.kinds import KINDS, Kind
+from ..jobs.source import Format, Source, open_source
+from ..jobs.source.opened import read_text
+from ..jobs.template import Templates
+from ..jobs.variants import locale_of
 from ..marketplaces import Region
 from ..operation import UsagePlan
 
-__all__ = ["region_of", "usage_plan"]
+__all__ = ["add_source", "region_of", "source_of", "usage_plan"]
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """Add what says which rows a job has."""
+    parser.add_argument(
+        "source", metavar="FILE", help="CSV, TSV or JSON Lines, perhaps packed by gzip; - is standard input"
+    )
+    parser.add_argument("--kind", required=True, help=f"kind of message: {', '.join(KINDS)}")
+    rows = parser.add_argument_group("what the rows are")
+    add = rows.add_argument
+    add("--format", choices=list(Format), help="how the file is written; default: by its name, else by its content")
+    add("--encoding", metavar="NAME", help="its encoding, as in shift_jis; default: found out, and told")
+    add("--template", metavar="TEXT", help="make the texts of this one, in which {column} is that column of the row")
+    add(
+        "--template-file",
+        action="append",
+        default=[],
+        metavar="[LOCALE=]FILE",
+        help="the same from a file; with a locale, as in de=text.de.txt, for buyers of that language; repeatable",
+    )
+
+
+def source_of(arguments: argparse.Namespace, kind: Kind, region: Region | None) -> AbstractContextManager[Source]:
+    """Open what the options of `add_source` say.
+
+    Raises:
+        ConfigError: A template cannot be used. What is wrong with the source itself shows when it is opened.
+    """
+    return open_source(
+        arguments.source,
+        kind,
+        region=region,
+        format=arguments.format and Format(arguments.format),
+        encoding=arguments.encoding,
+        templates=_templates(arguments),
+        stdin=getattr(sys.stdin, "buffer", None),
+    )
+
+
+def _templates(arguments: argparse.Namespace) -> Templates | None:
+    texts: dict[str, str] = {} if arguments.template is None else {"": arguments.template}
+    for option in arguments.template_file:
+        before, is_split, after = option.partition("=")
+        locale = locale_of(before) if is_split else None
+        if (locale or "") in texts:
+            raise ConfigError(f"two templates are given for {locale or 'all buyers'}; leave one of them")
+        texts[locale or ""] = read_text(Path(after if locale else option))
+    return Templates.of(texts) if texts else None
 
 
 def usage_plan(text: str) -> tuple[str, UsagePlan]:

@@ -16,6 +16,8 @@ __all__ = ["Progress", "duration", "progress_on"]
 
 _EVERY = 5.0
 """Seconds between plain lines."""
+_REDRAWN_EVERY = 0.2
+"""Seconds between changes of a live line."""
 
 
 class Progress(Protocol):
@@ -31,6 +33,9 @@ class Progress(Protocol):
 
     def say(self, line: str) -> None:
         """Print a line that stays."""
+
+    def read(self, tally: Tally) -> None:
+        """Show how many lines were read by now, while it is not known how many there are; call it with each."""
 
     def show(self, tally: Tally, rate: float) -> None:
         """Show the counts; call it several times a second.
@@ -84,14 +89,24 @@ class _PlainLines:
             # somewhere.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
+    def read(self, tally: Tally) -> None:
+        if self._is_time():
+            self.say(f"{tally.total} lines read")
+
     def show(self, tally: Tally, rate: float) -> None:
-        now = self._clock()
-        if now < self._next:
+        if not self._is_time():
             return
-        self._next = now + _EVERY
         left = duration(tally.seconds_left(rate))
         done = tally.total - tally.waiting
-        self.say(f"{done} of {tally.total} lines: {_counts(tally)}; {tally.pace(now):.1f}/s, {left} left")
+        pace = tally.pace(self._clock())
+        self.say(f"{done} of {tally.total} lines: {_counts(tally)}; {pace:.1f}/s, {left} left")
+
+    def _is_time(self) -> bool:
+        now = self._clock()
+        if now < self._next:
+            return False
+        self._next = now + _EVERY
+        return True
 
 
 class _LiveLine:
@@ -109,6 +124,7 @@ class _LiveLine:
             auto_refresh=False,
         )
         self._task = self._rich.add_task("", total=None)
+        self._next = clock()
 
     def __enter__(self) -> Self:
         self._rich.start()
@@ -121,6 +137,11 @@ class _LiveLine:
 
     def say(self, line: str) -> None:
         self._rich.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def read(self, tally: Tally) -> None:
+        if (now := self._clock()) >= self._next:
+            self._next = now + _REDRAWN_EVERY
+            self._rich.update(self._task, description=f"{tally.total} lines read", refresh=True)
 
     def show(self, tally: Tally, rate: float) -> None:
         pace = tally.pace(self._clock())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
+from ..auth import FileStore
 from ..client import SellingPartner
 from ..config import Options
 from ..errors import ConfigError
@@ -34,6 +36,11 @@ def add_target(parser: argparse.ArgumentParser, sandbox: str) -> None:
     )
     where.add_argument("--endpoint", metavar="URL", help="instead of Amazon's; default $SPAPI_ENDPOINT")
     where.add_argument("--lwa-endpoint", metavar="URL", help="of the token; default $SPAPI_LWA_ENDPOINT")
+    where.add_argument(
+        "--token-file",
+        metavar="FILE",
+        help="keep access tokens there (mode 0600) for the next runs; default $SPAPI_TOKEN_FILE, else nowhere",
+    )
 
 
 def check_target(arguments: argparse.Namespace) -> None:
@@ -44,6 +51,8 @@ def check_target(arguments: argparse.Namespace) -> None:
     """
     if arguments.sandbox and (arguments.endpoint or arguments.lwa_endpoint):
         raise ConfigError("--sandbox brings its own endpoints; leave out --endpoint and --lwa-endpoint")
+    if arguments.sandbox and arguments.token_file:
+        raise ConfigError("the tokens of --sandbox end with it; leave out --token-file")
 
 
 def client_of(arguments: argparse.Namespace, options: Options) -> SellingPartner:
@@ -58,4 +67,8 @@ def client_of(arguments: argparse.Namespace, options: Options) -> SellingPartner
         options["endpoint"] = arguments.endpoint
     if arguments.lwa_endpoint:
         options["lwa_endpoint"] = arguments.lwa_endpoint
+    # Only where it is asked for: whether a token may lie on a disk is the user's decision.
+    token_file = arguments.token_file or os.environ.get("SPAPI_TOKEN_FILE")
+    if token_file:
+        options["token_store"] = FileStore(token_file)
     return SellingPartner.from_env(**options)

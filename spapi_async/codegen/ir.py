@@ -47,6 +47,8 @@ class FieldSpec:
     required: bool
     limits: tuple[tuple[str, float | str], ...] = ()
     """Names as in `Parameter`: min_length, max_items, pattern, ..."""
+    is_secret: bool = False
+    """Whether no repr shows it."""
 
 
 @attrs.frozen

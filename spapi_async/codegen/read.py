@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from ..operation import Operation, Parameter, UsagePlan
-from .ir import ApiSpec, OperationSpec, PagingSpec, TypeSpec
+from .ir import ApiSpec, ModelSpec, OperationSpec, PagingSpec, TypeSpec
 from .names import class_name, snake
 from .shapes import LIMIT_KEYS, Shapes, check_keys, limits
 from .source import ModelFile, RefusedError
@@ -43,10 +43,13 @@ _RESPONSE_KEYS = {
 _PARAMETER_FORMATS = {None, "date-time", "date", "boolean", "int32", "int64", "float", "double", "[A-Z]{2}"}
 # What overrides.toml may say of an operation.
 _FACTS = {
-    "plan", "application_rate", "repeatable", "grantless_scope", "restricted", "restricted_path", "roles", "paging",
+    "plan", "application_rate", "repeatable", "grantless_scope", "restricted", "restricted_path", "data_elements",
+    "roles", "paging",
     "timestamps", "double_encoded", "sandbox_only",
 }  # fmt: skip
-_MODULE_FACTS = {"roles", "timestamps", "operations", "rename_operations", "rename_classes", "rename_arguments"}
+_MODULE_FACTS = {
+    "roles", "timestamps", "secrets", "operations", "rename_operations", "rename_classes", "rename_arguments",
+}  # fmt: skip
 _PAGING = {"argument", "token", "total", "items", "keep", "eager", "switch", "follow"}
 
 _RATE_TABLE = re.compile(
@@ -85,7 +88,7 @@ def read_api(module: str, files: Sequence[ModelFile], facts: Mapping[str, Any]) 
         version=files[0].content["info"]["version"],
         sources=tuple(file.name for file in files),
         operations=tuple(operations),
-        models=tuple(_with_payload(shapes, results)),
+        models=tuple(_hidden(module, facts, _with_payload(shapes, results))),
         enums=tuple(shapes.enums[name] for name in sorted(shapes.enums)),
         encoded=_reachable(shapes, [spec.body for spec in operations]),
     )
@@ -121,6 +124,18 @@ def _with_payload(shapes: Shapes, results: Sequence[TypeSpec | None]) -> Iterato
             )
             model = attrs.evolve(model, fields=fields)
         yield model
+
+
+def _hidden(module: str, facts: Mapping[str, Any], models: Iterable[ModelSpec]) -> Iterator[ModelSpec]:
+    """Yield the classes, with the fields marked that hold secrets."""
+    secrets = set(facts.get("secrets", ()))
+    for model in models:
+        names = {f"{model.name}.{field.wire}" for field in model.fields} & secrets
+        secrets -= names
+        fields = tuple(attrs.evolve(each, is_secret=f"{model.name}.{each.wire}" in names) for each in model.fields)
+        yield attrs.evolve(model, fields=fields) if names else model
+    if secrets:
+        raise RefusedError(f"overrides.toml: facts.{module}.secrets: there is no {sorted(secrets)}")
 
 
 def _reachable(shapes: Shapes, types: Sequence[TypeSpec | None]) -> frozenset[str]:
@@ -174,6 +189,8 @@ class _File:
         parameters, body = self.parameters(raw, facts, name, where)
         if {p.name for p in parameters if p.location == "path"} != set(re.findall(r"{(\w+)}", path)):
             raise self.refused(where, "a path whose parameters are not those that are declared")
+        if facts.get("restricted") == "optional" and "restricted" in {p.argument for p in parameters}:
+            raise self.refused(where, "an argument of the name of our own, restricted; rename it in overrides.toml")
         results = self.results(raw, name, where)
         first = next((type_ for _, type_ in results if type_ is not None), None)
         method = verb.upper()
@@ -194,6 +211,7 @@ class _File:
             grantless_scope=facts.get("grantless_scope"),
             restricted=facts.get("restricted", "never"),
             restricted_path=facts.get("restricted_path", facts.get("restricted", "never") != "never"),
+            data_elements=tuple(facts.get("data_elements", ())),
             greedy=frozenset(
                 p["name"] for p in raw.get("parameters", ()) if p.get("x-amazon-spds-greedy-path-parameter")
             ),

@@ -187,7 +187,8 @@ def _fields(node: ast.ClassDef) -> Mapping[str, Facts]:
         if name.startswith("__") and each.value is not None:
             facts[name] = _literal(each.value)
         else:
-            is_optional = each.value is not None
+            # A field that is kept out of the repr is made by a call, with a default or without.
+            is_optional = "default" in _keywords(each.value) if isinstance(each.value, ast.Call) else bool(each.value)
             fields[name] = {
                 "type": type_.removesuffix(" | None") if is_optional else type_,
                 "required": not is_optional,

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from ..errors import JobError
-from ..marketplaces import Region
 from .journal import Identity, body_bytes, digest, digests, resolve
-from .kinds.messaging import Kind
 from .row import Admission, Row, State, admit
-from .source import read_csv
+from .source import Entry
 from .sqlite import open_read_only
 from .summary import Tally
 
@@ -88,30 +87,21 @@ class JournalView:
         return JobError(f"the journal {self._path} cannot be read: {error}")
 
 
-def preview(
-    path: Path,
-    kind: Kind,
-    region: Region | None = None,
-    journal: JournalView | None = None,
-    *,
-    retry_refused: bool = False,
-) -> Tally:
-    """Count what would become of the rows of a file; `waiting` are those that would be sent.
+def preview(entries: Iterable[Entry], journal: JournalView | None = None, *, retry_refused: bool = False) -> Tally:
+    """Count what would become of the rows of a source; `waiting` are those that would be sent.
 
     Args:
-        path: A CSV file of any size: it is read record by record.
-        kind: What its rows are.
-        region: The region a job would send to, when it is known.
+        entries: Of the source, their attachments looked at. They are taken one by one, so their number does not matter.
         journal: What is known of the rows; None when they are all new.
         retry_refused: As of a job.
 
     Raises:
-        ConfigError: The file as a whole cannot be used.
+        ConfigError: The source cannot be read on.
         JobError: The journal cannot be read, or there is no room for temporary files.
     """
     tally = Tally()
     with closing(_Seen()) as seen:
-        for entry in read_csv(path, kind, region):
+        for entry in entries:
             row = entry.row
             if row is None:
                 tally.invalid += 1

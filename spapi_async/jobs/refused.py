@@ -1,4 +1,7 @@
-"""The file of refused rows: what came in, with the line, the reason and the cure, fit to be mended and run again."""
+"""The file of refused rows: what came in, with the line, the reason and the cure, fit to be mended and run again.
+
+It is a CSV whatever the source was.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,17 @@ import orjson
 from ..errors import JobError
 from .source import REPORT_COLUMNS
 
-__all__ = ["RefusedRows"]
+__all__ = ["RefusedRows", "refused_path"]
+
+
+def refused_path(source: str) -> Path:
+    """Return where the refused rows of a source go: beside it, or of standard input ("-") into the working folder."""
+    if source == "-":
+        return Path("stdin.refused.csv")
+    path = Path(source)
+    name = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
+    stem = name[:-4] if name.lower().endswith(".csv") else name
+    return path.with_name(f"{stem or name}.refused.csv")
 
 
 class RefusedRows:
@@ -23,12 +36,13 @@ class RefusedRows:
 
     Args:
         path: The file to write. One that an earlier run left is replaced, or removed when nothing was refused.
-        columns: The columns of a row, without the three that this file adds.
+        columns: The columns of a row, without the three that this file adds. A row that has a value in another one
+            adds it.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self.path = path
-        self._columns = columns
+        self._columns = dict.fromkeys(columns)
         self._waiting = sqlite3.connect("", isolation_level=None)
         self._waiting.execute("CREATE TABLE refused (line INTEGER, fields TEXT, reason TEXT, cure TEXT)")
         self.count = 0
@@ -45,7 +59,7 @@ class RefusedRows:
         except OSError as error:
             raise JobError(
                 f"{self.path}, the file for refused rows, cannot be written: {error.strerror or error}; "
-                "copy the CSV to a folder that is writable"
+                "name another by --refused"
             ) from error
 
     def add(self, line: int, fields: Mapping[str, str], reason: str, cure: str) -> None:
@@ -54,6 +68,7 @@ class RefusedRows:
         Raises:
             JobError: The folder for temporary files is full.
         """
+        self._columns |= dict.fromkeys(name for name, value in fields.items() if value and name not in REPORT_COLUMNS)
         values = (line, orjson.dumps(dict(fields)).decode(), reason, cure)
         try:
             self._waiting.execute("INSERT INTO refused VALUES (?, ?, ?, ?)", values)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
@@ -31,12 +32,24 @@ from ..events import Emit, RowSettled
 from ..middleware import Middleware, Next
 from ..operation import Call, Reply
 from .journal import Admitted, Journal, Run
-from .kinds.messaging import Kind
+from .kinds import Kind, Uploaded
+from .kinds.attachments import COLUMN
 from .row import Move, Row, State
 from .summary import Tally
-from .verdict import Verdict, cure_of, judge, reason_of, words_of
+from .variants import localized, needs_locale
+from .verdict import (
+    Refusal,
+    Verdict,
+    cure_of,
+    is_upload_missing,
+    judge,
+    not_offered,
+    reason_of,
+    refusal_of,
+    words_of,
+)
 
-__all__ = ["Job", "Refused", "Send"]
+__all__ = ["Attach", "Job", "Refused", "Send"]
 
 MOST_FAILURES = 5
 """Failures one after the other, each after the client's own retries, until the job stops by itself."""
@@ -55,6 +68,13 @@ class Send(Protocol):
         """Send a call through all stages, with further ones right before the wire."""
 
 
+class Attach(Protocol):
+    """`attachments.Uploader`."""
+
+    def __call__(self, kind: Kind, row: Row, *, anew: bool = False) -> Awaitable[Sequence[Uploaded]]:
+        """Upload the files of a row; `anew`: also those that were uploaded before."""
+
+
 Refused = Callable[[Row, str, str], None]
 """Takes a row that Amazon refused, as it was before, with the reason and the cure."""
 
@@ -66,6 +86,14 @@ class _Active:
         self.row = row
         self.scope = anyio.CancelScope()
         self.is_on_wire = False
+        self.uploads = 0
+        """How often its attachments were uploaded."""
+        self.locale: str | None = None
+
+    @property
+    def localized(self) -> Row:
+        """The row with the text in its buyer's language; the journal's keeps all of them."""
+        return localized(self.row, self.locale)
 
 
 class Job:
@@ -80,6 +108,8 @@ class Job:
         grace: Seconds that exchanges under way get after `drain`. Default 10.
         on_refused: Is called with each row that Amazon refuses.
         emit: Takes a `RowSettled` for each row that gets its outcome.
+        attach: Uploads the files of rows that have attachments. None if no row has.
+        now: The time, with a zone.
 
     Attributes:
         tally: The counts so far.
@@ -98,6 +128,8 @@ class Job:
         grace: float = 10.0,
         on_refused: Refused | None = None,
         emit: Emit | None = None,
+        attach: Attach | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.tally = Tally()
         self.stopped_by = ""
@@ -110,12 +142,14 @@ class Job:
         self._grace = grace
         self._on_refused = on_refused
         self._emit = emit
+        self._attach = attach
+        self._now = now
         self._claimed: list[Row] = []
         self._claiming = anyio.Lock()
         self._is_exhausted = False
         self._drained = anyio.Event()
         self._active: set[_Active] = set()
-        self._failures = {"check": 0, "send": 0}
+        self._failures = {"check": 0, "locale": 0, "upload": 0, "send": 0}
         self._has_worked = False
 
     async def add(
@@ -231,27 +265,54 @@ class Job:
             reply = await self._send(self._kind.check_call(row))
             is_offered = self._kind.is_offered(reply)
         except (SpapiError, ValueError) as error:
-            await self._check_failed(active, error)
+            await self._preparation_failed(active, "check", error)
             return
         self._worked("check")
         if not is_offered:
-            reason = f"Amazon does not offer {self._kind.name} for this order now"
-            await self._settle(active, Move.REFUSE, reason, reply.request_id)
+            await self._refuse(active, not_offered(self._kind, row, self._now()), reply.request_id)
             return
-        try:
-            await self._send(self._kind.call(row), inner=[partial(self._journalled, active)])
-        except SpapiError as error:
-            if isinstance(error, JobError):
-                raise
-            match active.row.state:
-                case State.CLAIMED:
-                    await self._unsent(active, "send", error)
-                case State.IN_DOUBT:
-                    self._failed("send", error)
-                case _:
-                    self._worked("send")
-        else:
-            self._worked("send")
+        if needs_locale(row):
+            try:
+                active.locale = self._kind.locale_in(await self._send(self._kind.locale_call(row)))
+            except (SpapiError, ValueError) as error:
+                await self._preparation_failed(active, "locale", error)
+                return
+            self._worked("locale")
+        while True:
+            try:
+                uploaded = await self._uploaded(active)
+            except SpapiError as error:
+                if isinstance(error, JobError):
+                    raise
+                await self._preparation_failed(active, "upload", error)
+                return
+            try:
+                await self._send(self._kind.call(active.localized, uploaded), inner=[partial(self._journalled, active)])
+            except SpapiError as error:
+                if isinstance(error, JobError):
+                    raise
+                match active.row.state:
+                    case State.CLAIMED:
+                        if active.uploads == 1 and is_upload_missing(error):
+                            continue
+                        await self._unsent(active, "send", error)
+                    case State.IN_DOUBT:
+                        self._failed("send", error)
+                    case _:
+                        self._worked("send")
+            else:
+                self._worked("send")
+            return
+
+    async def _uploaded(self, active: _Active) -> Sequence[Uploaded]:
+        if COLUMN not in active.row.body:
+            return ()
+        if self._attach is None:
+            raise ConfigError("a job whose rows have attachments needs attach=")
+        uploaded = await self._attach(self._kind, active.row, anew=active.uploads > 0)
+        active.uploads += 1
+        self._worked("upload")
+        return uploaded
 
     async def _journalled(self, active: _Active, call: Call, next_: Next) -> Reply:
         """Write the intent before the wire is touched, and the outcome of the exchange after it: the inner stage."""
@@ -286,22 +347,28 @@ class Job:
 
     async def _exchange_failed(self, active: _Active, error: BaseException) -> None:
         request_id = error.request_id if isinstance(error, CallError) else None
-        match judge(error):
+        verdict = judge(error)
+        if active.uploads == 1 and is_upload_missing(error):
+            verdict = Verdict.UNSENT  # once more, with new uploads
+        match verdict:
             case Verdict.UNSENT:
                 active.row = await self._journal.move(active.row, Move.UNSENT, request_id=request_id)
                 if self.is_draining:
                     active.scope.cancel()  # it is about to wait for its next turn
             case Verdict.REFUSED:
-                await self._settle(active, Move.REFUSE, reason_of(error), request_id)
+                assert isinstance(error, StatusError)
+                await self._refuse(active, refusal_of(error, active.localized, self._now()), request_id)
             case Verdict.IN_DOUBT:
-                await self._settle(active, Move.LOSE, reason_of(error), request_id)
+                reason = reason_of(error, active.localized.body.get("text", ""))
+                await self._settle(active, Move.LOSE, reason, request_id)
 
-    async def _check_failed(self, active: _Active, error: SpapiError | ValueError) -> None:
+    async def _preparation_failed(self, active: _Active, stage: str, error: SpapiError | ValueError) -> None:
+        """Deal with an error of what comes before a send: nothing was sent to the buyer."""
         if isinstance(error, StatusError) and judge(error) is Verdict.REFUSED:
-            self._worked("check")
-            await self._settle(active, Move.REFUSE, reason_of(error), error.request_id)
+            self._worked(stage)
+            await self._refuse(active, refusal_of(error, active.row, self._now()), error.request_id)
         else:
-            await self._unsent(active, "check", error)
+            await self._unsent(active, stage, error)
 
     async def _unsent(self, active: _Active, stage: str, error: SpapiError | ValueError) -> None:
         active.row = await self._journal.move(active.row, Move.RELEASE)
@@ -309,7 +376,12 @@ class Job:
         self.tally.unsent += 1
         self._failed(stage, error)
 
-    async def _settle(self, active: _Active, move: Move, reason: str, request_id: str | None) -> None:
+    async def _refuse(self, active: _Active, refusal: Refusal, request_id: str | None) -> None:
+        await self._settle(active, Move.REFUSE, refusal.reason, request_id, refusal)
+
+    async def _settle(
+        self, active: _Active, move: Move, reason: str, request_id: str | None, refusal: Refusal | None = None
+    ) -> None:
         before = active.row
         active.row = row = await self._journal.move(before, move, reason=reason, request_id=request_id)
         self.tally.settle(anyio.current_time())
@@ -326,7 +398,15 @@ class Job:
                 self.tally.elsewhere += 1
         if self._emit:
             self._emit(
-                RowSettled(kind=row.kind, number=row.number, state=row.state, reason=reason, request_id=row.request_id)
+                RowSettled(
+                    kind=row.kind,
+                    number=row.number,
+                    state=row.state,
+                    reason=reason,
+                    request_id=row.request_id,
+                    why=refusal.why if refusal else "",
+                    retry_from=refusal.retry_from if refusal else None,
+                )
             )
 
     def _worked(self, stage: str) -> None:

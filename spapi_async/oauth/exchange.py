@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 import attrs
+from attrs.converters import optional
 
 from ..auth.lwa import code_form, read_refresh_token
 from ..errors import (
@@ -20,6 +21,7 @@ from ..errors import (
     StatusError,
     TransportError,
 )
+from ..hidden import bare, hide
 from .links import check_partner, check_redirect_uri
 from .query import Parameters, Query
 from .states import States
@@ -37,15 +39,8 @@ _NAME = "oauth.exchange_code"
 _UNTOUCHED = "temporarily_unavailable"
 
 
-class _Secret:
-    """What holds a secret does not go into a pickle: a task queue or a cache would keep it in plain text."""
-
-    def __reduce__(self) -> tuple[object, ...]:
-        raise TypeError(f"{type(self).__name__} holds a secret and is not pickled: take out of it what you need")
-
-
-@attrs.frozen(kw_only=True, slots=False)
-class Callback(_Secret):
+@attrs.frozen(kw_only=True)
+class Callback:
     """A callback of Amazon's that was checked. It shows neither its code nor its token.
 
     Args:
@@ -58,16 +53,16 @@ class Callback(_Secret):
         clock: Gives seconds since 1970: that of `States`.
     """
 
-    code: str = attrs.field(repr=False)
+    code: str = attrs.field(repr=False, converter=hide)
     selling_partner_id: str
-    mws_auth_token: str | None = attrs.field(default=None, repr=False)
+    mws_auth_token: str | None = attrs.field(default=None, repr=False, converter=optional(hide))
     issued_at: float
     received_at: float
     clock: Callable[[], float] = attrs.field(default=time.time, repr=False, eq=False)
 
 
-@attrs.frozen(kw_only=True, slots=False)
-class Authorisation(_Secret):
+@attrs.frozen(kw_only=True)
+class Authorisation:
     """A selling partner's consent. It does not show its tokens.
 
     Args:
@@ -76,9 +71,9 @@ class Authorisation(_Secret):
         mws_auth_token: As of `Callback`.
     """
 
-    refresh_token: str = attrs.field(repr=False)
+    refresh_token: str = attrs.field(repr=False, converter=hide)
     selling_partner_id: str
-    mws_auth_token: str | None = attrs.field(default=None, repr=False)
+    mws_auth_token: str | None = attrs.field(default=None, repr=False, converter=optional(hide))
 
 
 async def parse_callback(query: Query, *, states: States, session: str | None) -> Callback:
@@ -127,7 +122,7 @@ async def exchange_code(
     """Exchange a callback's code for the selling partner's refresh token.
 
     Login with Amazon takes a code once. So this is repeated only after a failure that leaves the code untouched: no
-    connection, or a refusal for load.
+    connection, a refusal for load, or one of a client secret that was rotated meanwhile.
 
     Args:
         application: Whose consent it is: its client id and secret, transport and retry policy are used.
@@ -150,17 +145,17 @@ async def exchange_code(
         if callback.clock() - callback.received_at > CODE_LIFETIME:
             raise LateCodeError(f"the authorisation code came more than {CODE_LIFETIME:g} s ago")
         try:
-            refresh_token = read_refresh_token(
-                *await application._post_lwa(lambda credentials: code_form(credentials, callback.code, redirect_uri))
+            refresh_token = await application._ask_lwa(
+                lambda credentials: code_form(credentials, callback.code, redirect_uri), read_refresh_token
             )
         except TransportError as error:
-            _drop_frames(error)
+            bare(error)  # the frames on the way to the wire hold the form
             if error.had_begun:
                 raise _unknown(error.message) from error
             failure = AuthError(f"Login with Amazon could not be reached: {error.message}", operation=_NAME)
             failure.__cause__ = error
         except AuthError as error:
-            _drop_frames(error)
+            bare(error)
             failure = _judge(error, callback)
         else:
             return Authorisation(
@@ -189,15 +184,6 @@ def _judge(error: AuthError, callback: Callback) -> AuthError:
     if error.status is not None and (error.status == 200 or StatusError.leaves_open(error.status)):
         raise _unknown(error.description) from error
     raise error.for_operation(_NAME) from error
-
-
-def _drop_frames(error: BaseException | None) -> None:
-    """Take the tracebacks off an error and its causes: the frames on the way to the wire hold the form."""
-    for _ in range(20):  # causes should not go round in circles, but nothing forbids it
-        if error is None:
-            return
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__
 
 
 def _unknown(why: str) -> OutcomeUnknownError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import types
+from collections.abc import Set
 from datetime import date, datetime
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -22,7 +23,13 @@ __all__ = ["Typed"]
 
 _DEEPEST = 8  # objects within objects; Amazon's deepest model is recursive
 _LEFT_OUT = re.compile(r"errors|warnings|.*(next|previous)_?(page_?)?token.*|pagination", re.IGNORECASE)
-_PERSONAL = ("ShippingAddress", "BuyerInfo", "BuyerTaxInformation", "BuyerTaxInfo")
+_PERSONAL = {
+    # Field -> the data element that a restricted data token must have been asked for.
+    "ShippingAddress": "shippingAddress",
+    "BuyerInfo": "buyerInfo",
+    "BuyerTaxInfo": "buyerInfo",
+    "BuyerTaxInformation": "buyerTaxInformation",
+}
 _PLAUSIBLE = (
     # By the field's name: what it ends with -> a value. The first that fits.
     (re.compile(r"orderid$", re.IGNORECASE), "902-1845936-5435065"),
@@ -43,7 +50,7 @@ class Typed:
     """Makes replies from the classes that the generator wrote. One answer an operation is made, then kept."""
 
     def __init__(self) -> None:
-        self._templates: dict[tuple[str, bool], bytes] = {}
+        self._templates: dict[tuple[str, frozenset[str]], bytes] = {}
 
     def answer(self, request: Request) -> Answer:
         """Make the 2xx reply of an operation."""
@@ -51,13 +58,12 @@ class Typed:
         status = operation.success[0]
         if operation.result is None or status == 204:
             return Answer(status)
-        # Without a restricted data token, orders come without what is personal (Amazon's page “Tokens API”).
-        is_open = operation.restricted == "never" or request.grant.resources is not None
-        template = self._templates.get((operation.key, is_open))
+        shown = _shown(request)
+        template = self._templates.get((operation.key, shown))
         if template is None:
             value = _example(model_of(operation, operation.result), "", (), _echoes(operation))
-            template = orjson.dumps(value if is_open else _without_personal(value))
-            self._templates[operation.key, is_open] = template
+            template = orjson.dumps(_without(value, _PERSONAL.keys() - shown))
+            self._templates[operation.key, shown] = template
         for name, value in request.arguments.items():
             template = template.replace(orjson.dumps(_mark(name)), orjson.dumps(value))
         return Answer(status, template, operation.accept)
@@ -122,7 +128,21 @@ def _scalar(hint: type, name: str) -> Any:
     return next((value for pattern, value in _PLAUSIBLE if pattern.search(name)), "Example")
 
 
-def _without_personal(value: Any) -> Any:
+def _shown(request: Request) -> frozenset[str]:
+    """Name the personal fields that the caller may see.
+
+    Orders come without them, but for those that the restricted data token was asked for (Amazon's page “Tokens API”).
+    """
+    if request.operation.restricted != "optional":
+        return frozenset(_PERSONAL)
+    elements: set[str] = set()
+    for resource in request.grant.resources or ():
+        if resource.opens(request.operation.key, request.path):
+            elements |= resource.elements
+    return frozenset(name for name, element in _PERSONAL.items() if element in elements)
+
+
+def _without(value: Any, names: Set[str]) -> Any:
     if isinstance(value, dict):
-        return {name: _without_personal(inner) for name, inner in value.items() if name not in _PERSONAL}
-    return [_without_personal(inner) for inner in value] if isinstance(value, list) else value
+        return {name: _without(inner, names) for name, inner in value.items() if name not in names}
+    return [_without(inner, names) for inner in value] if isinstance(value, list) else value

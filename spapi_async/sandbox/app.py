@@ -20,6 +20,7 @@ import attrs
 import orjson
 
 from ..apis import catalog
+from ..errors import ConfigError
 from ..operation import Operation, UsagePlan
 from . import asgi, checks, examples, messaging, notifications, sigv4, tokens, uploads
 from .answers import Typed
@@ -40,6 +41,11 @@ Handler = Callable[[Request, State], Answer]
 _ADMIN = "/_sandbox/"
 _UNKNOWN = "unknown"
 _CHANGES = {"plans": ("rate", "burst"), "tokens": ("tokens",), "eat": ("rate",), "application-rates": ("rate",)}
+_LWA_CHANGES = {
+    "revoke": '{} or {"seller": "SELLER1"}',
+    "lwa": '{"down": 30}',
+    "secret": '{"client_id": "app", "secret": "new"}',
+}
 _RATE_HEADER = b"x-amzn-ratelimit-limit"
 _RATE_STATUSES = (400, 404)  # besides 2xx, the statuses that carry the rate (Amazon's page on usage plans)
 _NOTIFICATIONS = "/notifications/v1"
@@ -83,6 +89,8 @@ class Sandbox:
         registrations: The applications that selling partners can consent to; None: any. See `Registration`.
         aws: Access key id -> secret access key: requests must be signed with one of them, as Amazon wanted it until
             2023-10-02. Keys may come and go later. None: signatures are not looked at, as Amazon does today.
+        owners: Order id -> the selling partner whose order it is: for others there is no such order. An order that is
+            not named is anybody's.
         clock: Gives seconds; all that the sandbox knows of time, but the time of messages is the calendar's at the
             first one. On virtual time: `anyio.current_time`, which is read only while the event loop runs.
         token_lifetime: Seconds until an access token expires.
@@ -109,6 +117,7 @@ class Sandbox:
         applications: Mapping[str, str] | None = None,
         registrations: Iterable[Registration] | None = None,
         aws: Mapping[str, str] | None = None,
+        owners: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
         token_lifetime: float = 3600.0,
         rate_header: bool = True,
@@ -133,6 +142,7 @@ class Sandbox:
         self._faults = faults or Faults()
         self._faults.aim(live)
         self._latency, self._jitter = amount("latency", latency), amount("jitter", jitter)
+        self._owners = dict(owners or {})
         self._typed = Typed()
         self._handlers: dict[tuple[str, str], Handler] = {
             **_HANDLERS,
@@ -213,6 +223,43 @@ class Sandbox:
             ConfigError: `name` means no operation, or `rate` is not above 0.
         """
         self._throttle.set_application_rate(name, rate)
+
+    def revoke(self, seller: str | None = None) -> int:
+        """Let the access tokens and restricted data tokens that were given out so far open nothing any more.
+
+        Args:
+            seller: The selling partner whose they are; "" for grantless ones, None for all.
+
+        Returns:
+            How many there were.
+        """
+        return self._lwa.revoke(seller)
+
+    def fail_lwa(self, seconds: float) -> None:
+        """Let the token endpoint answer 503 `temporarily_unavailable` for so many seconds from now; 0 ends it.
+
+        Raises:
+            ConfigError: `seconds` is out of range.
+        """
+        self._lwa.fail_until(self._clock() + amount("seconds", seconds))
+
+    def set_client_secret(self, client_id: str, secret: str) -> None:
+        """Let an application have this client secret from now on: the old one is refused. Access tokens stay valid."""
+        self._lwa.set_secret(client_id, secret)
+
+    def set_delivery(self, order_id: str, delivered: datetime) -> None:
+        """Say when an order was delivered, which decides when a solicitation may be sent; until `reset`.
+
+        Args:
+            order_id: The order, of all selling partners.
+            delivered: With a zone. An order of which nothing was said was delivered 10 days ago.
+
+        Raises:
+            ConfigError: The time has no zone.
+        """
+        if delivered.tzinfo is None:
+            raise ConfigError("the time of a delivery needs a zone")
+        self.state.deliveries[order_id] = delivered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
@@ -330,7 +377,8 @@ class Sandbox:
             return self._answer_example(request, example, handler)
         if operation.module in checks.ORDER_APIS:
             order_id = request.arguments.get("amazonOrderId") or request.arguments.get("orderId", "")
-            trouble = messaging.order_trouble(order_id)
+            is_theirs = self._owners.get(order_id, request.grant.seller) == request.grant.seller
+            trouble = messaging.order_trouble(order_id) if is_theirs else messaging.no_order()
             if trouble is not None:
                 return trouble
         return self._typed.answer(request) if handler is None else handler(request, self.state)
@@ -373,11 +421,15 @@ class Sandbox:
                 return reply(200, [attrs.asdict(message) for message in self.state.messages])
             case "GET", "requests":
                 return reply(200, self.requests())
+            case "POST", "deliveries":
+                return self._deliver(body)
             case "POST", "reset":
                 self.reset()
                 return reply(200, {})
             case "POST", page if page in _CHANGES:
                 return self._change(page, body)
+            case "POST", page if page in _LWA_CHANGES:
+                return self._change_lwa(page, body)
         return refuse(404, "NotFound", "The sandbox has no such page.")
 
     def _change(self, page: str, body: bytes) -> Answer:
@@ -407,6 +459,36 @@ class Sandbox:
                 case _:
                     self.set_application_rate(name, *figures)
         except ValueError as error:  # a ConfigError is one too
+            return refuse(400, "InvalidInput", str(error))
+        return reply(200, {})
+
+    def _change_lwa(self, page: str, body: bytes) -> Answer:
+        """Do for another process what `revoke`, `fail_lwa` and `set_client_secret` do for this one."""
+        try:
+            match page, orjson.loads(body or b"{}"):
+                case "revoke", {**fields} if not fields:
+                    return reply(200, {"revoked": self.revoke()})
+                case "revoke", {"seller": str(seller), **rest} if not rest:
+                    return reply(200, {"revoked": self.revoke(seller)})
+                case "lwa", {"down": int() | float() as seconds, **rest} if not rest:
+                    self.fail_lwa(seconds)
+                    return reply(200, {})
+                case "secret", {"client_id": str(client_id), "secret": str(secret), **rest} if not rest:
+                    self.set_client_secret(client_id, secret)
+                    return reply(200, {})
+            raise ValueError(f"give a JSON object as in {_LWA_CHANGES[page]}")
+        except ValueError as error:  # a ConfigError is one too
+            return refuse(400, "InvalidInput", str(error))
+
+    def _deliver(self, body: bytes) -> Answer:
+        try:
+            fields = orjson.loads(body)
+            if not isinstance(fields, dict) or fields.keys() != {"order_id", "delivered"}:
+                raise ValueError("give a JSON object of order_id and delivered")
+            if not all(isinstance(value, str) for value in fields.values()):
+                raise ValueError("order_id and delivered must be strings")
+            self.set_delivery(fields["order_id"], datetime.fromisoformat(fields["delivered"]))
+        except ValueError as error:
             return refuse(400, "InvalidInput", str(error))
         return reply(200, {})
 

@@ -6,6 +6,7 @@ Grants, answers and error codes as Amazon documents them for Login with Amazon; 
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -32,10 +33,21 @@ SCOPES = frozenset(
 
 @attrs.frozen
 class Resource:
-    """One operation that a restricted data token opens; `path` is None when it opens it for all ids."""
+    """One operation that a restricted data token opens.
+
+    Args:
+        operation: As in `orders_v0.get_order`.
+        path: As called; None when the token opens it for all ids.
+        elements: The data elements that it may show.
+    """
 
     operation: str
     path: str | None
+    elements: frozenset[str] = frozenset()
+
+    def opens(self, operation: str, path: str) -> bool:
+        """Whether a call is one that it is for."""
+        return self.operation == operation and self.path in (None, path)
 
 
 @attrs.frozen(kw_only=True)
@@ -91,6 +103,8 @@ class Lwa:
         self._scopes = scopes
         self._lifetime = lifetime
         self._grants: dict[str, Grant] = {}
+        self._new_secrets: dict[str, str] = {}
+        self._down_until = -math.inf
         self._codes: dict[str, _Code] = {}
 
     def find(self, token: str) -> Grant | None:
@@ -102,6 +116,21 @@ class Lwa:
         token = f"{prefix}|{secrets.token_urlsafe(48)}"
         self._grants[token] = grant
         return token
+
+    def revoke(self, seller: str | None) -> int:
+        """Forget the access tokens and restricted data tokens of a selling partner, or all; give how many."""
+        gone = [token for token, grant in self._grants.items() if seller is None or grant.seller == seller]
+        for token in gone:
+            del self._grants[token]
+        return len(gone)
+
+    def set_secret(self, client_id: str, secret: str) -> None:
+        """Let an application have this secret, and no other."""
+        self._new_secrets[client_id] = secret
+
+    def fail_until(self, when: float) -> None:
+        """Answer 503 until then, in seconds on the sandbox's clock."""
+        self._down_until = when
 
     def rename(self, token: str, name: str) -> None:
         """Let a token that was just given out be known by another string."""
@@ -133,6 +162,8 @@ class Lwa:
         Raises:
             LwaError: It is refused.
         """
+        if now < self._down_until:
+            raise LwaError("temporarily_unavailable", "The service is down.", 503)
         fields = _fields(body, content_type)
         grant_type = fields.get("grant_type", "")
         if not grant_type:
@@ -181,7 +212,9 @@ class Lwa:
     def _client(self, fields: Mapping[str, str]) -> str:
         client_id = fields.get("client_id") or _missing("client_id")
         secret = fields.get("client_secret") or _missing("client_secret")
-        if self._applications is None:
+        if client_id in self._new_secrets:
+            is_known = self._new_secrets[client_id] == secret
+        elif self._applications is None:
             is_known = "wrong" not in secret.lower() and "invalid" not in secret.lower()
         else:
             is_known = self._applications.get(client_id) == secret

@@ -9,16 +9,24 @@ Every well-formed order id exists and offers everything, but for those that begi
     000-0000403-*   offers nothing; sending is refused
     000-0000405-*   offers confirmDeliveryDetails and unexpectedProblem only
     000-0000409-*   takes each kind once
+    000-0000406-*   was delivered a day ago, so no solicitation may be sent yet
+    000-0000407-*   was delivered 40 days ago, so no solicitation may be sent any more
     000-0000410-*   offers everything, but has changed by the time of sending: every send is refused
     000-00005NN-*   answers with the status 5NN, and nothing is done (NN: 00, 02, 03, 04)
+
+A solicitation may be sent from 5 days after an order's delivery to 30 days after it. An order of which nothing else was
+said was delivered 10 days ago, whenever that is asked.
 """
 
 from __future__ import annotations
 
+import re
+from datetime import datetime, timedelta
 from typing import Any
 
+from ..marketplaces import Marketplace
 from .exchange import Answer, Request, refuse, reply
-from .state import Message, State
+from .state import Attachment, Message, State
 
 __all__ = [
     "ERRORS",
@@ -26,6 +34,7 @@ __all__ = [
     "SOLICITATION",
     "actions",
     "attributes",
+    "no_order",
     "order_trouble",
     "send",
     "solicit",
@@ -48,6 +57,22 @@ KINDS: dict[str, tuple[int, tuple[int, int]]] = {
 }
 """Longest text in characters (0: it takes none), and fewest and most attachments, by Amazon's model `messaging`."""
 
+_TYPES = re.compile(r"\.(?:txt|pdf|docx?|jpe?g|gif|png)$", re.IGNORECASE)
+_MOST_BYTES = 10 * 1024 * 1024  # of all attachments of a message
+_OPENS, _CLOSES = timedelta(days=5), timedelta(days=30)  # after delivery
+_DELIVERED = {"406": timedelta(days=1), "407": timedelta(days=40)}  # ago
+_ORDINARY = timedelta(days=10)
+
+_LOCALES: dict[str, str] = {
+    Marketplace.DE: "de-DE",
+    Marketplace.ES: "es-ES",
+    Marketplace.FR: "fr-FR",
+    Marketplace.IT: "it-IT",
+    Marketplace.JP: "ja-JP",
+    Marketplace.NL: "nl-NL",
+    Marketplace.UK: "en-GB",
+}
+
 ERRORS = {500: "InternalFailure", 502: "BadGateway", 503: "ServiceUnavailable", 504: "GatewayTimeout"}
 
 
@@ -59,10 +84,15 @@ def order_trouble(order_id: str) -> Answer | None:
     """Give the answer of an order that does not exist or cannot be served; None for all others."""
     special = _special(order_id)
     if special == "404":
-        return refuse(404, "NotFound", "The order does not exist.")
+        return no_order()
     if special.isdigit() and int(special) in ERRORS:
         return refuse(int(special), ERRORS[int(special)], "The service failed.")
     return None
+
+
+def no_order() -> Answer:
+    """Give the answer about an order that does not exist, or is another's: Amazon does not tell them apart."""
+    return refuse(404, "NotFound", "The order does not exist.")
 
 
 def actions(request: Request, state: State) -> Answer:
@@ -71,9 +101,10 @@ def actions(request: Request, state: State) -> Answer:
     return _hal(request, [(kind, "messages/" + kind) for kind in offered])
 
 
-def attributes(_request: Request, _state: State) -> Answer:
-    """Tell the buyer's language."""
-    return reply(200, {"buyer": {"locale": "en-US"}}, HAL)
+def attributes(request: Request, _state: State) -> Answer:
+    """Tell the buyer's language: that of the marketplace, where it has one."""
+    locale = _LOCALES.get(request.first("marketplaceIds"), "en-US")
+    return reply(200, {"buyer": {"locale": locale}}, HAL)
 
 
 def send(request: Request, state: State) -> Answer:
@@ -88,10 +119,13 @@ def send(request: Request, state: State) -> Answer:
     body = body if isinstance(body, dict) else {}  # anything may come with a request of Amazon's static sandbox
     text = body.get("text", "")
     attachments = body.get("attachments") or []
-    if not request.is_example and (problem := _problem(request, state, kind, text, attachments)):
+    if not request.is_example and (
+        problem := _period_problem(body) or _problem(request, state, kind, text, attachments)
+    ):
         return refuse(400, "InvalidInput", problem)
-    names = tuple(str(entry.get("fileName", "")) for entry in attachments if isinstance(entry, dict))
-    state.deliver(_message(request, kind, str(text), names))
+    coverage = str(body.get("coverageStartDate", "")), str(body.get("coverageEndDate", ""))
+    files = tuple(_attachment(entry, state) for entry in attachments if isinstance(entry, dict))
+    state.deliver(_message(request, kind, str(text), files, coverage))
     return reply(201, {}, HAL)
 
 
@@ -102,10 +136,13 @@ def solicitations(request: Request, state: State) -> Answer:
 
 
 def solicit(request: Request, state: State) -> Answer:
-    """Ask for a review and seller feedback: once for an order, never again."""
+    """Ask for a review and seller feedback: once for an order, and only for some days after its delivery."""
+    if not _is_in_time(request, state):
+        message = "A review cannot be requested outside the 5-30 day range after the order delivery date."
+        return refuse(403, "Unauthorized", message)
     if not _may_solicit(request, state) or _special(request.arguments["amazonOrderId"]) == "410":
         return refuse(403, "Unauthorized", "The requested solicitation is not available for this amazonOrderId.")
-    state.deliver(_message(request, SOLICITATION, "", ()))
+    state.deliver(_message(request, SOLICITATION))
     return reply(201, {}, HAL)
 
 
@@ -121,7 +158,16 @@ def _is_offered(request: Request, state: State, kind: str) -> bool:
 
 def _may_solicit(request: Request, state: State) -> bool:
     order_id = request.arguments["amazonOrderId"]
-    return _special(order_id) != "403" and not state.sent[request.grant.seller, order_id, SOLICITATION]
+    is_open = _special(order_id) != "403" and _is_in_time(request, state)
+    return is_open and not state.sent[request.grant.seller, order_id, SOLICITATION]
+
+
+def _is_in_time(request: Request, state: State) -> bool:
+    if request.is_example:  # Amazon's static sandbox knows no time
+        return True
+    order_id = request.arguments["amazonOrderId"]
+    delivered = state.deliveries.get(order_id, request.time - _DELIVERED.get(_special(order_id), _ORDINARY))
+    return _OPENS <= request.time - delivered <= _CLOSES
 
 
 def _problem(request: Request, state: State, kind: str, text: Any, attachments: Any) -> str | None:
@@ -133,15 +179,50 @@ def _problem(request: Request, state: State, kind: str, text: Any, attachments: 
     if not isinstance(attachments, list) or not fewest <= len(attachments) <= most:
         return f"A message of the kind {kind} takes {fewest} to {most} attachments."
     resource = f"messaging/v1/orders/{request.arguments['amazonOrderId']}/messages/{kind}"
+    total = 0
     for entry in attachments:
         upload_id = entry.get("uploadDestinationId") if isinstance(entry, dict) else None
         upload = state.uploads.get(upload_id) if isinstance(upload_id, str) else None
-        if upload is None or not upload.is_done or (upload.seller, upload.resource) != (request.grant.seller, resource):
+        if (
+            upload is None
+            or upload.size is None
+            or (upload.seller, upload.resource) != (request.grant.seller, resource)
+        ):
             return f"The attachment with the ID {upload_id} does not exist."
+        if not _TYPES.search(entry["fileName"]):
+            return "The fileName of an attachment must have an extension that is allowed."
+        total += upload.size
+    if total >= _MOST_BYTES:
+        return "The attachments are too large."
     return None
 
 
-def _message(request: Request, kind: str, text: str, attachments: tuple[str, ...]) -> Message:
+def _period_problem(body: dict[str, Any]) -> str | None:
+    times = []
+    for name in ("coverageStartDate", "coverageEndDate"):
+        try:
+            times.append(datetime.fromisoformat(body[name]) if body.get(name) else None)
+        except ValueError:
+            return f"{name} is no time."
+    if any(time is not None and time.tzinfo is None for time in times):
+        return "The dates of a coverage need a zone."
+    start, end = times
+    return "coverageEndDate is before coverageStartDate." if start and end and end < start else None
+
+
+def _attachment(entry: dict[str, Any], state: State) -> Attachment:
+    upload = state.uploads.get(entry.get("uploadDestinationId", ""))  # none, with a request of the static sandbox
+    md5, size = (upload.content_md5, upload.size or 0) if upload is not None else ("", 0)
+    return Attachment(file_name=str(entry.get("fileName", "")), content_md5=md5, size=size)
+
+
+def _message(
+    request: Request,
+    kind: str,
+    text: str = "",
+    attachments: tuple[Attachment, ...] = (),
+    coverage: tuple[str, str] = ("", ""),
+) -> Message:
     return Message(
         order_id=request.arguments["amazonOrderId"],
         seller=request.grant.seller,
@@ -149,6 +230,7 @@ def _message(request: Request, kind: str, text: str, attachments: tuple[str, ...
         marketplace_id=request.first("marketplaceIds"),
         text=text,
         attachments=attachments,
+        coverage=coverage,
         time=request.time.isoformat(timespec="milliseconds"),
         request_id=request.request_id,
     )

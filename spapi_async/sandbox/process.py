@@ -11,6 +11,7 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -60,7 +61,7 @@ class SandboxProcess:
         self.close()
 
     def messages(self) -> list[dict[str, Any]]:
-        """List what buyers received: order id, seller, kind, marketplace id, text, time, request id."""
+        """List what buyers received, solicitations too; see `state.Message`."""
         found: list[dict[str, Any]] = self._ask("GET", "messages")
         return found
 
@@ -89,6 +90,23 @@ class SandboxProcess:
         """Enforce another limit for all selling partners together; see `Sandbox.set_application_rate`."""
         application_plan(rate)  # JSON has no infinity, and would make no limit of it
         self._ask("POST", "application-rates", {"operation": name, "rate": rate})
+
+    def revoke(self, seller: str | None = None) -> int:
+        """Let the tokens that were given out so far open nothing any more; see `Sandbox.revoke`."""
+        answer: dict[str, int] = self._ask("POST", "revoke", {} if seller is None else {"seller": seller})
+        return answer["revoked"]
+
+    def fail_lwa(self, seconds: float) -> None:
+        """Let the token endpoint fail for so many seconds from now; see `Sandbox.fail_lwa`."""
+        self._ask("POST", "lwa", {"down": seconds})
+
+    def set_client_secret(self, client_id: str, secret: str) -> None:
+        """Let an application have this client secret from now on; see `Sandbox.set_client_secret`."""
+        self._ask("POST", "secret", {"client_id": client_id, "secret": secret})
+
+    def set_delivery(self, order_id: str, delivered: datetime) -> None:
+        """Say when an order was delivered; see `Sandbox.set_delivery`."""
+        self._ask("POST", "deliveries", {"order_id": order_id, "delivered": delivered.isoformat()})
 
     def kill(self) -> None:
         """End it at once, as a crash would; what it remembered is gone."""

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime
 from typing import Any
 
 import attrs
 
-__all__ = ["Message", "State", "Upload"]
+__all__ = ["Attachment", "Message", "State", "Upload"]
+
+
+@attrs.frozen(kw_only=True)
+class Attachment:
+    """A file as a buyer received it."""
+
+    file_name: str
+    content_md5: str
+    """In base64."""
+    size: int
+    """In bytes."""
 
 
 @attrs.frozen(kw_only=True)
@@ -19,7 +31,9 @@ class Message:
     kind: str
     marketplace_id: str
     text: str
-    attachments: tuple[str, ...]
+    attachments: tuple[Attachment, ...]
+    coverage: tuple[str, str]
+    """Of a warranty, its start and its end, as they came; else empty texts."""
     time: str
     """UTC, ISO 8601."""
     request_id: str
@@ -27,7 +41,7 @@ class Message:
 
 @attrs.define(kw_only=True)
 class Upload:
-    """An upload destination; `is_done` once the bytes have arrived."""
+    """An upload destination."""
 
     seller: str
     resource: str
@@ -35,7 +49,8 @@ class Upload:
     signature: str
     expires_at: float
     """Seconds on the sandbox's clock."""
-    is_done: bool = False
+    size: int | None = None
+    """In bytes; None until they have arrived."""
 
 
 @attrs.define
@@ -46,6 +61,7 @@ class State:
         messages: In the order they were sent.
         sent: How often each kind went to an order of a seller.
         uploads: By upload destination id.
+        deliveries: When orders were delivered, by order id, for those of which it was said.
         destinations: Of notifications: client id -> destination id -> destination.
         subscriptions: Of notifications: subscription id -> owner's seller, client id, type and the subscription.
         statuses: How often each operation answered with each status; "dropped" for a connection cut on purpose.
@@ -54,6 +70,7 @@ class State:
     messages: list[Message] = attrs.field(factory=list)
     sent: Counter[tuple[str, str, str]] = attrs.field(factory=Counter)
     uploads: dict[str, Upload] = attrs.field(factory=dict)
+    deliveries: dict[str, datetime] = attrs.field(factory=dict)
     destinations: dict[str, dict[str, dict[str, Any]]] = attrs.field(factory=dict)
     subscriptions: dict[str, tuple[str, str, str, dict[str, Any]]] = attrs.field(factory=dict)
     statuses: Counter[tuple[str, str]] = attrs.field(factory=Counter)

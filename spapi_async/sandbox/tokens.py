@@ -54,7 +54,7 @@ def find_grant(lwa: Lwa, token: str | None, operation: Operation, path: str, now
         if operation.restricted == "required":
             return _unauthorized(403, "The operation is restricted: it takes a restricted data token.")
         return grant
-    if not any(r.operation == operation.key and r.path in (None, path) for r in grant.resources):
+    if not any(resource.opens(operation.key, path) for resource in grant.resources):
         return _unauthorized(403, "The restricted data token is for another method or path.")
     return grant
 
@@ -106,9 +106,9 @@ def _resource(entry: Any, router: Router) -> Resource | str:
     if is_generic and (path != operation.path or not operation.restricted_path):
         return "the operation takes no such generic path"
     allowed = _ELEMENTS.get(operation.operation_id, set()) if operation.module == "orders_v0" else set()
-    if not isinstance(elements, list) or not set(elements) <= allowed or (allowed and not elements):
+    if not isinstance(elements, list) or not all(each in allowed for each in elements) or (allowed and not elements):
         return f"dataElements must be some of {sorted(allowed)}" if allowed else "the operation takes no dataElements"
-    return Resource(operation.key, None if is_generic else path)
+    return Resource(operation.key, None if is_generic else path, frozenset(elements))
 
 
 def _invalid(details: str) -> Answer:

@@ -1,7 +1,7 @@
 """Upload destinations, and the storage behind them, which answers in XML as Amazon S3 does.
 
 A destination is made for one resource, as in `messaging/v1/orders/{id}/messages/{kind}`; the bytes then go there in one
-PUT with exactly the headers of the answer, within 900 seconds.
+PUT with exactly the headers of the answer, within 900 seconds. Others of `x-amz-*`, as an access token, are refused.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ __all__ = ["UPLOADS_PATH", "create", "put"]
 UPLOADS_PATH = "/_sandbox/uploads/"
 _LIFETIME = 900  # seconds that the URL is valid
 _ENCRYPTION = "aws:kms"
+_SIGNED = ("x-amz-server-side-encryption",)
 
 
 def create(request: Request, state: State, now: float) -> Answer:
@@ -74,6 +75,8 @@ def put(method: str, path: str, query: str, headers: dict[str, str], body: bytes
         or headers.get("x-amz-server-side-encryption") != _ENCRYPTION
     ):
         return _xml(403, "SignatureDoesNotMatch")
+    if any(name.startswith("x-amz-") and name not in _SIGNED for name in headers):
+        return _xml(403, "AccessDenied", "There were headers present in the request which were not signed")
     if now >= upload.expires_at:
         return _xml(403, "AccessDenied", "Request has expired")
     try:
@@ -84,7 +87,7 @@ def put(method: str, path: str, query: str, headers: dict[str, str], body: bytes
         return _xml(400, "InvalidDigest")
     if hashlib.md5(body, usedforsecurity=False).digest() != digest:
         return _xml(400, "BadDigest")
-    upload.is_done = True
+    upload.size = len(body)
     return Answer(200)
 
 

@@ -31,7 +31,7 @@ _MARGIN = 0.02
 
 # Seconds of jitter assumed until enough round trips were seen. The first calls open their connections, and a handshake
 # takes some round trips more than a warm call.
-_ASSUMED_JITTER = 0.1
+_ASSUMED_JITTER = 0.2
 
 # Tokens that are given up for the jitter at most where the burst has no room for them: each is lost on every call, so
 # a 429 now and then is the lesser evil; after one, more is given.
@@ -39,6 +39,8 @@ _ALLOWANCE, _MORE_ALLOWANCE, _MOST_ALLOWANCE = 0.18, 0.04, 0.5
 
 # Seconds that are allowed for in any case: under load, timers and the event loop are no more exact than that.
 _LEAST_JITTER = 0.02
+# The same where the round trip of the last call is known, since that includes its own delays.
+_LEAST_WAIT = 0.01
 
 # A slow round trip is remembered for so many to twice as many: enough to meet another, few enough to forget it soon.
 _WINDOW = 32
@@ -74,6 +76,7 @@ class Bucket:
         "_seen",
         "_slowest",
         "_slowest_before",
+        "_was_bound",
         "burst",
         "jitter",
         "rate",
@@ -88,6 +91,7 @@ class Bucket:
         self._confirmed_at = -math.inf  # when Amazon last said that the rate is this one
         self._not_before = -math.inf  # until when Amazon asked to wait
         self._left_at = -math.inf  # when the last call left
+        self._was_bound = False  # whether the last call left no later because of the allowance
         self._late: float | None = None  # by how much its round trip was longer than the fastest, once its reply came
         self._seen = 0  # round trips
         self._slowest = self._slowest_before = -math.inf  # of this generation of them and the one before
@@ -122,18 +126,19 @@ class Bucket:
         return max(self._wait_for_token(now, ahead), self.share.wait(now, self.rate, ahead))
 
     def _wait_for_token(self, now: float, ahead: int = 0) -> float:
-        early = self._early
+        early, start = self._early, max(now, self._not_before)
         if early >= 0.0:  # a line of calls leaves at the full rate
-            return max(0.0, max(self._full_at, now) + ahead / self.rate - early - now)
+            return max(start, max(self._full_at, start) + ahead / self.rate - early) - now
         # No room for a burst: each call leaves some time after the bucket is full, and the next one counts from there.
-        return max(self._full_at - self._early_now(), now) + ahead * (1.0 / self.rate - early) - now
+        return max(self._full_at - self._early_now(), start) + ahead * (1.0 / self.rate - early) - now
 
     def _early_now(self) -> float:
         """Return how long before the bucket is full a call may leave; below 0: how long after."""
         if self._early >= 0.0 or self._late is None:
             return self._early
-        # How late the last call arrived at most is known from its reply, and mostly less than the headroom.
-        return max(self._early, -self._late - _LEAST_JITTER)
+        # How late the last call arrived at most is known from its reply, and mostly less than the headroom. A faster
+        # one than the fastest of n so far is to be expected: by J / n if only one way varies.
+        return max(self._early, -self._late - _LEAST_WAIT - 2.0 * self.jitter / self._seen)
 
     def take(self, now: float) -> float:
         """Take one token, or say how long until there is one.
@@ -155,7 +160,7 @@ class Bucket:
             self._end_share(now)
             if (wait := self.share.wait(now, self.rate)) > 0.0:
                 return max(wait, self._wait_for_token(now))
-        wait = self._full_at - self._early_now() - now
+        wait = self._full_at - (self._early if self._early >= 0.0 else self._early_now()) - now
         # A timer may fire a hair early; without this, the caller would ask again for the rest of a nanosecond.
         if wait > 1e-9:
             empty = now + self.burst / self.rate
@@ -167,7 +172,7 @@ class Bucket:
                 self.share = Share()
                 return self.wait(now)
             return max(wait, self._not_before - now)
-        return max(0.0, self._not_before - now)
+        return self._not_before - now if self._not_before > now else 0.0
 
     def spend(self, now: float) -> None:
         """Take the token that `ask` has just said is there."""
@@ -176,21 +181,21 @@ class Bucket:
         if self._full_at <= now:
             self._full_at = self._busy_since = now
         self._full_at += 1.0 / self.rate
+        self._was_bound = self._early < 0.0 and self._early_now() <= self._early
         self._left_at, self._late = now, None
 
     def _end_share(self, now: float) -> None:
         """Use the whole plan again once the pace has grown to it."""
-        at = self.share.whole_again_at(self.rate)
-        if now >= at:
+        if now >= self.share.whole_again_at(self.rate):
             self.share.end()
-            # Counted from then, so that what has grown since is there.
-            self._full_at = max(self._full_at, at + (self.burst - self.share.tokens_at_return(self.burst)) / self.rate)
         elif now < self.share.began_at - 1e-3:
             self.share = Share()  # another clock, as below
 
-    def put_back(self) -> None:
-        """Return a token that was taken for a request that never left this machine."""
-        self._full_at -= 1.0 / self.rate
+    def put_back(self, sent: float) -> None:
+        """Return a token that was taken at `sent` for a request that never left this machine."""
+        if sent >= self._not_before:  # else the bucket was emptied since, and this token with it
+            self._full_at -= 1.0 / self.rate
+            self.share.put_back()
 
     def succeeded(self, sent: float) -> None:
         """Note that a call which left at `sent` found a token."""
@@ -204,13 +209,15 @@ class Bucket:
             now: Seconds on the scheduler's clock.
             wait: Seconds that Amazon asked to wait (Retry-After). It is not known to send any with a 429.
         """
-        # Where there is room for a burst the bucket is full after a pause only, and then no estimate is near.
-        full_at = self._busy_since if self._early < 0.0 else -math.inf
-        self.share.refused(sent, now, self.rate, self.jitter, full_at)
-        if self._early < 0.0 and self.share.is_whole and self._seen >= _ENOUGH:
-            self._allowance = min(self._allowance + _MORE_ALLOWANCE, _MOST_ALLOWANCE)
-            self._plan_anew()
+        jitter = self.jitter if self._seen >= _ENOUGH else math.inf
+        was_late = self.share.refused(sent, now, self.rate, jitter, self._busy_since)
         self.drain(now, wait)
+        if was_late and self._early < 0.0 and jitter < 1.0 / self.rate:
+            self._full_at = now + jitter  # by more than that the call before cannot have been late
+            if self._was_bound:
+                self._allowance = min(self._allowance + _MORE_ALLOWANCE, _MOST_ALLOWANCE)
+                self._plan_anew()
+        self.observe(sent, now - sent)
 
     def observe(self, sent: float, round_trip: float) -> bool:
         """Note how long a call that left at `sent` took to its reply, in seconds.
@@ -219,25 +226,35 @@ class Bucket:
             Whether the next call may leave earlier than was said before.
         """
         self._seen = seen = self._seen + 1
+        is_news = seen == _ENOUGH
         # Of two generations each, rather than of all round trips one by one: every reply comes here.
         if seen % _WINDOW == 0:
             self._slowest_before, self._slowest = self._slowest, round_trip
             if seen % _GENERATION == 0:
                 self._fastest_before, self._fastest = self._fastest, round_trip
+            is_news = True
         if round_trip > self._slowest:
             self._slowest = round_trip
+            is_news = True
         if round_trip < self._fastest:
             self._fastest = round_trip
-        if seen >= _ENOUGH:
-            fastest = min(self._fastest, self._fastest_before)
-            jitter = max(self._slowest - fastest, self._slowest_before - fastest, _LEAST_JITTER)
-            if jitter != self.jitter:
-                self.jitter = jitter
-                self._plan_anew()
-            if sent == self._left_at:
-                self._late = round_trip - fastest
-                return self._early < 0.0
-        return False
+            is_news = True
+        if seen < _ENOUGH:
+            return False
+        is_sooner = is_news and self._learn_jitter()
+        if self._early < 0.0 and sent == self._left_at:
+            self._late = round_trip - min(self._fastest, self._fastest_before)
+            return True
+        return is_sooner
+
+    def _learn_jitter(self) -> bool:
+        """Work out the jitter anew; whether it is less than before."""
+        fastest = min(self._fastest, self._fastest_before)
+        before = self.jitter
+        self.jitter = max(self._slowest - fastest, self._slowest_before - fastest, _LEAST_JITTER)
+        if self.jitter != before:
+            self._plan_anew()
+        return self.jitter < before
 
     def learn(self, rate: float, now: float) -> None:
         """Go on at the rate that Amazon says is in force.
@@ -267,7 +284,7 @@ class Bucket:
     def drain(self, now: float, wait: float = 0.0) -> None:
         """Empty the bucket, and take nothing from it for `wait` seconds."""
         self._full_at = max(self._full_at, now + self.burst / self.rate)
-        self._not_before = now + wait
+        self._not_before = max(self._not_before, now + wait)
 
     def _plan_anew(self) -> None:
         """Work out how long before the bucket is full a call may leave; below 0: how long after. Every call asks."""

@@ -15,19 +15,21 @@ and the backlog of one does not delay the others.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..operation import Call, Operation, Priority, Quota, UsagePlan
 from .bucket import Bucket
 from .keys import ANY, APPLICATION, SANDBOX_PLAN, Account, BucketKey
 from .queue import Queue, Ticket
 
-__all__ = ["Lane", "Lanes"]
+__all__ = ["KEPT", "Lane", "Lanes", "emptiest", "note", "predict"]
 
 # Seconds for which a bucket is kept at least when it is not used, and how many are looked at in one go: with a million
 # of them a millisecond's work.
-_KEPT = 60.0
+KEPT = 60.0
 _TIDIED = 50
+
+_SHARE_OF_ONE = 1 / 8  # how much one call counts in `Lane.misses`
 
 _NOBODY = Queue()
 """The queue of a bucket that nobody ever waited for, as of most: an own one takes three thousand bytes."""
@@ -40,11 +42,14 @@ class Lane:
         above: The buckets that calls of this one pass afterwards, because of their operation.
         is_shared: Whether calls of several selling partners pass it.
         is_told: Whether the rate that Amazon tells with its replies is this bucket's, if it is a usage plan.
+        awaited: How many calls wait that are to pass it, here or for another bucket.
+        misses: The share of 429s among the latest calls that passed it and others.
         limit: "" for a usage plan, `application`, or the name of a quota.
     """
 
     __slots__ = (
         "above",
+        "awaited",
         "bucket",
         "cancelled",
         "granted",
@@ -52,6 +57,7 @@ class Lane:
         "is_shared",
         "is_told",
         "limit",
+        "misses",
         "plan",
         "queue",
         "refused",
@@ -71,8 +77,9 @@ class Lane:
         self.is_shared = is_shared
         self.is_told = is_told
         self.above = above
-        self.in_flight = 0
+        self.awaited = self.in_flight = 0
         self.granted = self.refused = self.cancelled = 0
+        self.misses = 0.0
         self.bucket = Bucket(plan)
         self.queue = _NOBODY
 
@@ -87,11 +94,7 @@ class Lane:
 
     def is_idle(self, now: float) -> bool:
         """Whether a new one of the same plan would do as well."""
-        return not self.in_flight and not self.queue.waiting_now and self.bucket.is_as_new(now)
-
-    def wait(self, now: float, priority: Priority) -> float:
-        """Return the seconds until a call that came now would have its turn."""
-        return self.bucket.wait(now, self.queue.ahead_of(priority))
+        return not self.in_flight and not self.awaited and self.bucket.is_as_new(now)
 
     def join(self, ticket: Ticket, *, throttled: bool) -> None:
         """Let a call wait."""
@@ -109,6 +112,46 @@ class Lane:
         head = self.queue.head()
         if head is not None and head.wake is not None:
             head.wake()
+
+
+def predict(lanes: Sequence[Lane], priority: Priority, now: float, calls: int = 1) -> list[float]:
+    """Return after how many seconds each bucket would let the last of so many calls go that came now.
+
+    Args:
+        lanes: All that they pass, in this order.
+        priority: Of these calls.
+        now: Seconds on the scheduler's clock.
+        calls: How many.
+    """
+    waits = []
+    ahead = 0
+    for lane in lanes:
+        ahead += lane.queue.ahead_of(priority)  # who waits before this bucket passes those after it too, but for quotas
+        waits.append(lane.bucket.wait(now, min(ahead, lane.awaited) + calls - 1))
+        head = lane.queue.head()
+        if head is not None and lane.bucket.wait(now) == 0.0 and (head.was_throttled or head.priority <= priority):
+            ahead -= 1  # since it has a token here, it waits for the next one, and is counted there
+    return waits
+
+
+def note(lanes: Iterable[Lane], *, refused: bool) -> None:
+    """Count whether a call of several buckets was answered 429."""
+    for lane in lanes:
+        lane.misses += (refused - lane.misses) * _SHARE_OF_ONE
+
+
+def emptiest(lanes: Sequence[Lane], now: float) -> Lane:
+    """Say which of several buckets was empty when Amazon answered a call 429; it does not say so in a fixed form.
+
+    By our own account the emptiest. But if that is one that others pass too, and they are refused more seldom, it is
+    not that one.
+    """
+    lane = min(lanes, key=lambda lane: lane.bucket.fullness(now))
+    if lane.is_shared:
+        own = max((each for each in lanes if not each.is_shared), key=lambda each: each.misses, default=lane)
+        if own.misses > 1.5 * lane.misses:
+            return own
+    return lane
 
 
 class Lanes:
@@ -150,7 +193,9 @@ class Lanes:
         before: list[Lane] = []
         after: list[Lane] = []
         for quota in call.quotas:
-            (after if quota.scope == "application" else before).append(self._quota(account, operation, quota))
+            level = after if quota.scope == "application" else before
+            if (found := self._quota(account, operation, quota)) not in level:  # it may be named twice
+                level.append(found)
         return lane, (*before, lane, *after, *lane.above)
 
     def learn(self, account: Account, operation: Operation, plan: UsagePlan) -> None:
@@ -164,8 +209,14 @@ class Lanes:
 
     def learned(self, account: Account) -> dict[str, UsagePlan]:
         """Return the plans that Amazon told, by operation."""
-        accounts = {account, account.own}
-        return {key.operation: plan for key, plan in sorted(self._learned.items()) if key.account in accounts}
+        found = {key.operation: plan for key, plan in self._learned.items() if key.account == account}
+        found |= {key.operation: plan for key, plan in self._learned.items() if key.account == account.own}
+        return dict(sorted(found.items()))
+
+    def restart(self) -> None:
+        """Forget all buckets, and keep the plans that Amazon told."""
+        self._lanes, self._aside, self._shared = {}, {}, {}
+        self.tidy_at = -math.inf
 
     def tidy(self, now: float) -> None:
         """Look at some of the buckets that were not used lately, and forget those that are full."""
@@ -175,7 +226,7 @@ class Lanes:
                 self._lanes[key] = lane
         if not self._aside:
             self._aside, self._lanes = self._lanes, {}
-            self.tidy_at = now + _KEPT
+            self.tidy_at = now + KEPT
 
     def _plan(self, account: Account, operation: Operation) -> Lane:
         asked = (account, operation.key, "")
@@ -184,15 +235,17 @@ class Lanes:
             key = BucketKey.of(account, operation)
             lane = self._shared.get(key) if key.is_shared else None
             if lane is None:
-                lane = self._make(key, operation)
+                lane = self._make(key, operation, account)
         self._lanes[asked] = lane
         return lane
 
-    def _make(self, key: BucketKey, operation: Operation) -> Lane:
+    def _make(self, key: BucketKey, operation: Operation, account: Account) -> Lane:
         if key.operation == ANY:
             lane = self._shared[key] = Lane(SANDBOX_PLAN, is_shared=True, is_told=False)
             return lane
-        plan = self._learned.get(key) or self._plans.get(operation.key, operation.plan)
+        # Restored ones are known by the account they were restored for, also where the application's own is meant.
+        learned = self._learned.get(key) or self._learned.get(BucketKey(account, operation.key))
+        plan = learned or self._plans.get(operation.key, operation.plan)
         lane = Lane(plan, is_shared=key.is_shared, above=self._above(key.account, operation))
         if key.is_shared:
             self._shared[key] = lane

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import zip_longest
 
 import anyio
 
@@ -31,7 +30,7 @@ from ..events import Emit, RateLearned, Throttled, Waited
 from ..middleware import Middleware, Next
 from ..operation import Call, Operation, Priority, Reply, UsagePlan, read_rate_limit
 from .keys import Account
-from .lanes import Lane, Lanes
+from .lanes import KEPT, Lane, Lanes, emptiest, note, predict
 from .queue import Ticket
 from .state import BucketState, state_of
 
@@ -101,7 +100,7 @@ class Scheduler:
         """Return the seconds until so many further calls would all have their turn, if nothing else came."""
         now = self._clock()
         _, lanes = self._lanes.path(account, call)
-        return max(lane.bucket.wait(now, lane.queue.ahead_of(call.priority) + calls - 1) for lane in lanes)
+        return max(predict(lanes, call.priority, now, calls))
 
     def learned_plans(self, account: Account) -> dict[str, UsagePlan]:
         """Return the usage plans whose rate Amazon told, by operation."""
@@ -119,16 +118,27 @@ class Scheduler:
                 if ticket.wake is not None:
                     ticket.wake()
 
+    def reopen(self, *, is_same_clock: bool) -> None:
+        """Admit calls again after `close`.
+
+        Args:
+            is_same_clock: False begins with new buckets, since nothing tells how much time has passed. The plans that
+                Amazon told are kept.
+        """
+        self._is_closed = False
+        if not is_same_clock:
+            self._lanes.restart()
+
     async def _pass(self, account: Account, call: Call, next_: Next) -> Reply:
+        granted_at = self._clock()
+        if not 0.0 < self._lanes.tidy_at - granted_at <= KEPT:  # more: the clock is another one
+            self._lanes.tidy(granted_at)
         plan, lanes = self._lanes.path(account, call)
         self._arrivals = number = self._arrivals + 1
         throttled = 0
         while True:
             if self._is_closed:
                 raise self._closed(call)
-            granted_at = self._clock()
-            if granted_at >= self._lanes.tidy_at:
-                self._lanes.tidy(granted_at)
             if not _take(lanes, granted_at):
                 granted_at = await self._wait(plan, lanes, call, number, throttled=throttled > 0)
             for lane in lanes:
@@ -138,8 +148,11 @@ class Scheduler:
                 reply = await next_(call)
             except QuotaExceededError as error:
                 # Amazon did not execute it, so it is as if it had never been sent: no backoff, no attempt counted.
-                self._refused(lanes, call, error, number, granted_at, throttled)
+                wait = self._refused(lanes, call, error, number, granted_at, throttled)
                 throttled += 1
+                granted_at = self._clock()
+                if call.deadline is not None and granted_at + wait > call.deadline:
+                    raise self._too_late(lanes, call, granted_at) from error
                 continue
             except (CallError, AuthError, ArgumentError) as error:
                 self._learn_from_error(account, plan, lanes, call, error, granted_at)
@@ -149,6 +162,8 @@ class Scheduler:
                     lane.in_flight -= 1
             for lane in lanes:
                 lane.bucket.succeeded(granted_at)
+            if len(lanes) > 1:
+                note(lanes, refused=False)
             self._learn(account, plan, lanes, call.operation, reply.headers, granted_at)
             return reply
 
@@ -159,6 +174,8 @@ class Scheduler:
             self._check_bounds(lanes, call, now)
         tickets: list[Ticket] = []
         granted = False
+        for lane in lanes:
+            lane.awaited += 1
         try:
             while True:
                 now = self._clock()
@@ -169,16 +186,20 @@ class Scheduler:
                 if call.deadline is not None:
                     left = call.deadline - now
                     if left <= 0:
-                        raise self._too_late(lanes, tickets, call, now)
+                        break
                     wait = left if wait is None else min(wait, left)
                 await _sleep(tickets, wait)
                 if self._is_closed:
                     raise self._closed(call)
         finally:
             # Also on cancellation: the places are given up in the same step, and who is next takes over the timer.
+            for lane in lanes:
+                lane.awaited -= 1
             for lane, ticket in zip(lanes, tickets, strict=False):
                 lane.cancelled += not granted
                 lane.leave(ticket, granted=granted)
+        if not granted:  # with the wait of a call that came now: that is what a repeat would be
+            raise self._too_late(lanes, call, now)
         self._emit(Waited(operation=call.operation.key, seconds=now - came_at, queue_length=len(plan.queue)))
         return now
 
@@ -227,23 +248,29 @@ class Scheduler:
         number: int,
         sent: float,
         attempts: int,
-    ) -> None:
-        """Learn from a 429; `attempts` counts those that the call has met before."""
+    ) -> float:
+        """Learn from a 429; `attempts` counts those that the call has met before.
+
+        Returns:
+            The seconds until the call's next turn.
+        """
         now = self._clock()
-        # Amazon does not say in a fixed form which bucket was empty. By our own account the emptiest; but if a call
-        # comes back a third time, that may be wrong, and all of them are held to be.
+        # Which one is a guess. If the call comes back a third time it may be wrong, and all are held to be empty.
         empty = lanes
-        if len(lanes) > 1 and attempts < _DOUBTED:
-            empty = [min(lanes, key=lambda lane: lane.bucket.fullness(now))]
+        if len(lanes) > 1:
+            note(lanes, refused=True)
+            if attempts < _DOUBTED:
+                empty = [emptiest(lanes, now)]
         for lane in lanes:
             if lane in empty:
                 lane.refused += 1
                 lane.bucket.refused(sent, now, min(error.retry_after or 0.0, _LONGEST_RETRY_AFTER))
             else:
-                lane.bucket.put_back()
+                lane.bucket.put_back(sent)
                 lane.wake_head()
         wait = max(lane.bucket.wait(now, lane.queue.throttled_before(number)) for lane in lanes)
         self._emit(Throttled(operation=call.operation.key, wait=wait, request_id=error.request_id))
+        return wait
 
     def _check_bounds(self, lanes: Sequence[Lane], call: Call, now: float) -> None:
         lane = lanes[0]  # further up, of each selling partner only one call waits
@@ -252,21 +279,15 @@ class Scheduler:
                 f"{len(lane.queue)} calls wait for {lane.name}, the most that max_queue allows",
                 operation=call.operation.key,
                 attempt=call.attempt,
-                predicted_wait=lane.bucket.wait(now, len(lane.queue)),
+                predicted_wait=max(predict(lanes, call.priority, now)),
                 plan=str(lane.plan),
                 queue_length=len(lane.queue),
             )
-        if call.deadline is not None and now + max(lane.wait(now, call.priority) for lane in lanes) > call.deadline:
-            raise self._too_late(lanes, (), call, now)
+        if call.deadline is not None and now + max(predict(lanes, call.priority, now)) > call.deadline:
+            raise self._too_late(lanes, call, now)
 
-    def _too_late(
-        self, lanes: Sequence[Lane], tickets: Sequence[Ticket], call: Call, now: float
-    ) -> ThrottleTimeoutError:
-        # Of a call that waits already as if it came anew, since that is what a repeat would do.
-        waits = []
-        for lane, ticket in zip_longest(lanes, tickets):
-            ahead = lane.queue.ahead_of(call.priority) - (ticket is not None)
-            waits.append(lane.bucket.wait(now, 0 if lane.queue.head() is ticket else ahead))
+    def _too_late(self, lanes: Sequence[Lane], call: Call, now: float) -> ThrottleTimeoutError:
+        waits = predict(lanes, call.priority, now)
         predicted = max(waits)
         lane = lanes[waits.index(predicted)]
         return ThrottleTimeoutError(
@@ -294,7 +315,7 @@ class Scheduler:
             isinstance(error, TransportError) and not error.had_begun
         ):
             for lane in lanes:
-                lane.bucket.put_back()
+                lane.bucket.put_back(sent)
                 lane.wake_head()
 
     def _learn(

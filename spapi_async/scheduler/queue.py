@@ -43,6 +43,10 @@ class Ticket:
         self.was_throttled = False
         self.wake: Callable[[], object] | None = None
 
+    def __lt__(self, other: Ticket) -> bool:
+        # A heap asks only where numbers are equal: one call's tickets, of which all but the last wait no more.
+        return False
+
 
 class Queue:
     """The calls that wait for one bucket."""

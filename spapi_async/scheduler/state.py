@@ -8,7 +8,7 @@ import attrs
 
 from ..operation import Priority, UsagePlan
 from .keys import BucketKey
-from .lanes import Lane
+from .lanes import Lane, predict
 
 __all__ = ["BucketState", "state_of"]
 
@@ -29,7 +29,8 @@ class BucketState:
         headroom: Seconds for which a token is left to ripen, because the way to Amazon varies.
         waiting: How many calls wait, by priority. For an application's limit, at most one of each selling partner.
         throttled: How many wait because Amazon answered them 429; they go first.
-        wait: Seconds until a call of normal priority that came now would have its turn.
+        wait: Seconds until a call of normal priority that came now would have its turn, by this bucket and, for a usage
+            plan, the application's limit.
         in_flight: Calls under way.
         granted, refused, cancelled: Since the bucket was made: calls that got their turn, 429s, and calls that left the
             queue without a turn.
@@ -66,7 +67,7 @@ def state_of(key: BucketKey, lane: Lane, now: float) -> BucketState:
         headroom=lane.bucket.headroom,
         waiting=dict(zip(Priority, waiting, strict=True)),
         throttled=throttled,
-        wait=lane.wait(now, Priority.NORMAL),
+        wait=max(predict((lane, *lane.above), Priority.NORMAL, now)),
         in_flight=lane.in_flight,
         granted=lane.granted,
         refused=lane.refused,

@@ -49,8 +49,10 @@ class AutoTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close all connections."""
-        if self._engine is not None:
-            await self._engine.aclose()
+        # Forgotten: a client that is opened again may be in another event loop, of another kind.
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine.aclose()
 
 
 def _library() -> str:

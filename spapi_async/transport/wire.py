@@ -18,14 +18,14 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import anyio
 import httpx
 
-from ..errors import ArgumentError, ConfigError
+from ..errors import ArgumentError, ConfigError, StatusError, TransferError
 from ..events import Attempted, Emit
 from ..operation import Call, Reply, Timeouts
 from .failures import BEFORE_BEGIN, is_repeatable, no_reply, outcome_unknown, status_error
@@ -39,14 +39,17 @@ _TARGET = re.compile(r"/[!\"$-~]*").fullmatch
 _COMMON = {name.lower(): name for name in ("Host", "User-Agent", "Accept", "Accept-Encoding", "Content-Type")}
 _WITH_BODY = {"POST", "PUT", "PATCH"}
 _HEADER = re.compile(r"[\t -~]*").fullmatch
-# Amazon's reply to a wrong signature quotes what should have been signed, these among it.
-_SECRET = {"x-amz-access-token", "x-amz-security-token"}
+# Amazon's reply to a wrong signature quotes what should have been signed, these headers among it. Of the fields of a
+# form it quotes none, but what stands in between may.
+_SECRET = {"x-amz-access-token", "x-amz-security-token", "client_secret", "refresh_token", "code"}
+# S3 answers in XML, and repeats in its <Message> and elsewhere what was signed.
+_STORAGE_CODE = re.compile(rb"<Code>([A-Za-z]{1,60})</Code>")
 _SHORTEST = 6  # characters of a token; what is shorter can be a part of any word
 
 Sign = Callable[[str, str, Mapping[str, str], bytes], Mapping[str, str]]
 """From method, target, headers and body of a request to the headers, in lower case, that sign it."""
-Signer = Callable[[str], Awaitable[Sign]]
-"""Gives what signs one exchange of an operation; here it may wait, or raise."""
+Signer = Callable[[Call], Awaitable[Sign]]
+"""Gives what signs one exchange of a call; here it may wait, or raise."""
 
 
 class Wire:
@@ -59,7 +62,7 @@ class Wire:
         user_agent: The header of that name.
         emit: Is told of every exchange of a call.
         clock: Seconds, for how long exchanges took.
-        signer: Gives, for an operation, the function that signs one exchange; None for no signature. It is here and no
+        signer: Gives, for a call, the function that signs one exchange; None for no signature. It is here and no
             stage, since only here a request is complete.
 
     Raises:
@@ -107,7 +110,7 @@ class Wire:
         if odd:
             words = "has characters other than printable ASCII"
             raise ArgumentError(operation.key, [f"the header {name} {words}" for name in odd])
-        sign = None if self._signer is None else await self._signer(operation.key)
+        sign = None if self._signer is None else await self._signer(call)
         answer = _Answer()
         # No variable for the headers: tracebacks may be shown with the variables of their frames, and these are secret.
         request = self._request(
@@ -129,7 +132,7 @@ class Wire:
             )
         status = answer.status
         if status is not None and not 200 <= status < 300:
-            raise status_error(call, status, answer.headers, _without_secrets(answer.body, request))
+            raise status_error(call, status, answer.headers, _without_secrets(answer.body, request.pairs()))
         if answer.failure is not None:
             error = no_reply(
                 answer.failure,
@@ -155,7 +158,7 @@ class Wire:
             timeouts: None for those of the calls.
 
         Returns:
-            Status, headers with lower-case names, and body.
+            Status, headers with lower-case names, and body; in that of a refusal, secrets of the form are blotted out.
 
         Raises:
             TransportError: There was no whole reply. Its `operation` is `lwa`; repeating is always safe.
@@ -163,9 +166,11 @@ class Wire:
         origin, target = _split(url)
         answer = _Answer()
         content_type = "application/x-www-form-urlencoded;charset=UTF-8"
-        body = urlencode(form).encode("ascii")
         fields = {**self._common(origin, "application/json", content_type)}
-        request = self._request(answer, "POST", origin, target or "/", fields, body, timeouts)
+        # The body has no name here: an error's traceback would show what it holds.
+        request = self._request(
+            answer, "POST", origin, target or "/", fields, urlencode(form).encode("ascii"), timeouts
+        )
         await self._send(answer, request, timeouts)
         if answer.failure is not None or answer.status is None:
             raise no_reply(
@@ -177,7 +182,63 @@ class Wire:
                 host=_host(origin),
                 status=answer.status,
             )
-        return answer.status, answer.headers, answer.body
+        body = answer.body if answer.status == 200 else _without_secrets(answer.body, form.items())
+        return answer.status, answer.headers, body
+
+    async def transfer(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        timeouts: Timeouts | None = None,
+        attempt: int = 1,
+    ) -> Reply:
+        """Make one exchange with the storage behind a presigned URL: with exactly the headers given, and no token.
+
+        Args:
+            method: As the URL is signed for.
+            url: As Amazon gave it. Whoever has it may use it, so it is in no error and no event.
+            headers: Those that Amazon gave with it, no others: they are signed too.
+            body: The bytes to store; b"" for none.
+            timeouts: None for those of the calls.
+            attempt: Which exchange of the transfer this is, for errors.
+
+        Returns:
+            The reply, with a status of 2xx.
+
+        Raises:
+            TransferError: The storage answered with another status.
+            TransportError: There was no whole reply. To send the same again does nothing twice.
+        """
+        try:
+            origin, target = _split(url)
+            odd = not all(map(_HEADER, headers.values()))
+        except ConfigError:
+            odd = True
+        if odd:
+            raise ArgumentError("transfer", ["Amazon gave a URL or a header that cannot be sent as it is"]) from None
+        answer = _Answer()
+        fields = {"Host": _host(origin), **headers}
+        started = self._clock()
+        await self._send(answer, self._request(answer, method, origin, target, fields, body, timeouts), timeouts)
+        status = answer.status
+        if status is not None and not 200 <= status < 300:
+            found = _STORAGE_CODE.search(answer.body[:1000])
+            code = found[1].decode("ascii") if found else ""
+            safe = status == 429 or StatusError.leaves_open(status)
+            raise TransferError(status=status, code=code, attempt=attempt, is_retry_safe=safe)
+        if answer.failure is not None or status is None:
+            raise no_reply(
+                answer.failure or EOFError(),
+                operation="transfer",
+                attempt=attempt,
+                begun=answer.begun,
+                repeatable=True,  # what is stored under a URL is the same afterwards
+                host=_host(origin),
+                status=status,
+            )
+        return Reply(status=status, headers=answer.headers, body=answer.body, elapsed=self._clock() - started)
 
     def _headers(self, call: Call, target: str, sign: Sign | None) -> dict[str, str]:
         """Give all headers of a call but its length."""
@@ -311,12 +372,12 @@ def _lower(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-def _without_secrets(body: bytes, request: OutgoingRequest) -> bytes:
-    """Blot out of an error reply what was secret in its request."""
-    for name, value in request.pairs():
+def _without_secrets(body: bytes, sent: Iterable[tuple[str, str]]) -> bytes:
+    """Blot out of an error reply what was secret in its request, of the headers or fields of a form that were sent."""
+    for name, value in sent:
         if name.lower() in _SECRET and len(value) >= _SHORTEST:
             for form in (value, value.replace("/", "\\/")):  # JSON may write a slash either way
-                body = body.replace(form.encode("ascii"), b"(secret)")
+                body = body.replace(form.encode(), b"(secret)")
     return body
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from spapi_async import SellingPartner, UsagePlan
 from spapi_async.jobs.journal import Identity
-from spapi_async.jobs.kinds.messaging import KINDS
+from spapi_async.jobs.kinds import KINDS
 from spapi_async.jobs.row import State
 from spapi_async.jobs.runner import Job
 from spapi_async.jobs.sqlite import SqliteJournal

@@ -141,6 +141,13 @@ def test_a_restricted_call() -> None:
     """`restricted=True` asks for a restricted data token for the path."""
     assert make_custom_call("GET", "/x", restricted=True).operation.restricted == "required"
     assert make_custom_call("GET", "/x").operation.restricted == "never"
+    assert make_custom_call("GET", "/x", restricted=True).restricted == ()
+    assert make_custom_call("GET", "/x", restricted=["b", "a"]).restricted == ("a", "b")
+    assert make_custom_call("GET", "/x").restricted is None
+    assert problems(restricted="buyerInfo") == ["restricted must be True, False, or names as in ['buyerInfo']"]
+    assert problems(restricted=[]) == ["restricted is an empty list, which says nothing: leave it out"]
+    with pytest.raises(ArgumentError, match="restricted is for GET, PUT, POST, DELETE"):
+        make_custom_call("PATCH", "/x", restricted=True)
 
 
 def test_an_empty_list_is_refused() -> None:

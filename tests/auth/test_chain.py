@@ -71,7 +71,7 @@ def rdt_bodies() -> list[object]:
 
 @pytest.fixture
 def auth(lwa: Lwa, rdt_bodies: list[object]) -> Authorising:
-    async def create_rdt(body: bytes) -> Reply:
+    async def create_rdt(body: bytes, *_: object) -> Reply:
         rdt_bodies.append(orjson.loads(body))
         answer = {"restrictedDataToken": f"Atz.sprdt|{len(rdt_bodies)}", "expiresIn": 3600}
         return Reply(status=200, headers={}, body=orjson.dumps(answer))
@@ -121,7 +121,7 @@ async def test_a_restricted_token_of_one_path_serves_that_path(auth: Authorising
 async def test_an_odd_answer_is_no_restricted_token(lwa: Lwa, answer: object) -> None:
     """A reply without a restricted data token in it is an error of its own, and nothing of it is kept."""
 
-    async def create_rdt(body: bytes) -> Reply:
+    async def create_rdt(body: bytes, *_: object) -> Reply:
         return Reply(status=200, headers={"x-amzn-requestid": "R1"}, body=orjson.dumps(answer))
 
     credentials = Credentials(client_id="app", client_secret="secret", refresh_token="Atzr|one")
@@ -191,7 +191,7 @@ async def test_an_auth_error_names_the_operation(auth: Authorising, lwa: Lwa) ->
 async def test_without_refresh_token_only_grantless_calls(lwa: Lwa) -> None:
     """An operation that acts for a selling partner needs a refresh token, and the error says so."""
 
-    async def create_rdt(body: bytes) -> Reply:
+    async def create_rdt(body: bytes, *_: object) -> Reply:
         raise AssertionError
 
     credentials = Credentials(client_id="app", client_secret="secret")

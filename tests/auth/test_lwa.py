@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 import orjson
 import pytest
 
-from spapi_async.auth import Credentials, LwaClient
+from spapi_async.auth import LWA_POLICY, Credentials, LwaClient
 from spapi_async.auth.lwa import grantless_form, read_token, refresh_form
 from spapi_async.errors import AuthError, ConnectError
+from spapi_async.events import Event, Retried
 from spapi_async.operation import Timeouts
 from spapi_async.retry import RetryPolicy
 
@@ -80,7 +83,7 @@ def test_an_unreadable_answer(body: bytes) -> None:
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 class TestLwaClient:
     @staticmethod
-    def client(answers: list[object], waits: list[float]) -> LwaClient:
+    def client(answers: list[object], waits: list[float], **options: Any) -> LwaClient:
         async def post_form(url: str, form: Mapping[str, str], timeouts: Timeouts) -> object:
             assert url == "https://lwa/token"
             reply = answers.pop(0)
@@ -94,9 +97,8 @@ class TestLwaClient:
         return LwaClient(
             post_form,
             endpoint="https://lwa/token",
-            policy=RetryPolicy(max_attempts=4, base_delay=0.5),
             sleep=sleep,
-            random=lambda: 0.5,
+            **{"policy": RetryPolicy(max_attempts=4, base_delay=0.5), "random": lambda: 0.5, **options},
         )
 
     async def test_repeats_what_may_heal(self, anyio_backend: str) -> None:
@@ -105,7 +107,7 @@ class TestLwaClient:
         refused = ConnectError("refused", operation="lwa", had_begun=False)
         client = self.client([refused, answer(503), answer(429), answer(access_token="T", expires_in=1)], waits)
         assert (await client.fetch({})).value == "T"
-        assert waits == [0.25, 0.5, 1.0]
+        assert waits == [0.375, 0.75, 1.5]
 
     async def test_does_not_repeat_a_refusal(self, anyio_backend: str) -> None:
         """`invalid_grant` stays `invalid_grant`: it is raised at once."""
@@ -113,6 +115,19 @@ class TestLwaClient:
         with pytest.raises(AuthError, match="invalid_grant"):
             await self.client([answer(400, error="invalid_grant")], waits).fetch({})
         assert waits == []
+
+    async def test_an_outage_of_half_a_minute_is_waited_out(self, anyio_backend: str) -> None:
+        """The waits come to more than 30 s and to little more than a minute, whatever is drawn; each is told."""
+        for draw, total in ((0.0, 31.75), (1.0, 63.5)):
+            waits: list[float] = []
+            events: list[Event] = []
+            client = self.client(
+                [answer(503)] * 12, waits, random=partial(float, draw), policy=LWA_POLICY, emit=events.append
+            )
+            with pytest.raises(AuthError):
+                await client.fetch({})
+            assert sum(waits) == total
+            assert [event.delay for event in events if isinstance(event, Retried)] == waits
 
     async def test_gives_up(self, anyio_backend: str) -> None:
         """After as many attempts as the policy allows, the last failure is raised; it names the endpoint."""

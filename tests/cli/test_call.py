@@ -14,6 +14,7 @@ from spapi_async import SellingPartner
 from spapi_async.apis import catalog
 from spapi_async.cli import call as command, main
 from spapi_async.cli.flags import flag_of
+from spapi_async.retry import RetryPolicy
 from spapi_async.sandbox import SandboxProcess, start_process
 
 ORDER = "902-1845936-5435065"
@@ -254,6 +255,27 @@ def test_arguments_on_the_wire(amazon: Callable[[Answer], list[httpx.Request]]) 
     ]
 
 
+def test_personal_data(sandbox: SandboxProcess, capfd: pytest.CaptureFixture[str]) -> None:
+    """`--restricted` asks for buyers' data where a call can be without; `--no-rdt` never fetches a token for them."""
+    order = ["orders_v0.get_order", "--order-id", ORDER]
+    for words, names in (
+        ([], set()),
+        (["--restricted", "buyerInfo", "shippingAddress"], {"BuyerInfo", "ShippingAddress"}),
+    ):
+        assert main(["call", *order, *words]) == 0
+        assert {"BuyerInfo", "ShippingAddress"} & json.loads(capfd.readouterr().out)["payload"].keys() == names
+    document = ["reports_2021_06_30.get_report_document", "--report-document-id", "1", "--restricted", "true"]
+    assert main(["call", *document]) == 0
+    assert sandbox.requests()["operations"]["tokens_2021_03_01.create_restricted_data_token"] == {"200": 2}
+    assert main(["call", "orders_v0.get_order_address", "--order-id", ORDER, "--no-rdt"]) == 1
+    capfd.readouterr()
+    assert main(["call", *order, "--restricted", "email"]) == 2
+    assert "  --restricted holds 'email'; allowed are buyerInfo, shippingAddress" in capfd.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["call", "orders_v0.get_order", "--help"])
+    assert "--restricted TEXT" in capfd.readouterr().out
+
+
 PAGES = {
     None: {"payload": {"Orders": [{"AmazonOrderId": "1", "new": 1.10}, {"AmazonOrderId": "2"}], "NextToken": "t"}},
     "t": {"payload": {"Orders": [], "NextToken": "u"}},
@@ -320,14 +342,36 @@ def test_a_sandbox_for_one_call(capfd: pytest.CaptureFixture[str], monkeypatch: 
     assert "missing from the environment: SPAPI_CLIENT_ID" in capfd.readouterr().err
 
 
-def test_secrets_are_not_told(sandbox: SandboxProcess, capfd: pytest.CaptureFixture[str]) -> None:
+def test_secrets_are_not_told(
+    sandbox: SandboxProcess, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No output holds a secret or a token, whatever happens."""
+    monkeypatch.setattr("spapi_async.client.LWA_POLICY", RetryPolicy(max_attempts=2, base_delay=0))
     main(["call", "sellers_v1.get_account", "--include"])
     main(["call", "sellers_v1.get_account", "--include", "--lwa-endpoint", "http://127.0.0.1:9/auth/o2/token"])
     out, err = capfd.readouterr()
     assert "no access token" in err
     assert SECRET not in out + err
     assert "Atz" not in out + err
+
+
+def test_tokens_are_kept_where_the_user_says(
+    sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With --token-file or $SPAPI_TOKEN_FILE the next run uses the same access token; without, each fetches one."""
+
+    def asked() -> int:
+        return sandbox.requests()["operations"]["/auth/o2/token"]["200"]
+
+    before = asked() if main(["call", "sellers_v1.get_account"]) == 0 else -1
+    file = tmp_path / "tokens.json"
+    for words in (["--token-file", str(file)], ["--token-file", str(file)], []):
+        assert main(["call", "sellers_v1.get_account", *words]) == 0
+    assert asked() == before + 2
+    monkeypatch.setenv("SPAPI_TOKEN_FILE", str(file))
+    assert main(["call", "sellers_v1.get_account"]) == 0
+    assert asked() == before + 2
+    assert main(["call", "sellers_v1.get_account", "--sandbox", "--token-file", str(file)]) == 2
 
 
 @pytest.mark.parametrize(

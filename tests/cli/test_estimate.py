@@ -10,9 +10,9 @@ import pytest
 
 from spapi_async.cli import estimate, main
 from spapi_async.jobs.journal import Identity
-from spapi_async.jobs.kinds.messaging import KINDS, find_kind
+from spapi_async.jobs.kinds import KINDS, find_kind
 from spapi_async.jobs.row import Move
-from spapi_async.jobs.source import read_csv
+from spapi_async.jobs.source import open_source
 from spapi_async.jobs.sqlite import SqliteJournal
 from spapi_async.scheduler.bucket import Bucket
 
@@ -57,6 +57,7 @@ def test_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments()) == 0
     out, err = capsys.readouterr()
     assert out.splitlines() == [
+        "messages.csv: CSV separated by commas, UTF-8",
         "messages.csv, 67 rows: 65 good, 2 would be refused (1 invalid, 1 duplicate).",
         f"The good ones take 1 min: 5 at once, then 1 a second, by the usage plan of {SEND}.",
         f"Begun now, the last one goes out at {(START + timedelta(minutes=1)).astimezone():%H:%M:%S}.",
@@ -71,6 +72,8 @@ def test_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
     assert datetime.fromisoformat(found.pop("finish")) == START + timedelta(seconds=20)
     assert found == {
         "file": "messages.csv",
+        "format": "csv",
+        "encoding": "utf-8",
         "kind": KIND,
         "rows": 26,
         "good": 25,
@@ -146,13 +149,14 @@ def test_rows_that_a_journal_knows(capsys: pytest.CaptureFixture[str], monkeypat
     assert facts(capsys, "--journal", "messages.db", "--selling-partner-id", "B")["good"] == 25
     assert facts(capsys, "--journal", "messages.db", "--retry-refused")["good"] == 16
     assert main(arguments("--journal", "messages.db")) == 0
-    assert capsys.readouterr().out.startswith("messages.csv, 25 rows: 15 good, 10 settled before.\n")
+    assert "\nmessages.csv, 25 rows: 15 good, 10 settled before.\n" in capsys.readouterr().out
 
 
 async def _send(count: int) -> None:
     async with SqliteJournal(Path("messages.db")) as journal:
         run = await journal.start(Identity(refresh_token="Atzr|A", selling_partner_id="A"), KIND)
-        await journal.add(run, [e.row for e in read_csv(Path("messages.csv"), find_kind(KIND)) if e.row][:count])
+        with open_source("messages.csv", find_kind(KIND)) as source:
+            await journal.add(run, [entry.row for entry in source.entries if entry.row][:count])
         first, *rows = await journal.claim(run, count)
         await journal.move(first, Move.REFUSE)
         for row in rows:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 import os
 import platform
 import signal
@@ -10,12 +12,14 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from spapi_async import UsagePlan
 from spapi_async.cli import main
+from spapi_async.retry import RetryPolicy
 from spapi_async.sandbox import SandboxProcess, start_process
 
 DE = "A1PA6795UKMFR9"
@@ -62,7 +66,7 @@ def test_all_sent_is_status_0(sandbox: SandboxProcess, capsys: pytest.CaptureFix
     assert main(arguments()) == 0
     assert len(sandbox.messages()) == 3
     out, err = capsys.readouterr()
-    assert out.startswith("messages.csv, 3 lines in ")
+    assert out.startswith("messages.csv: CSV separated by commas, UTF-8\nmessages.csv, 3 lines in ")
     assert out.endswith("3 sent, 0 refused by Amazon, 0 invalid, 0 duplicate, 0 in doubt.\n")
     assert not err
     assert not Path("messages.refused.csv").exists()
@@ -106,8 +110,8 @@ def test_the_same_command_again_sends_nothing_twice(
     )
     assert main(arguments()) == 1
     out = capsys.readouterr().out.splitlines()
-    assert out[0].startswith("line 2: a message of this kind was sent for this order already, with another text")
-    assert "1 sent, 1 sent before, 0 refused by Amazon, 0 invalid, 1 duplicate" in out[1]
+    assert out[1].startswith("line 2: a message of this kind was sent for this order already, with another text")
+    assert "1 sent, 1 sent before, 0 refused by Amazon, 0 invalid, 1 duplicate" in out[2]
     assert len(sandbox.messages()) == 4
 
 
@@ -146,12 +150,22 @@ def test_a_row_without_an_answer_waits_for_the_next_run(
     ("more", "words"),
     [
         (["--kind", "confirmOrder"], "no kind is called 'confirmOrder'. Did you mean confirmOrderDetails?"),
+        (["--kind", "amazonMotors"], "amazonMotors was withdrawn by Amazon 2026-01-30; --withdrawn tries it"),
         (["--journal", "nowhere/messages.db"], "nowhere/messages.db.lock cannot be written"),
         (["--journal", "messages.csv"], "the journal messages.csv cannot be used"),
         (["--sandbox", "--endpoint", "http://127.0.0.1:1"], "--sandbox brings its own endpoints"),
         (["--sandbox-plan", "x=1/1"], "--sandbox-plan needs --sandbox"),
         (["--plan", "messaging.x=1/1"], "there is no operation 'messaging.x'"),
         (["--endpoint", "127.0.0.1"], "endpoint must be a URL"),
+        (["--refused", "./messages.csv"], "--refused would replace messages.csv"),
+        (["--encoding", "base64"], "no encoding is called 'base64'"),
+        (["--template", "Hello {name}"], "the column name is missing, has a column text, and the template makes"),
+        (["--template", "Hello {name"], "line 1 has a { alone"),
+        (["--template", "Hello {reason}"], "names {reason}, which a column of yours cannot be called"),
+        (["--template", "<b>{name}</b>"], "the template holds HTML; write plain text"),
+        (["--template-file", "de=messages.csv"], "give another one for all other buyers"),
+        (["--template-file", "messages.csv", "--template", "x"], "two templates are given for all buyers"),
+        (["--template-file", "nowhere.txt"], "nowhere.txt cannot be read"),
     ],
 )
 def test_wrong_use_is_one_clear_line(
@@ -185,6 +199,7 @@ def test_what_keeps_every_row_from_being_sent_is_one_clear_line(
     words: str,
 ) -> None:
     """A wrong credential or a host that cannot be reached stops the job with one line; mended, it goes on."""
+    monkeypatch.setattr("spapi_async.client.LWA_POLICY", RetryPolicy(max_attempts=2, base_delay=0))
     write(*GOOD)
     right = os.environ[name]
     monkeypatch.setenv(name, value)
@@ -201,7 +216,7 @@ def test_what_keeps_every_row_from_being_sent_is_one_clear_line(
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("", "messages.csv is empty"),
+        ("", "messages.csv: it is empty"),
         ("order_id,text\n", "the column marketplace_id is missing"),
         ("order_id,marketplace_id,text,color\n", "the column 'color' is unknown"),
     ],
@@ -217,16 +232,49 @@ def test_a_file_that_cannot_be_used_is_one_clear_line(
     assert not Path("messages.db").exists()
 
 
-def test_bytes_that_are_no_text_stop_before_anything_is_sent(
+def test_a_source_that_breaks_off_stops_before_anything_is_sent(
     sandbox: SandboxProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The whole file is read before the first row is sent."""
+    """The whole source is read before the first row is sent."""
     write(*GOOD)
-    with Path("messages.csv").open("ab") as file:
-        file.write(b"902-0000003-0000007,A1PA6795UKMFR9,gr\xfcn\n")
-    assert main(arguments()) == 2
-    assert "line 5 holds the byte 0xfc" in capsys.readouterr().err
+    Path("messages.csv.gz").write_bytes(gzip.compress(Path("messages.csv").read_bytes())[:-9])
+    assert main(arguments(source="messages.csv.gz")) == 2
+    assert "messages.csv.gz is packed by gzip and damaged" in capsys.readouterr().err
     assert not sandbox.messages()
+
+
+def test_standard_input_in_any_encoding(
+    sandbox: SandboxProcess, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`-` is read once; what it was found to be is told, and refused rows go into the working folder, or elsewhere."""
+    content = "\n".join(["order_id;marketplace_id;text", *(row.replace(",", ";") for row in GOOD)]) + "\n;;grün"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.encode("cp1252"))))
+    assert main(arguments(source="-")) == 1
+    out, _ = capsys.readouterr()
+    assert out.startswith("standard input: CSV separated by semicolons, Windows-1252, since line 5 is no UTF-8; if")
+    assert "standard input, 4 lines" in out
+    assert Path("stdin.refused.csv").read_text(encoding="utf-8").startswith("order_id,marketplace_id,text,line,")
+    assert len(sandbox.messages()) == 3
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
+    assert main(arguments("--refused", "bad.csv", source="-")) == 1
+    assert "grün" in Path("bad.csv").read_text(encoding="utf-8")
+
+
+def test_a_template_makes_the_texts(sandbox: SandboxProcess, capsys: pytest.CaptureFixture[str]) -> None:
+    """Texts come from a template, and refused rows have the source's columns, to be run again by the same command."""
+    orders = [f"902-0000003-{n:07},{DE},Lamp {n}" for n in range(3)]
+    write(*orders, NOT_OFFERED, f"902-0000003-0000009,{DE},", header="order_id,marketplace_id,product")
+    assert main(arguments("--template", "Which size of {Product}?")) == 1
+    assert {message["text"] for message in sandbox.messages()} == {f"Which size of Lamp {n}?" for n in range(3)}
+    assert "line 6: product: is empty, and the template puts it into the text" in capsys.readouterr().out
+    assert Path("messages.refused.csv").read_text(encoding="utf-8").splitlines()[0:2] == [
+        "order_id,marketplace_id,product,line,reason,cure",
+        NOT_OFFERED + ",5,Amazon does not offer confirmOrderDetails for this order now,"
+        '"wait until the order allows it, then run it again with --retry-refused"',
+    ]
+    Path("text.txt").write_text("Which size of {product}?\n", encoding="utf-8")
+    more = ["--template-file", "text.txt", "--template-file", "de=text.txt"]
+    assert main(arguments(*more, source="messages.refused.csv")) == 1
 
 
 def test_the_sandbox_needs_no_credentials(
@@ -237,6 +285,52 @@ def test_the_sandbox_needs_no_credentials(
     write(*GOOD)
     assert main(arguments("--sandbox", *(p for name in PLANS for p in ("--sandbox-plan", f"{name}=100/100")))) == 0
     assert "3 sent" in capsys.readouterr().out
+
+
+def test_invoices_reach_their_buyers(sandbox: SandboxProcess, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files are looked at before anything is sent, uploaded, and shown under their names; a mended one is sent."""
+    Path("files").mkdir()
+    Path("files/1.pdf").write_bytes(b"%PDF-1.7 one")
+    Path("files/2.pdf").write_bytes(b"no PDF")
+    header = "order_id,marketplace_id,attachments"
+    write(f"902-0000003-0000001,{DE},1.pdf|Rechnung.pdf", f"902-0000003-0000002,{DE},2.pdf", header=header)
+    invoices = ["jobs", "run", "messages.csv", "--kind", "invoice", "--journal", "messages.db"]
+    assert main([*invoices, "--attachments-dir", "files"]) == 1
+    assert "line 3: attachments: file 1 is no pdf inside" in capsys.readouterr().out
+    Path("files/2.pdf").write_bytes(b"%PDF-1.7 two")
+    assert main([*invoices, "--attachments-dir", "files"]) == 0
+    first, second = sandbox.messages()
+    assert [file["file_name"] for file in first["attachments"] + second["attachments"]] == ["Rechnung.pdf", "2.pdf"]
+    assert [message["order_id"][-1] for message in (first, second)] == ["1", "2"]
+
+
+def test_a_warranty_has_its_dates(sandbox: SandboxProcess) -> None:
+    """A warranty reaches its buyer with its file and the times of its coverage; a time without a zone stays here."""
+    Path("terms.docx").write_bytes(b"PK\x03\x04 terms")
+    header = "order_id,marketplace_id,attachments,coverage_start_date,coverage_end_date"
+    row = f"{DE},terms.docx,2026-01-01T00:00:00+01:00"
+    write(f"902-0000003-0000001,{row},2028-01-01T00:00:00Z", f"902-0000003-0000002,{row},2028-01-01", header=header)
+    assert main(["jobs", "run", "messages.csv", "--kind", "warranty", "--journal", "messages.db"]) == 1
+    [message] = sandbox.messages()
+    assert message["coverage"] == ["2026-01-01T00:00:00+01:00", "2028-01-01T00:00:00+00:00"]
+    assert message["attachments"][0]["size"] == 10
+
+
+def test_a_review_is_asked_for_in_its_time(sandbox: SandboxProcess, capsys: pytest.CaptureFixture[str]) -> None:
+    """A solicitation that came too early tells from when on it may be tried again; then it goes out, once."""
+    now = datetime.now(UTC)
+    sandbox.set_delivery("902-0000003-0000002", now - timedelta(days=1))
+    early = (now - timedelta(days=1)).isoformat(timespec="seconds")
+    header = "order_id,marketplace_id,earliest_delivery_date"
+    write(f"902-0000003-0000001,{DE},", f"902-0000003-0000002,{DE},{early}", header=header)
+    reviews = ["jobs", "run", "messages.csv", "--kind", "productReviewAndSellerFeedback", "--journal", "messages.db"]
+    assert main(reviews) == 1
+    opens = (now + timedelta(days=4)).isoformat(timespec="seconds")
+    assert f"it may be tried again from {opens}" in capsys.readouterr().out
+    sandbox.set_delivery("902-0000003-0000002", now - timedelta(days=6))
+    assert main([*reviews, "--retry-refused"]) == 0
+    assert "1 sent, 1 sent before" in capsys.readouterr().out
+    assert [message["kind"] for message in sandbox.messages()] == ["productReviewAndSellerFeedback"] * 2
 
 
 def test_a_job_outlives_whoever_reads_its_output(sandbox: SandboxProcess) -> None:

@@ -42,6 +42,19 @@ def test_without_a_terminal_there_is_a_line_now_and_then() -> None:
     assert stream.getvalue() == expected * 2
 
 
+def test_while_a_source_is_read_there_is_no_end_to_show() -> None:
+    """Of a source one sees how many lines were read, since nobody knows how many there are."""
+    clock, plain, terminal = Clock(), io.StringIO(), Terminal()
+    with progress_on(plain, clock) as lines, progress_on(terminal, clock) as live:
+        for tenth in range(110):
+            clock.now = tenth / 10
+            lines.read(Tally(waiting=tenth, invalid=1))
+            live.read(Tally(waiting=tenth, invalid=1))
+    assert plain.getvalue() == "51 lines read\n101 lines read\n"
+    assert "0/?" in terminal.getvalue()
+    assert " lines read" in terminal.getvalue()
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
 def test_a_full_disk_does_not_end_a_job() -> None:
     """When a line cannot be written, as to a log on a full disk, no further ones are; whoever works goes on."""

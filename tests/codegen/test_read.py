@@ -65,6 +65,7 @@ def test_facts_of_operations(odd: ApiSpec, paged: ApiSpec) -> None:
     """What overrides and vendor keys say stands in the operation."""
     thing = operation(odd, "get_thing").operation
     assert (thing.restricted, thing.restricted_path, thing.accept) == ("optional", False, "application/hal+json")
+    assert thing.data_elements == ("sender", "receiver")
     assert operation(odd, "get_trends").operation.accept == "application/json"
     assert operation(odd, "get_file").operation.grantless_scope == "sellingpartnerapi::files"
     assert operation(odd, "get_file").operation.sandbox_only
@@ -73,6 +74,12 @@ def test_facts_of_operations(odd: ApiSpec, paged: ApiSpec) -> None:
     assert operation(odd, "link_thing").operation.application_rate == 100
     assert thing.roles == ("Odd Role",)
     assert operation(paged, "get_gone").operation.retired == "withdrawn on 2025-08-04"
+
+
+def test_secrets(odd: ApiSpec) -> None:
+    """An override says which fields no repr may show."""
+    assert field(odd, "Accepted", "requestId").is_secret
+    assert not field(odd, "Made", "id").is_secret
 
 
 def test_repeatable(odd: ApiSpec, paged: ApiSpec) -> None:

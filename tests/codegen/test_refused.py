@@ -45,6 +45,14 @@ def changed(change: Callable[[dict[str, Any], dict[str, Any], dict[str, Any]], o
     return content
 
 
+def test_an_argument_of_our_name() -> None:
+    """An operation cannot have an argument called `restricted` where the library adds one."""
+    content = changed(lambda c, o, d: o["parameters"].append({"name": "restricted", "in": "query", "type": "string"}))
+    read(content)
+    with pytest.raises(RefusedError, match="restricted; rename it"):
+        read(content, {"operations": {"get_plain": {"restricted": "optional"}}})
+
+
 def test_the_plain_model_is_taken() -> None:
     """The model that the other tests change is fine as it is."""
     read(PLAIN)

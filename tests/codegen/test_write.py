@@ -128,6 +128,19 @@ class TestPackage:
         body = inspect.signature(client.replace_things).parameters["body"].annotation
         assert body == "Sequence[m.ThingRequest | Mapping[str, Any]] | None"
 
+    def test_personal_data_on_request(self) -> None:
+        """Where a restricted data token is optional, the method takes the data to ask for, after Amazon's arguments."""
+        client: Any = import_module("spapi_async.apis.odd_v1.client").OddV1
+        *_, (name, parameter) = inspect.signature(client.get_thing).parameters.items()
+        assert (name, parameter.default) == ("restricted", None)
+        assert parameter.annotation.replace('"', "'") == "Sequence[Literal['sender', 'receiver'] | str] | None"
+        assert "restricted: Data to ask for: sender, receiver." in (inspect.getdoc(client.get_thing) or "")
+
+    def test_secrets(self) -> None:
+        """A field that holds a secret is kept out of the repr."""
+        accepted = import_module("spapi_async.apis.odd_v1").Accepted(request_id="hush")
+        assert (repr(accepted), accepted.request_id) == ("Accepted()", "hush")
+
     def test_docstrings(self) -> None:
         """Verb, path, plan with its source, limits with their units, and a link."""
         doc = inspect.getdoc(import_module("spapi_async.apis.odd_v1.client").OddV1.get_thing) or ""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,10 @@ import pytest
 
 from spapi_async.errors import JobError
 from spapi_async.jobs.journal import Identity
-from spapi_async.jobs.kinds.messaging import find_kind
+from spapi_async.jobs.kinds import find_kind
 from spapi_async.jobs.preview import JournalView, preview
 from spapi_async.jobs.row import Move
-from spapi_async.jobs.source import read_csv
+from spapi_async.jobs.source import Entry, open_source
 from spapi_async.jobs.sqlite import SqliteJournal
 from spapi_async.jobs.summary import Tally
 from spapi_async.marketplaces import Region
@@ -29,6 +29,11 @@ MOVES: Sequence[Sequence[Move]] = [
     [Move.RELEASE],
     [],
 ]
+
+
+def read(path: Path, region: Region | None = None) -> Iterator[Entry]:
+    with open_source(path, KIND, region=region) as source:
+        yield from source.entries
 
 
 @pytest.fixture
@@ -47,7 +52,7 @@ def path(tmp_path: Path, source: Path) -> Path:
 async def _keep(path: Path, source: Path, who: Identity) -> None:
     async with SqliteJournal(path) as journal:
         run = await journal.start(who, KIND.name)
-        rows = [entry.row for entry in read_csv(source, KIND) if entry.row]
+        rows = [entry.row for entry in read(source) if entry.row]
         await journal.add(run, rows[:6])
         for row, moves in zip(await journal.claim(run, 6), [*MOVES, MOVES[0]], strict=True):
             for move in moves:
@@ -64,18 +69,18 @@ def test_what_would_become_of_the_rows_of_a_file(tmp_path: Path) -> None:
     """Lines that break a rule and those that come again are counted apart; without a journal all others are new."""
     good = "902-1,A1PA6795UKMFR9,hello"
     path = write(tmp_path, good, good, "902-2,A1PA6795UKMFR9,<b>", "902-3,ATVPDKIKX0DER,hello")
-    assert preview(path, KIND) == Tally(waiting=2, invalid=1, duplicates=1)
-    assert preview(path, KIND, Region.EU) == Tally(waiting=1, invalid=2, duplicates=1)
+    assert preview(read(path)) == Tally(waiting=2, invalid=1, duplicates=1)
+    assert preview(read(path, Region.EU)) == Tally(waiting=1, invalid=2, duplicates=1)
 
 
 def test_what_a_journal_knows_is_not_counted(source: Path, path: Path) -> None:
     """Rows that were sent, refused or are in doubt have their outcome; a changed one is refused, as by a job."""
     with JournalView(path, WHO) as journal:
-        assert preview(source, KIND, None, journal) == Tally(already_sent=2, in_doubt=1, refused=1, waiting=3)
-        mended = preview(source, KIND, None, journal, retry_refused=True)
+        assert preview(read(source), journal) == Tally(already_sent=2, in_doubt=1, refused=1, waiting=3)
+        mended = preview(read(source), journal, retry_refused=True)
         assert mended == Tally(already_sent=2, in_doubt=1, waiting=4)
         source.write_text(source.read_text(encoding="utf-8").replace("hello", "good day"), encoding="utf-8")
-        assert preview(source, KIND, None, journal) == Tally(duplicates=2, in_doubt=1, waiting=4)
+        assert preview(read(source), journal) == Tally(duplicates=2, in_doubt=1, waiting=4)
 
 
 def test_it_leaves_no_trace(source: Path, path: Path) -> None:
@@ -86,7 +91,7 @@ def test_it_leaves_no_trace(source: Path, path: Path) -> None:
 
     before = files()
     with JournalView(path, WHO) as journal:
-        preview(source, KIND, None, journal)
+        preview(read(source), journal)
     assert files() == before
 
 
@@ -95,12 +100,12 @@ async def test_it_can_be_read_while_a_job_runs(source: Path, tmp_path: Path) -> 
     """A job that has the journal is not disturbed, and what it has done by now counts."""
     async with SqliteJournal(tmp_path / "jobs.db") as held:
         run = await held.start(WHO, KIND.name)
-        await held.add(run, [entry.row for entry in read_csv(source, KIND) if entry.row])
+        await held.add(run, [entry.row for entry in read(source) if entry.row])
         first, second = await held.claim(run, 2)
         await held.move(await held.move(first, Move.BEGIN), Move.ACCEPT)
         await held.move(second, Move.BEGIN)
         with JournalView(tmp_path / "jobs.db", WHO) as journal:
-            assert preview(source, KIND, None, journal) == Tally(already_sent=1, in_doubt=1, waiting=5)
+            assert preview(read(source), journal) == Tally(already_sent=1, in_doubt=1, waiting=5)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +120,7 @@ async def test_it_can_be_read_while_a_job_runs(source: Path, tmp_path: Path) -> 
 def test_the_only_selling_partner_of_a_journal_is_meant(source: Path, path: Path, who: Identity, sent: int) -> None:
     """With one in it nobody needs to say which: a wrong guess would send nothing here."""
     with JournalView(path, who) as journal:
-        assert preview(source, KIND, None, journal).already_sent == sent
+        assert preview(read(source), journal).already_sent == sent
 
 
 def test_one_of_several_selling_partners_must_be_named(source: Path, path: Path) -> None:
@@ -130,7 +135,7 @@ def test_one_of_several_selling_partners_must_be_named(source: Path, path: Path)
         JournalView(path, NOBODY)
     for name, sent in ("A", 2), ("B", 2), ("C", 0):
         with JournalView(path, Identity(refresh_token="", selling_partner_id=name)) as journal:
-            assert preview(source, KIND, None, journal).already_sent == sent
+            assert preview(read(source), journal).already_sent == sent
 
 
 async def _keep_under_id(path: Path, who: Identity) -> None:
@@ -165,7 +170,7 @@ def test_the_size_of_a_file_does_not_matter(tmp_path: Path) -> None:
     for count in 1000, 10_000:
         path = write(tmp_path, *(f"902-{n},A1PA6795UKMFR9,hello" for n in range(count)))
         tracemalloc.start()
-        assert preview(path, KIND).waiting == count
+        assert preview(read(path)).waiting == count
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 50_000

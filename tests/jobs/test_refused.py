@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from spapi_async.errors import JobError
-from spapi_async.jobs.kinds.messaging import KINDS
+from spapi_async.jobs.kinds import KINDS
 from spapi_async.jobs.refused import RefusedRows
-from spapi_async.jobs.source import read_csv
+from spapi_async.jobs.source import open_source
 
 COLUMNS = ["text", "order_id", "marketplace_id"]
 
@@ -36,7 +36,8 @@ def test_the_file_can_be_run_again(path: Path) -> None:
     rows.add(4, {"order_id": "902-4", "marketplace_id": "A1PA6795UKMFR9", "text": "mended"}, "why", "how")
     rows.write()
     rows.close()
-    [entry] = read_csv(path, KINDS["confirmOrderDetails"])
+    with open_source(path, KINDS["confirmOrderDetails"]) as source:
+        [entry] = source.entries
     assert entry.row
     assert (entry.row.number, entry.row.order_id) == (2, "902-4")
 

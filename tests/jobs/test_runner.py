@@ -3,13 +3,16 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import attrs
+import orjson
 import pytest
 
+from spapi_async.apis.messaging_v1.operations import GET_ATTRIBUTES
 from spapi_async.errors import (
     AuthError,
     ClientClosedError,
@@ -20,11 +23,13 @@ from spapi_async.errors import (
     ReadTimeoutError,
     SpapiError,
     StatusError,
+    TransferError,
 )
 from spapi_async.events import Event, RowSettled
 from spapi_async.jobs import runner
+from spapi_async.jobs.attachments import AttachmentError
 from spapi_async.jobs.journal import Identity, MemoryJournal, Run
-from spapi_async.jobs.kinds.messaging import KINDS
+from spapi_async.jobs.kinds import KINDS, Kind, Uploaded
 from spapi_async.jobs.row import Move, Row, State
 from spapi_async.jobs.runner import Job
 from spapi_async.middleware import Middleware, compose
@@ -57,6 +62,8 @@ class Amazon:
 
     checks: dict[str, list[Answer]] = attrs.field(factory=dict)
     sends: dict[str, list[Answer]] = attrs.field(factory=dict)
+    locales: dict[str, list[Answer]] = attrs.field(factory=dict)
+    texts: dict[str, str] = attrs.field(factory=dict)
     taken: Counter[str] = attrs.field(factory=Counter)
     journal: MemoryJournal | None = None
     run: Run | None = None
@@ -69,6 +76,8 @@ class Amazon:
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
             await anyio.lowlevel.checkpoint()
+            if call.operation is GET_ATTRIBUTES:
+                return await self._answer(self.locales.get(order_id, []), Reply(status=200, headers={}, body=b"{}"))
             if call.operation.method == "GET":
                 return await self._answer(self.checks.get(order_id, []), OFFER)
             pipeline = compose(inner, self._wire)
@@ -95,6 +104,7 @@ class Amazon:
             )
         reply = await self._answer(self.sends.get(order_id, []), CREATED)
         self.taken[order_id] += 1
+        self.texts[order_id] = orjson.loads(call.body or b"{}").get("text", "")
         return reply
 
     @staticmethod
@@ -437,3 +447,136 @@ class Asleep:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._journal, name)
+
+
+INVOICE = KINDS["invoice"]
+INVOICE_OFFER = Reply(status=200, headers={}, body=b'{"_links": {"actions": [{"name": "invoice"}]}}')
+NOT_THERE = status(400, "The attachment with the ID id-1 does not exist.")
+
+
+@attrs.define
+class Attaching:
+    """Stands for the uploader: takes the files of rows, or fails as told."""
+
+    amazon: Amazon
+    failures: list[SpapiError] = attrs.field(factory=list)
+    calls: list[tuple[str, bool, str]] = attrs.field(factory=list)
+
+    async def __call__(self, kind: Kind, row: Row, *, anew: bool = False) -> Sequence[Uploaded]:
+        await anyio.lowlevel.checkpoint()
+        assert self.amazon.journal
+        assert self.amazon.run
+        assert not await self.amazon.journal.rows(self.amazon.run, State.SENDING)
+        self.calls.append((row.order_id, anew, row.state))
+        if self.failures:
+            raise self.failures.pop(0)
+        return [Uploaded("id-1", "a.pdf")]
+
+
+async def invoices(journal: MemoryJournal, amazon: Amazon, count: int, **options: Any) -> tuple[Job, Run]:
+    run = await journal.start(Identity(refresh_token="Atzr|x"), INVOICE.name)
+    amazon.journal, amazon.run = journal, run
+    amazon.checks |= {f"902-{n}": [INVOICE_OFFER] for n in range(1, count + 1)}
+    job = Job(amazon.send, INVOICE, journal, run, concurrency=1, **options)
+    fields = {"marketplace_id": "A1PA6795UKMFR9", "attachments": "a.pdf"}
+    await job.add(
+        [INVOICE.row(n + 1, {"order_id": f"902-{n}", **fields}) for n in range(1, count + 1)],
+        lambda row, admitted: None,
+    )
+    return job, run
+
+
+async def test_attachments_are_uploaded_before_the_intent_is_written(journal: MemoryJournal) -> None:
+    """A row is uploaded for while it is CLAIMED: an upload that is cut short leaves nothing in doubt."""
+    amazon = Amazon()
+    attaching = Attaching(amazon)
+    job, run = await invoices(journal, amazon, 2, attach=attaching)
+    await job.run()
+    assert attaching.calls == [("902-1", False, "CLAIMED"), ("902-2", False, "CLAIMED")]
+    assert await numbers(journal, run, State.SENT) == ["902-1", "902-2"]
+
+
+@pytest.mark.parametrize(("times", "state"), [(1, State.SENT), (2, State.REFUSED)])
+async def test_a_missing_attachment_is_uploaded_once_more(journal: MemoryJournal, times: int, state: State) -> None:
+    """When Amazon does not know an attachment it is uploaded anew, once; the second time its no counts."""
+    amazon = Amazon(sends={"902-1": [NOT_THERE] * times})
+    attaching = Attaching(amazon)
+    job, run = await invoices(journal, amazon, 1, attach=attaching)
+    await job.run()
+    assert [anew for _, anew, _ in attaching.calls] == [False, True]
+    [row] = await journal.rows(run, state)
+    assert row.attempts == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (ReadTimeoutError("silence", operation="x", had_begun=True), State.READY),
+        (TransferError(status=500), State.READY),
+        (TransferError(status=400, code="BadDigest"), State.READY),
+        (AttachmentError("attachment 1 was changed"), State.READY),
+        (status(403, "Access to requested resource is denied."), State.READY),
+        (status(500), State.READY),
+        (status(400, "no such resource"), State.REFUSED),
+    ],
+    ids=str,
+)
+async def test_an_upload_that_failed_leaves_nothing_in_doubt(
+    journal: MemoryJournal, error: SpapiError, state: State
+) -> None:
+    """Whatever happens before the message, the buyer got nothing; only Amazon's own no to it is a refusal."""
+    amazon = Amazon()
+    job, run = await invoices(journal, amazon, 2, attach=Attaching(amazon, failures=[error]))
+    await job.run()
+    assert await numbers(journal, run, state) == ["902-1"]
+    assert await numbers(journal, run, State.SENT) == ["902-2"]
+
+
+async def test_a_job_without_an_uploader_sends_no_invoice(journal: MemoryJournal) -> None:
+    """Rows with attachments stop a job that was not told how to upload them; nothing is sent without its files."""
+    amazon = Amazon()
+    job, run = await invoices(journal, amazon, 2)
+    await job.run()
+    assert "attach=" in job.stopped_by
+    assert len(await numbers(journal, run, State.READY)) == 2
+
+
+async def test_a_refusal_tells_why_and_when(journal: MemoryJournal) -> None:
+    """The event of a refused row has what sort of no it is, and when it may be tried again, if the row's dates tell."""
+    kind = KINDS["productReviewAndSellerFeedback"]
+    events: list[RowSettled] = []
+    run = await journal.start(Identity(refresh_token="Atzr|x"), kind.name)
+    amazon = Amazon(journal=journal, run=run)
+    now = datetime(2026, 5, 2, tzinfo=UTC)
+    job = Job(amazon.send, kind, journal, run, emit=events.append, now=lambda: now)  # type: ignore[arg-type]
+    fields = {"order_id": "902-1", "marketplace_id": "A1PA6795UKMFR9", "earliest_delivery_date": "2026-05-01T00:00Z"}
+    await job.add([kind.row(2, fields)], lambda row, admitted: None)
+    await job.run()
+    [event] = events
+    assert (event.state, event.why, event.retry_from) == ("REFUSED", "too early", datetime(2026, 5, 6, tzinfo=UTC))
+    assert event.reason.endswith("tried again from 2026-05-06T00:00:00+00:00")
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (Reply(status=200, headers={}, body=b'{"buyer": {"locale": "de-AT"}}'), "Hallo"),
+        (Reply(status=200, headers={}, body=b'{"buyer": {"locale": "fr-FR"}}'), "hello"),
+        (Reply(status=200, headers={}, body=b'{"buyer": {}}'), "hello"),
+        (status(404), None),
+        (ConnectError("no", operation="messaging_v1.get_attributes", had_begun=False), None),
+        (Reply(status=200, headers={}, body=b"<html>"), None),
+    ],
+)
+async def test_a_buyer_gets_the_text_in_its_language(journal: MemoryJournal, answer: Answer, text: str | None) -> None:
+    """Where a row has texts in several languages, Amazon is asked for the buyer's; unless it answers, none is sent."""
+    amazon = Amazon(locales={"902-1": [answer]})
+    run = await journal.start(Identity(refresh_token="Atzr|x"), KIND.name)
+    job = Job(amazon.send, KIND, journal, run)
+    [row] = rows(1)
+    texts = attrs.evolve(row, body=row.body | {"text": "hello", "text.de": "Hallo"})
+    await job.add([texts], lambda row, admitted: None)
+    await job.run()
+    assert amazon.texts.get("902-1") == text
+    assert (await journal.count(run)).get(State.SENT, 0) == (text is not None)
+    assert not (await journal.count(run)).get(State.IN_DOUBT)

@@ -393,6 +393,33 @@ async def test_a_refusal_that_is_not_about_the_code(status: int, code: str | Non
     assert (caught.value.code, caught.value.is_permanent, len(bodies)) == (code, is_permanent, 1)
 
 
+async def test_the_client_secret_was_rotated() -> None:
+    """A refusal of the old client secret leaves the code untouched: it is sent again with the one that is loaded."""
+
+    async def load() -> str:
+        return "the-new-secret"
+
+    transport, bodies = scripted(
+        httpx.Response(401, json={"error": "invalid_client"}), httpx.Response(200, json=TOKENS)
+    )
+    assert await exchange(transport, load_client_secret=load)
+    assert [parse_qs(body.decode())["client_secret"] for body in bodies] == [["the-client-secret"], ["the-new-secret"]]
+
+
+async def test_the_client_secret_is_rotated_meanwhile() -> None:
+    """An exchange that is under way with the old client secret goes on with the new one."""
+    applications: list[Application] = []
+    left = [httpx.Response(401, json={"error": "invalid_client"}), httpx.Response(200, json=TOKENS)]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        applications[0].set_client_secret("the-new-secret")
+        return left.pop(0)
+
+    async with playing(Sandbox(), transport=httpx.MockTransport(answer)) as (_, application):
+        applications.append(application)
+        assert await oauth.exchange_code(application, CALLBACK, redirect_uri=BACK)
+
+
 async def test_a_wrong_redirect_uri() -> None:
     """What Amazon would not take is not sent."""
     transport, bodies = scripted()

@@ -148,7 +148,7 @@ async def test_a_message_of_the_static_sandbox_is_remembered(connect: Any, model
         path = SOLICIT.replace("{amazonOrderId}", "123-1234567-1234567")
         replies = [await caller.post(path, marketplaceIds=US) for _ in range(2)]
     assert [reply.status_code for reply in replies] == [201, 403]
-    assert [message.attachments for message in app.state.messages] == [("a",), ()]
+    assert [[file.file_name for file in message.attachments] for message in app.state.messages] == [["a"], []]
 
 
 async def test_a_canned_restricted_data_token_works(connect: Any, models: Path) -> None:

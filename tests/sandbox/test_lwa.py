@@ -90,3 +90,53 @@ async def test_the_seller_of_a_refresh_token(connect: Any, refresh_token: str) -
         path = "/messaging/v1/orders/902-1845936-5435065/messages/confirmOrderDetails"
         await caller.post(path, {"text": "Hello"}, marketplaceIds="ATVPDKIKX0DER")
     assert [message.seller for message in app.state.messages] == ["S9"]
+
+
+async def test_tokens_are_revoked(connect: Any) -> None:
+    """What was given out so far opens nothing any more: for one selling partner, or all."""
+    sandbox = Sandbox()
+    async with connect(sandbox) as one, connect(sandbox) as two:
+        for caller, name in ((one, "ONE"), (two, "TWO")):
+            await caller.log_in(f"Atzr|{name}")
+        assert (await one.http.post("/_sandbox/revoke", json={"seller": "ONE"})).json() == {"revoked": 1}
+        path = "/sellers/v1/account"
+        assert [(await caller.get(path)).status_code for caller in (one, two)] == [403, 200]
+        assert sandbox.revoke() == 3  # two of the selling partner that each caller begins as
+        assert (await two.get(path)).json()["errors"][0]["details"] == (
+            "The access token is malformed, revoked or invalid."
+        )
+
+
+async def test_the_token_endpoint_is_down(connect: Any, clock: Any) -> None:
+    """For some seconds it answers 503, and then as before."""
+    async with connect(Sandbox(clock=clock)) as caller:
+        assert (await caller.http.post("/_sandbox/lwa", json={"down": 30})).status_code == 200
+        clock.now += 29.9
+        refusal = await caller.log_in()
+        assert (refusal.status_code, refusal.json()["error"]) == (503, "temporarily_unavailable")
+        clock.now += 0.1
+        assert (await caller.log_in()).status_code == 200
+
+
+async def test_another_client_secret(connect: Any) -> None:
+    """A new secret ends the old one; access tokens stay valid."""
+    sandbox = Sandbox(applications={"app": "secret", "other": "secret"})
+    async with connect(sandbox) as caller:
+        await caller.log_in()
+        await caller.http.post("/_sandbox/secret", json={"client_id": "app", "secret": "new"})
+        assert (await caller.log_in()).json()["error"] == "invalid_client"
+        assert (await caller.get("/sellers/v1/account")).status_code == 200
+        assert (await caller.log_in(client_id="other")).status_code == 200
+        new = APP | REFRESH | {"client_secret": "new"}
+        assert (await caller.http.post("/auth/o2/token", data=new)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("page", "body"),
+    [("revoke", {"seller": 1}), ("lwa", {"down": -1}), ("lwa", {}), ("secret", {"client_id": "app"}), ("lwa", [])],
+)
+async def test_a_wrong_change_is_refused(connect: Any, page: str, body: object) -> None:
+    """What cannot be read is 400, and says what was expected."""
+    async with connect(Sandbox()) as caller:
+        answer = await caller.http.post(f"/_sandbox/{page}", json=body)
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "InvalidInput")

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from spapi_async.errors import ConfigError
 from spapi_async.operation import UsagePlan
 from spapi_async.sandbox import Sandbox
 from spapi_async.sandbox.messaging import KINDS
@@ -49,10 +51,11 @@ async def test_the_actions_of_an_order(connect: Any) -> None:
 
 
 async def test_the_buyers_language(connect: Any) -> None:
-    """The attributes of an order tell the buyer's locale."""
+    """The attributes of an order tell the buyer's locale; here it is that of the marketplace."""
     async with connect(_sandbox()) as caller:
-        reply = await caller.get(f"/messaging/v1/orders/{ORDER}/attributes", marketplaceIds=US)
-    assert reply.json() == {"buyer": {"locale": "en-US"}}
+        for marketplace, locale in ((US, "en-US"), ("A1PA6795UKMFR9", "de-DE")):
+            reply = await caller.get(f"/messaging/v1/orders/{ORDER}/attributes", marketplaceIds=marketplace)
+            assert reply.json() == {"buyer": {"locale": locale}}
 
 
 async def test_a_message_is_remembered(connect: Any) -> None:
@@ -69,6 +72,7 @@ async def test_a_message_is_remembered(connect: Any) -> None:
         "marketplace_id": US,
         "text": "Which size did you mean?",
         "attachments": [],
+        "coverage": ["", ""],
         "request_id": reply.headers["x-amzn-requestid"],
     }
 
@@ -194,3 +198,71 @@ async def test_one_solicitation_an_order(connect: Any) -> None:
     assert [reply.status_code for reply in replies] == [201, 403]
     assert replies[1].json()["errors"][0]["code"] == "Unauthorized"
     assert [(message.kind, message.text) for message in app.state.messages] == [(SOLICITATION, "")]
+
+
+@pytest.mark.parametrize(
+    ("order_id", "is_open"),
+    [("000-0000406-0000001", False), ("000-0000407-0000001", False), (ORDER, True)],
+)
+async def test_a_solicitation_has_its_time(connect: Any, order_id: str, is_open: bool) -> None:
+    """It is offered and taken from 5 to 30 days after delivery; at other times its 403 speaks of that range."""
+    app = _sandbox()
+    async with connect(app) as caller:
+        assert await _actions(caller, order_id, "solicitations") == [SOLICITATION] * is_open
+        reply = await _solicit(caller, order_id)
+    if is_open:
+        assert reply.status_code == 201
+    else:
+        assert (reply.status_code, reply.json()["errors"][0]["code"]) == (403, "Unauthorized")
+        assert "5-30 day range" in reply.json()["errors"][0]["message"]
+    assert len(app.state.messages) == is_open
+
+
+async def test_deliveries_can_be_set(connect: Any, clock: Any) -> None:
+    """When an order was delivered can be said, from Python and by a POST; the sandbox's clock then opens and closes."""
+    app = Sandbox(plans=PLENTY, clock=clock)
+    delivered = datetime.now(UTC)
+    async with connect(app) as caller:
+        body = {"order_id": ORDER, "delivered": delivered.isoformat()}
+        assert (await caller.post("/_sandbox/deliveries", body)).status_code == 200
+        offered = []
+        for days in (0, 4, 2, 23, 2):  # since the last look
+            clock.now += days * 86_400
+            await caller.log_in()
+            offered.append(await _actions(caller, api="solicitations"))
+        assert offered == [[], [], [SOLICITATION], [SOLICITATION], []]
+        app.set_delivery(ORDER, delivered + timedelta(days=20))
+        assert (await _solicit(caller)).status_code == 201
+    with pytest.raises(ConfigError, match="needs a zone"):
+        app.set_delivery(ORDER, datetime(2026, 1, 1))
+
+
+@pytest.mark.parametrize(
+    "body", ["{", [], {"order_id": ORDER}, {"order_id": ORDER, "delivered": 1}, {"order_id": ORDER, "delivered": "x"}]
+)
+async def test_a_delivery_that_cannot_be_read(connect: Any, body: Any) -> None:
+    """It is a 400, and nothing is changed."""
+    app = _sandbox()
+    async with connect(app) as caller:
+        assert (await caller.post("/_sandbox/deliveries", body)).status_code == 400
+    assert not app.state.deliveries
+
+
+@pytest.mark.parametrize(
+    ("dates", "words"),
+    [
+        ({"coverageStartDate": "2026-01-01T00:00:00"}, "need a zone"),
+        ({"coverageEndDate": "soon"}, "coverageEndDate is no time"),
+        (
+            {"coverageStartDate": "2026-01-02T00:00:00Z", "coverageEndDate": "2026-01-01T00:00:00Z"},
+            "before coverageStartDate",
+        ),
+    ],
+)
+async def test_a_warranty_has_times_with_a_zone(connect: Any, dates: dict[str, str], words: str) -> None:
+    """The dates of a coverage have a zone and are in order."""
+    async with connect(_sandbox()) as caller:
+        attachments = [{"uploadDestinationId": "1", "fileName": "a.pdf"}]
+        reply = await _send(caller, "warranty", attachments=attachments, **dates)
+    assert reply.status_code == 400
+    assert words in reply.text

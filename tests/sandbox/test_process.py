@@ -117,6 +117,16 @@ def test_limits_of_applications_reach_the_process(sandbox: SandboxProcess, http:
     assert [(b["limit"], b["rate"]) for b in sandbox.requests()["buckets"]][1:] == [("application", 0.01)]
 
 
+def test_tokens_fail_in_the_process(sandbox: SandboxProcess, http: httpx.Client) -> None:
+    """Revocation, an outage of the token endpoint and another client secret are caused from here."""
+    sandbox.fail_lwa(60)
+    assert http.post(sandbox.lwa_endpoint).status_code == 503
+    sandbox.fail_lwa(0)
+    assert http.post(sandbox.lwa_endpoint).status_code == 400
+    sandbox.set_client_secret("another", "secret")
+    assert sandbox.revoke("NOBODY") == 0
+
+
 def test_requests_come_late_there() -> None:
     """With jitter, requests that leave together reach their usage plan apart; tokens and `rate_header` go there too."""
     form = {"grant_type": "refresh_token", "refresh_token": "Atzr|S", "client_id": "app", "client_secret": "secret"}

@@ -94,6 +94,37 @@ async def test_personal_data_needs_a_restricted_data_token(connect: Any) -> None
     assert {"BuyerInfo", "ShippingAddress"} <= full.keys() - plain.keys()
 
 
+@pytest.mark.parametrize(
+    ("element", "field"),
+    [
+        ("buyerInfo", "BuyerInfo"),
+        ("shippingAddress", "ShippingAddress"),
+        ("buyerTaxInformation", "BuyerTaxInformation"),
+    ],
+)
+async def test_a_token_shows_what_it_was_asked_for(connect: Any, element: str, field: str) -> None:
+    """Of what is personal, an order has what the data elements of the token name, and nothing else."""
+    async with connect(Sandbox()) as caller:
+        plain = (await caller.get(ORDER)).json()["payload"]
+        token = await _rdt(caller, "/orders/v0/orders/{orderId}", dataElements=[element])
+        reply = await caller.http.get(ORDER, headers={"x-amz-access-token": token})
+    assert reply.json()["payload"].keys() - plain.keys() == {field}
+
+
+async def test_an_order_of_another(connect: Any) -> None:
+    """Of an order that belongs to another selling partner, no token tells anything, and no message can be sent."""
+    actions = "/messaging/v1/orders/902-1845936-5435065?marketplaceIds=ATVPDKIKX0DER"
+    async with connect(Sandbox(owners={"902-1845936-5435065": "SELLER2"}, plans=PLENTY)) as caller:
+        statuses = []
+        for seller in ("SELLER1", "SELLER2"):
+            await caller.log_in(f"Atzr|{seller}")
+            headers = {"x-amz-access-token": await _rdt(caller, ADDRESS)}
+            statuses.append((await caller.http.get(ADDRESS, headers=headers)).status_code)
+            statuses += [(await caller.get(path)).status_code for path in (ORDER, actions)]
+        assert (await caller.get("/orders/v0/orders/902-0000000-0000000")).status_code == 200
+    assert statuses == [404] * 3 + [200] * 3
+
+
 async def test_a_restricted_data_token_keeps_its_sellers_bucket(connect: Any) -> None:
     """It meets the usage plan of the selling partner and application that it was made for."""
     async with connect(Sandbox(plans={"orders_v0.get_order_address": UsagePlan(0.001, 1)})) as caller:
@@ -118,6 +149,7 @@ async def test_a_restricted_data_token_keeps_its_sellers_bucket(connect: Any) ->
         {"restrictedResources": [{"method": "GET", "path": "/orders/v0/orders/{id}/address"}]},
         {"restrictedResources": [{"method": "GET", "path": ADDRESS, "dataElements": ["buyerInfo"]}]},
         {"restrictedResources": [{"method": "GET", "path": ORDER}]},
+        {"restrictedResources": [{"method": "GET", "path": ORDER, "dataElements": [["buyerInfo"]]}]},
         {
             "restrictedResources": [
                 {"method": "GET", "path": ORDER + "/orderItems", "dataElements": ["shippingAddress"]}

@@ -9,6 +9,7 @@ import pytest
 
 from spapi_async.operation import UsagePlan
 from spapi_async.sandbox import Sandbox
+from spapi_async.sandbox.state import Attachment
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +45,7 @@ async def test_an_attachment_from_upload_to_buyer(connect: Any) -> None:
         assert (await _put(caller, destination)).status_code == 200
         assert (await _send(caller, destination)).status_code == 201
     [message] = app.state.messages
-    assert message.attachments == ("drawing.pdf",)
+    assert message.attachments == (Attachment(file_name="drawing.pdf", content_md5=MD5, size=len(DATA)),)
 
 
 async def test_an_attachment_that_is_not_there(connect: Any) -> None:
@@ -67,6 +68,7 @@ async def test_an_attachment_that_is_not_there(connect: Any) -> None:
         ({"data": b"something else"}, 400, "BadDigest"),
         ({"Content-MD5": "another"}, 403, "SignatureDoesNotMatch"),
         ({"x-amz-server-side-encryption": "AES256"}, 403, "SignatureDoesNotMatch"),
+        ({"x-amz-access-token": "Atza|x"}, 403, "AccessDenied"),
     ],
 )
 async def test_a_wrong_upload(connect: Any, changes: Any, status: int, code: str) -> None:
@@ -94,3 +96,18 @@ async def test_a_changed_or_old_url(connect: Any, clock: Any) -> None:
         clock.now += 900
         reply = await _put(caller, destination)
         assert (reply.status_code, "Request has expired" in reply.text) == (403, True)
+
+
+async def test_attachments_have_types_and_a_size(connect: Any) -> None:
+    """A file name needs an extension that Amazon takes, and all attachments together must be small enough."""
+    app = Sandbox(plans={"*": UsagePlan(1000, 1000)})
+    async with connect(app) as caller:
+        destination = await _destination(caller)
+        await _put(caller, destination)
+        attachment = {"uploadDestinationId": destination["uploadDestinationId"], "fileName": "drawing.exe"}
+        reply = await caller.post("/" + MESSAGE, {"text": "?", "attachments": [attachment]}, marketplaceIds=US)
+        assert (reply.status_code, "extension" in reply.text) == (400, True)
+        app.state.uploads[destination["uploadDestinationId"]].size = 11 * 1024 * 1024
+        reply = await _send(caller, destination)
+        assert (reply.status_code, "too large" in reply.text) == (400, True)
+    assert not app.state.messages

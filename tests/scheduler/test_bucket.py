@@ -29,7 +29,7 @@ def test_burst_goes_at_once_but_for_the_headroom() -> None:
     """A full bucket lets burst - rate * jitter calls leave at once, and the others at the full rate after that."""
     bucket = Bucket(UsagePlan(5, 10))
     moments = run(bucket, 60)
-    assert sum(moment == 0.0 for moment in moments) == 9
+    assert sum(moment == 0.0 for moment in moments) == 8
     assert moments[-1] == pytest.approx((60 - 10) / 5 + bucket.headroom)
 
 
@@ -63,8 +63,28 @@ def test_put_back_undoes_take() -> None:
     """A token whose request never left is there for the next call."""
     bucket = Bucket(UsagePlan(0.0056, 1))
     run(bucket, 1)
-    bucket.put_back()
+    bucket.put_back(0.0)
     assert bucket.tokens(0.0) == 1
+
+
+def test_a_token_from_before_a_429_does_not_come_back() -> None:
+    """The 429 said that Amazon's bucket is empty, so a token that was taken before is gone with the others."""
+    bucket = Bucket(UsagePlan(1, 5))
+    run(bucket, 3, now=7.0)
+    bucket.drain(7.5)
+    bucket.put_back(7.0)
+    assert bucket.tokens(7.5) == 0
+
+
+def test_put_back_undoes_take_of_a_pace() -> None:
+    """That holds below the plan too: the pace of what is left for us has its token back."""
+    bucket = Bucket(UsagePlan(5, 10))
+    bucket.refused(0.0, 0.1)
+    bucket.refused(4.0, 4.1)
+    [moment] = run(bucket, 1, now=4.1)
+    wait = bucket.take(moment)
+    bucket.put_back(moment)
+    assert wait > bucket.take(moment) == 0.0
 
 
 def test_drain_empties() -> None:
@@ -81,6 +101,24 @@ def test_a_retry_after_is_waited_for() -> None:
     bucket.drain(7.0, wait=5.0)
     assert bucket.take(7.0) == pytest.approx(5.0)
     assert run(bucket, 1, now=7.0) == pytest.approx([12.0])
+
+
+def test_a_retry_after_outlasts_later_429s() -> None:
+    """A 429 of a call that was under way does not shorten the wait that another asked for."""
+    bucket = Bucket(UsagePlan(2, 10))
+    bucket.drain(7.0, wait=5.0)
+    bucket.drain(7.1)
+    assert bucket.take(7.1) == pytest.approx(4.9)
+
+
+@pytest.mark.parametrize(("rate", "burst"), [(2, 10), (1, 1), (0.01, 3)])
+def test_a_predicted_wait_knows_of_a_retry_after(rate: float, burst: float) -> None:
+    """What grows until then is used at once after it, and no call is predicted before it."""
+    bucket = Bucket(UsagePlan(rate, burst))
+    bucket.drain(0.0, wait=60.0)
+    predicted = [bucket.wait(0.0, ahead) for ahead in range(20)]
+    assert predicted[0] >= 60.0
+    assert run(bucket, 20) == pytest.approx(predicted)
 
 
 def test_a_new_rate_keeps_the_tokens() -> None:
@@ -118,6 +156,12 @@ def test_jitter_is_the_spread_of_round_trips() -> None:
     assert bucket.jitter == pytest.approx(0.02) != assumed
 
 
+def test_less_jitter_is_news_for_who_waits() -> None:
+    """When round trips turn out to vary less than was assumed, the next call may leave earlier than was said."""
+    bucket = Bucket(UsagePlan(1, 5))
+    assert [bucket.observe(-1.0, 0.1) for _ in range(9)] == [False] * 7 + [True, False]
+
+
 def test_one_slow_reply_does_not_lower_the_pace() -> None:
     """With room in the burst, even a reply of half a minute leaves the sustained rate at 100 %."""
     bucket = Bucket(UsagePlan(5, 10))
@@ -135,9 +179,39 @@ def test_a_burst_of_one_gives_more_after_a_429() -> None:
         bucket.observe(-1.0, round_trip)
     before = bucket.headroom
     assert before < 0.25
-    [sent] = run(bucket, 1, now=10.0)
+    [late, sent] = run(bucket, 2, now=10.0)
+    bucket.succeeded(late)
     bucket.refused(sent, sent + 0.1)
+    assert bucket.share.is_whole
     assert bucket.headroom == pytest.approx(before + 0.04)
+
+
+def test_a_burst_of_one_gives_no_more_after_a_429_that_it_did_not_cause() -> None:
+    """A call that left when the reply to the last one said so was not sent early for want of an allowance."""
+    bucket = Bucket(UsagePlan(1, 1))
+    for round_trip in (0.1, 0.9) * 4:
+        bucket.observe(-1.0, round_trip)
+    [first] = run(bucket, 1, now=10.0)
+    bucket.succeeded(first)
+    bucket.observe(first, 0.1)
+    before = bucket.headroom
+    [sent] = run(bucket, 1, now=10.5)
+    bucket.refused(sent, sent + 0.1)
+    assert bucket.headroom == before
+
+
+def test_a_late_call_is_repeated_when_the_jitter_is_over() -> None:
+    """What a 429 that the jitter explains lacked of a token is there after the jitter, not after a whole token."""
+    bucket = Bucket(UsagePlan(0.1, 1))
+    for round_trip in (0.1, 0.4) * 4:
+        bucket.observe(-1.0, round_trip)
+    [late, sent] = run(bucket, 2, now=10.0)
+    bucket.succeeded(late)
+    bucket.refused(sent, sent + 0.1)
+    [again] = run(bucket, 1, now=sent + 0.1)
+    assert again < sent + 1.0
+    bucket.refused(again, again + 0.1)
+    assert bucket.take(again + 0.1) >= 10.0
 
 
 def test_a_burst_of_one_waits_for_what_the_reply_tells() -> None:
@@ -148,7 +222,7 @@ def test_a_burst_of_one_waits_for_what_the_reply_tells() -> None:
     [first] = run(bucket, 1, now=10.0)
     late = bucket.take(10.5)
     bucket.observe(first, 0.15)
-    assert 10.5 + bucket.take(10.5) == pytest.approx(first + 1.0 + (0.15 - 0.1) + 0.02)
+    assert 10.5 + bucket.take(10.5) == pytest.approx(first + 1.0 + (0.15 - 0.1) + 0.01 + 2 * 0.2 / 9)
     assert bucket.take(10.5) < late
 
 

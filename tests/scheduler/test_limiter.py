@@ -130,9 +130,9 @@ def test_the_header_replans_everybody_who_waits(run, events, make_operation, ser
     ]
 
 
-@pytest.mark.parametrize("header", ["", "0", "-1", "nan", "inf", "fast", "1,5"])
+@pytest.mark.parametrize("header", ["", "0", "-1", "nan", "inf", "fast", "1,5", "1e-300", "0.000001"])
 def test_a_garbled_header_changes_nothing(run, events, make_operation, server_bucket, header: str) -> None:
-    """A rate header that is no finite number above 0 is ignored: it is sent best-effort."""
+    """A rate header that is no finite number above 0, or below one call a day, is ignored: it is sent best-effort."""
     operation, amazon = make_operation(5, 10), Amazon(server_bucket(5, 10), header=header)
 
     async def main() -> None:
@@ -221,7 +221,7 @@ def test_a_cancelled_head_hands_over_its_timer(run, events, make_operation, serv
             first.cancel()
         return elapsed_of(amazon, began)
 
-    assert run(main) == pytest.approx(10.3)
+    assert run(main) == pytest.approx(10.4)
 
 
 def test_urgent_calls_overtake_bulk(run, events, make_operation, server_bucket) -> None:
@@ -259,6 +259,23 @@ def test_a_hopeless_deadline_is_refused_at_once(run, events, make_operation, ser
     assert error.predicted_wait == pytest.approx(60, rel=0.05)
     assert error.is_retry_safe
     assert "0.0166667 requests/s, burst 1" in str(error)
+
+
+def test_a_429_that_makes_a_deadline_hopeless_ends_the_call(run, events, make_operation, server_bucket) -> None:
+    """A throttled call whose next turn would come after its deadline is told so at once too."""
+    operation, amazon = make_operation(1 / 60, 15), Amazon(server_bucket(1 / 60, 15))
+    amazon.bucket.tokens = 0.0
+
+    async def main() -> tuple[float, ThrottleTimeoutError]:
+        throttle = Scheduler(emit=events.append).throttling(ACCOUNT)
+        amazon.bucket.at = began = trio.current_time()
+        with pytest.raises(ThrottleTimeoutError) as caught:
+            await throttle(attrs.evolve(operation.call(), deadline=began + 30), amazon)
+        return trio.current_time() - began, caught.value
+
+    took, error = run(main)
+    assert took == pytest.approx(0.04)
+    assert error.predicted_wait == pytest.approx(60, rel=0.05)
 
 
 def test_cancelled_calls_do_not_count_against_a_deadline(run, events, make_operation, server_bucket) -> None:
@@ -360,13 +377,36 @@ def test_close_ends_every_wait(run, events, make_operation, server_bucket) -> No
     assert len(amazon.done) == 1
 
 
+def test_reopened_after_a_close(run, events, make_operation, server_bucket) -> None:
+    """A closed scheduler can admit calls again; with another clock its buckets are new, and what it learned stays."""
+    operation = make_operation(5, 10)
+    scheduler = Scheduler(emit=events.append)
+    throttle = scheduler.throttling(ACCOUNT)
+
+    async def main() -> float:
+        amazon = Amazon(server_bucket(0.5, 10), header="0.5")
+        amazon.bucket.at = began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            for _ in range(10):
+                nursery.start_soon(throttle, operation.call(), amazon)
+        scheduler.close()
+        with pytest.raises(ClientClosedError):
+            await throttle(operation.call(), amazon)
+        return trio.current_time() - began
+
+    run(main)
+    scheduler.reopen(is_same_clock=False)
+    assert run(main) < 1
+    assert scheduler.learned_plans(ACCOUNT) == {operation.key: UsagePlan(0.5, 10, "header")}
+
+
 @pytest.mark.parametrize(
     ("failure", "wait"),
     [
-        (ConnectError("refused", operation="x", had_begun=False), 2.1),
-        (AuthError("no token"), 2.1),
-        (ArgumentError("x", ["a header that cannot be sent"]), 2.1),
-        (ReadTimeoutError("silence", operation="x", had_begun=True), 102.1),
+        (ConnectError("refused", operation="x", had_begun=False), 2.2),
+        (AuthError("no token"), 2.2),
+        (ArgumentError("x", ["a header that cannot be sent"]), 2.2),
+        (ReadTimeoutError("silence", operation="x", had_begun=True), 102.2),
     ],
 )
 def test_a_token_comes_back_when_nothing_left(run, events, make_operation, failure: Exception, wait: float) -> None:
@@ -417,7 +457,7 @@ def test_waiting_is_told(run, events, make_operation, server_bucket) -> None:
     run(main)
     [waited] = events
     assert isinstance(waited, Waited)
-    assert waited.seconds == pytest.approx(1, rel=0.15)
+    assert waited.seconds == pytest.approx(1.2)
 
 
 @pytest.mark.anyio

@@ -41,7 +41,7 @@ def test_no_429_while_the_plan_changes(
             if wait == 0.0:
                 bucket.spend(now)
                 if draw.random() < cancelled:
-                    bucket.put_back()  # it never left
+                    bucket.put_back(now)  # it never left
                     now += draw.uniform(0, 0.1)
                 else:
                     arrivals.append((now + draw.uniform(0, jitter), None))

@@ -57,6 +57,18 @@ def test_throttled_goes_before_all() -> None:
     assert serve(queue) == [1, 2, 3]
 
 
+def test_a_call_can_come_back_to_its_place() -> None:
+    """A call that leaves from behind others, to wait for another bucket first, can join again where it stood."""
+    queue = Line()
+    for _ in range(6):
+        joined(queue)
+    for _ in range(2):
+        again = Ticket(4, Priority.NORMAL)
+        queue.join(again)
+        queue.leave(again, granted=False)
+    assert serve(queue) == [1, 2, 3, 4, 5, 6]
+
+
 def test_a_cancelled_ticket_falls_out() -> None:
     """A call that left the queue is skipped, wherever it stood, and does not count as waiting."""
     queue = Line()

@@ -48,10 +48,10 @@ def test_without_sniffio_it_is_asyncio(tools, server, monkeypatch):
 
     async def main():
         await exchange(tools, transport, server().url)
+        assert isinstance(transport._engine, AiohttpTransport)
         await transport.aclose()
 
     asyncio.run(main())
-    assert isinstance(transport._engine, AiohttpTransport)
 
 
 def test_it_is_made_without_an_event_loop():

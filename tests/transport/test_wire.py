@@ -9,6 +9,7 @@ import zlib
 
 import anyio
 import attrs
+import orjson
 import pytest
 
 from spapi_async.errors import (
@@ -21,6 +22,7 @@ from spapi_async.errors import (
     QuotaExceededError,
     ServerError,
     StatusError,
+    TransferError,
 )
 from spapi_async.operation import Timeouts
 
@@ -435,6 +437,20 @@ async def test_post_form(tools, transport, server):
     assert tools.events == []
 
 
+async def test_a_refusal_that_quotes_the_form(tools, transport, server):
+    """What is secret in a form is blotted out of a refusal that quotes it, in whatever words."""
+    form = {"client_secret": "the/secret…", "refresh_token": "Atzr|the-token", "code": "the-code", "scope": "the-scope"}
+    body = orjson.dumps({"error_description": " ".join(form.values())})
+
+    def script(line):
+        line.read()
+        line.send(b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    where = server(script)
+    _, _, answer = await tools.wire(transport, where.url).post_form(where.url, form)
+    assert orjson.loads(answer) == {"error_description": "(secret) (secret) (secret) the-scope"}
+
+
 async def test_post_form_without_a_reply(tools, transport, server):
     """No reply is a `TransportError` of the operation `lwa`, which may always be repeated and shows no secret."""
     where = server(lambda line: line.read())
@@ -455,3 +471,48 @@ async def test_post_form_whose_answer_breaks_off(tools, transport, server):
 
     with pytest.raises(ConnectionLostError):
         await tools.wire(transport, "http://other.invalid").post_form(server(script).url, {}, Timeouts())
+
+
+@pytest.mark.parametrize("data", [b"bytes", bytes(100_000)], ids=len)
+async def test_a_transfer_has_only_the_headers_it_was_given(tools, transport, server, data):
+    """A presigned URL covers its headers: no token, no User-Agent, no content type is added, and the target stays."""
+    where = server()
+    wire = tools.wire(transport, "http://elsewhere")
+    reply = await wire.transfer("PUT", f"{where.url}/a%2Fb?X-Amz-Signature=1%2B2", {"Content-MD5": "x=="}, data)
+    assert reply.status == 200
+    [(head, body)] = where.requests
+    first, *fields = head.decode().split("\r\n")
+    assert (first, body) == ("PUT /a%2Fb?X-Amz-Signature=1%2B2 HTTP/1.1", data)
+    assert {field.partition(":")[0].lower() for field in fields} == {"host", "content-md5", "content-length"}
+
+
+@pytest.mark.parametrize(("status", "is_safe"), [(403, False), (400, False), (307, False), (503, True)])
+async def test_a_storage_that_refuses_is_told_by_its_code(tools, transport, server, status, is_safe):
+    """The error has status and code, and neither the URL nor what else the storage wrote."""
+    xml = b"<Error><Code>SomeCode</Code><Message>sig-secret</Message></Error>"
+    where = server(respond(f"{status} No", xml))
+    with pytest.raises(TransferError, match=f"answered {status} SomeCode") as caught:
+        await tools.wire(transport, "http://elsewhere").transfer("PUT", f"{where.url}/a?X-Amz-Signature=sig-secret", {})
+    assert (caught.value.status, caught.value.code, caught.value.is_retry_safe) == (status, "SomeCode", is_safe)
+    assert "sig-secret" not in repr(caught.value)
+    assert len(where.requests) == 1
+
+
+async def test_a_lost_transfer_may_be_made_again(tools, transport, server):
+    """Storing the same bytes twice does nothing twice; the error names the host and not the URL."""
+    where = server(lambda line: (line.read(), line.reset()))
+    with pytest.raises(ConnectionLostError) as caught:
+        await tools.wire(transport, "http://elsewhere").transfer("PUT", f"{where.url}/a?sig-secret", {}, b"x")
+    assert caught.value.is_retry_safe
+    assert "sig-secret" not in repr(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "headers"), [("http://h/ä?sig-secret", {}), ("http://h/a b?sig-secret", {}), ("http://h/", {"a": "ä"})]
+)
+async def test_a_transfer_that_cannot_be_sent_is_refused(tools, transport, url, headers):
+    """A URL or a header that would have to be changed is an error without it; nothing is sent."""
+    with pytest.raises(ArgumentError) as caught:
+        await tools.wire(transport, "http://elsewhere").transfer("PUT", url, headers)
+    assert "sig-secret" not in repr(caught.value)
+    assert caught.value.__cause__ is None

@@ -407,6 +407,17 @@ async def account(sp: SellingPartner) -> None:
         )
     )
     assert_type(token.restricted_data_token, str | None)
+    handed_over = await sp.create_restricted_data_token(
+        [{"method": "GET", "path": "/orders/v0/orders"}], target_application="amzn1.sellerapps.app.1"
+    )
+    assert_type(handed_over.value, str)
+    view = sp.with_options(restricted_data_token=handed_over.value, rdt=False)
+    order = await view.orders_v0.get_order(order_id="1", restricted=["buyerInfo", "anotherOfTomorrow"])
+    assert_type(order.payload.buyer_info, orders_v0.BuyerInfo | None)
+    raw = await sp.with_raw_response.orders_v0.get_order(order_id="1", restricted=["buyerInfo"])
+    assert_type(raw.parse().payload.amazon_order_id, str)
+    await sp.orders_v0.get_order(order_id="1", restricted=True)  # type: ignore[arg-type]
+    await sp.reports_2021_06_30.get_report_document(report_document_id="1", restricted=True)
     code = await sp.authorization_v1.get_authorization_code(
         selling_partner_id="A1", developer_id="1", mws_auth_token="amzn.mws.1"
     )

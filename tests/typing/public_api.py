@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, assert_type
 
 import httpx
@@ -27,6 +27,7 @@ from spapi_async import (
 )
 from spapi_async.apis.messaging_v1 import CreateConfirmOrderDetailsRequest, CreateConfirmOrderDetailsResponse
 from spapi_async.apis.orders_v0 import GetOrderResponse, GetOrdersResponse, Order, OrdersV0
+from spapi_async.auth import FileStore, MemoryStore, TokenStore
 from spapi_async.errors import Problem
 from spapi_async.events import Event
 from spapi_async.middleware import Next
@@ -36,6 +37,10 @@ from spapi_async.sandbox import Registration, Sandbox, start_process
 
 async def stage(call: Call, next_: Next) -> Reply:
     return await next_(call)
+
+
+async def load() -> str:
+    return ""
 
 
 def listen(event: Event) -> None:
@@ -62,12 +67,16 @@ async def one_selling_partner() -> None:
         strict=False,
         application_name="",
         application_version="",
+        token_store=FileStore("tokens.json"),
+        client_secret_created=date(2026, 1, 1),
+        load_client_secret=load,
         user_agent_attributes={"Host": ""},
         aws=AwsRole(
             role_arn="", credentials=AwsCredentials(access_key_id="", secret_access_key="", session_token=None)
         ),
         aws_region="",
     ) as sp:
+        sp.set_client_secret("", created=datetime(2026, 1, 1, tzinfo=UTC))
         assert_type(sp, SellingPartner)
         reply = await sp.orders_v0.get_orders(
             marketplace_ids=[Marketplace.US, "A1PA6795UKMFR9"], created_after=datetime(2026, 1, 1, tzinfo=UTC)
@@ -135,6 +144,10 @@ async def requests(sp: SellingPartner) -> None:
 
 async def views(sp: SellingPartner) -> None:
     assert_type(sp.with_options(priority=Priority.BULK, deadline=1, timeout=Timeouts(), validate=False), SellingPartner)
+
+
+def stores() -> list[TokenStore]:
+    return [FileStore("tokens.json"), MemoryStore()]
 
 
 class Shared:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from ...paging import Pager
 from ..base import Api, Paging
@@ -49,6 +49,7 @@ class OrdersV0(Api):
         earliest_delivery_date_after: dt.datetime | str | None = None,
         latest_delivery_date_before: dt.datetime | str | None = None,
         latest_delivery_date_after: dt.datetime | str | None = None,
+        restricted: Sequence[Literal["buyerInfo", "shippingAddress", "buyerTaxInformation"] | str] | None = None,
     ) -> Pager[m.GetOrdersResponse, m.Order]:
         """Call `getOrders`.
 
@@ -56,7 +57,7 @@ class OrdersV0(Api):
 
         Usage plan: 0.0167 requests/s, burst 20 (model).
 
-        Restricted: without a restricted data token, Amazon leaves some of the data out.
+        Restricted: buyers' data is left out unless `restricted` asks for it.
 
         Deprecated by Amazon.
 
@@ -77,6 +78,7 @@ class OrdersV0(Api):
             earliest_delivery_date_after: With a time zone.
             latest_delivery_date_before: With a time zone.
             latest_delivery_date_after: With a time zone.
+            restricted: Data to ask for: buyerInfo, shippingAddress, buyerTaxInformation.
         """
         return self._pages(
             op.GET_ORDERS,
@@ -105,12 +107,14 @@ class OrdersV0(Api):
             earliest_delivery_date_after=earliest_delivery_date_after,
             latest_delivery_date_before=latest_delivery_date_before,
             latest_delivery_date_after=latest_delivery_date_after,
+            restricted=restricted,
         )
 
     async def get_order(
         self,
         *,
         order_id: str,
+        restricted: Sequence[Literal["buyerInfo", "shippingAddress", "buyerTaxInformation"] | str] | None = None,
     ) -> m.GetOrderResponse:
         """Call `getOrder`.
 
@@ -118,7 +122,7 @@ class OrdersV0(Api):
 
         Usage plan: 0.5 requests/s, burst 30 (model).
 
-        Restricted: without a restricted data token, Amazon leaves some of the data out.
+        Restricted: buyers' data is left out unless `restricted` asks for it.
 
         Deprecated by Amazon.
 
@@ -127,8 +131,11 @@ class OrdersV0(Api):
         Partner Insights, Tax Invoicing (Restricted), Tax Remittance (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getorder
+
+        Args:
+            restricted: Data to ask for: buyerInfo, shippingAddress, buyerTaxInformation.
         """
-        return await self._call(op.GET_ORDER, m.GetOrderResponse, order_id=order_id)
+        return await self._call(op.GET_ORDER, m.GetOrderResponse, order_id=order_id, restricted=restricted)
 
     async def get_order_buyer_info(
         self,
@@ -181,6 +188,7 @@ class OrdersV0(Api):
         *,
         order_id: str,
         next_token: str | None = None,
+        restricted: Sequence[Literal["buyerInfo"] | str] | None = None,
     ) -> Pager[m.GetOrderItemsResponse, m.OrderItem]:
         """Call `getOrderItems`.
 
@@ -188,7 +196,7 @@ class OrdersV0(Api):
 
         Usage plan: 0.5 requests/s, burst 30 (model).
 
-        Restricted: without a restricted data token, Amazon leaves some of the data out.
+        Restricted: buyers' data is left out unless `restricted` asks for it.
 
         Deprecated by Amazon.
 
@@ -197,6 +205,9 @@ class OrdersV0(Api):
         Partner Insights, Tax Invoicing (Restricted), Tax Remittance (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getorderitems
+
+        Args:
+            restricted: Data to ask for: buyerInfo.
         """
         return self._pages(
             op.GET_ORDER_ITEMS,
@@ -205,6 +216,7 @@ class OrdersV0(Api):
             _GET_ORDER_ITEMS_PAGES,
             order_id=order_id,
             next_token=next_token,
+            restricted=restricted,
         )
 
     def get_order_items_buyer_info(

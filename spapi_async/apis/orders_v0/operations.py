@@ -107,6 +107,7 @@ GET_ORDERS = Operation(
     result="GetOrdersResponse",
     repeatable=True,
     restricted="optional",
+    data_elements=("buyerInfo", "shippingAddress", "buyerTaxInformation"),
     deprecated=True,
     roles=(
         "Amazon Fulfillment",
@@ -136,6 +137,7 @@ GET_ORDER = Operation(
     repeatable=True,
     restricted="optional",
     restricted_path=True,
+    data_elements=("buyerInfo", "shippingAddress", "buyerTaxInformation"),
     deprecated=True,
     roles=(
         "Amazon Fulfillment",
@@ -226,6 +228,7 @@ GET_ORDER_ITEMS = Operation(
     repeatable=True,
     restricted="optional",
     restricted_path=True,
+    data_elements=("buyerInfo",),
     deprecated=True,
     roles=(
         "Amazon Fulfillment",

@@ -209,6 +209,7 @@ class Reports20210630(Api):
         *,
         report_document_id: str,
         enable_content_encoding_url_header: bool | None = None,
+        restricted: bool = False,
     ) -> m.ReportDocument:
         """Call `getReportDocument`.
 
@@ -216,19 +217,23 @@ class Reports20210630(Api):
 
         Usage plan: 0.0167 requests/s, burst 15 (model).
 
-        Restricted: without a restricted data token, Amazon leaves some of the data out.
+        Restricted: some of what it gives needs a restricted data token.
 
         Role: any of Amazon Fulfillment, Brand Analytics, Direct to Consumer Shipping (Restricted), Finance and
         Accounting, Inventory and Order Tracking, Pricing, Product Listing, Selling Partner Insights, Tax
         Invoicing (Restricted), Tax Remittance (Restricted).
 
         https://developer-docs.amazon.com/sp-api/reference/getreportdocument
+
+        Args:
+            restricted: True to travel with a restricted data token.
         """
         return await self._call(
             op.GET_REPORT_DOCUMENT,
             m.ReportDocument,
             report_document_id=report_document_id,
             enable_content_encoding_url_header=enable_content_encoding_url_header,
+            restricted=restricted,
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Final, Literal
 
-from attrs import define
+from attrs import define, field
 
 __all__ = [
     "CreateRestrictedDataTokenRequest",
@@ -48,7 +48,7 @@ class CreateRestrictedDataTokenRequest:
 class CreateRestrictedDataTokenResponse:
     """`CreateRestrictedDataTokenResponse` in Amazon's model."""
 
-    restricted_data_token: str | None = None
+    restricted_data_token: str | None = field(default=None, repr=False)
     expires_in: int | None = None
 
     __wire__: ClassVar[Mapping[str, str]] = {"restricted_data_token": "restrictedDataToken", "expires_in": "expiresIn"}

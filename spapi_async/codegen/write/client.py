@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from ...operation import Parameter
+from ...operation import Operation, Parameter
 from ..ir import ApiSpec, OperationSpec, TypeSpec
 from ..source import RefusedError
 from .common import MARK, constant_name, title, type_text
@@ -12,6 +12,12 @@ from .common import MARK, constant_name, title, type_text
 __all__ = ["class_names", "write_client"]
 
 _WIDTH = 104  # of docstring lines, inside of a class and a method
+
+_RESTRICTED = {
+    True: "buyers' data is left out unless `restricted` asks for it",
+    False: "some of what it gives needs a restricted data token",
+}
+_WHETHER_RESTRICTED = "True to travel with a restricted data token."
 
 
 def class_names(api: ApiSpec) -> tuple[str, str]:
@@ -90,8 +96,11 @@ def _paging(spec: OperationSpec) -> str:
 def _method(spec: OperationSpec) -> str:
     operation = spec.operation
     signature = "".join(f"{_argument(parameter, spec)}, " for parameter in operation.parameters)
+    if operation.restricted == "optional":
+        signature += f"{_restricted(operation)}, "
     signature = f"self, *, {signature}" if signature else "self"
     given = "".join(f", {parameter.argument}={parameter.argument}" for parameter in operation.parameters)
+    given += ", restricted=restricted" if operation.restricted == "optional" else ""
     result, way, first = _reply(spec)
     head = f"async def {operation.name}({signature}) -> {result}"
     body = f"return await self.{way}(op.{constant_name(spec)}{first}{given})"
@@ -148,6 +157,12 @@ def _argument(parameter: Parameter, spec: OperationSpec) -> str:
     return f"{parameter.argument}: {text}" if parameter.required else f"{parameter.argument}: {text} | None = None"
 
 
+def _restricted(operation: Operation) -> str:
+    if not operation.data_elements:
+        return "restricted: bool = False"
+    return f"restricted: Sequence[Literal[{', '.join(map(repr, operation.data_elements))}] | str] | None = None"
+
+
 def _body(type_: TypeSpec | None) -> str:
     if type_ is not None and type_.kind == "list":
         return f"Sequence[{_body(type_.of)}]"
@@ -174,7 +189,7 @@ def _method_doc(spec: OperationSpec) -> str:
     if operation.restricted == "required":
         paragraphs.append("Restricted: it travels with a restricted data token, fetched by itself.")
     if operation.restricted == "optional":
-        paragraphs.append("Restricted: without a restricted data token, Amazon leaves some of the data out.")
+        paragraphs.append(f"Restricted: {_RESTRICTED[bool(operation.data_elements)]}.")
     if spec.paging is not None and spec.paging.is_eager:
         paragraphs.append("Its tokens expire soon, so all pages are fetched before the first is given.")
     if operation.deprecated:
@@ -188,6 +203,9 @@ def _method_doc(spec: OperationSpec) -> str:
         paragraphs.append(textwrap.fill(f"Role: {roles}.", _WIDTH))
     paragraphs.append(operation.docs or "")
     described = [(p.argument, _describe(p, spec)) for p in operation.parameters]
+    if operation.restricted == "optional":
+        elements = ", ".join(operation.data_elements)
+        described.append(("restricted", f"Data to ask for: {elements}." if elements else _WHETHER_RESTRICTED))
     described = [(name, words) for name, words in described if words]
     if described:
         lines = []

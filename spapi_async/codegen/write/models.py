@@ -30,7 +30,7 @@ from collections.abc import Mapping
 {"from decimal import Decimal" if "Decimal | None" in body else ""}
 from typing import Any, ClassVar{", Final, Literal" if api.enums else ""}
 
-from attrs import define
+from attrs import define{", field" if "field(" in body else ""}
 
 {"from ...codec import read_decimal" if "read_decimal(" in body else ""}
 
@@ -113,4 +113,6 @@ def _part(type_: TypeSpec) -> str:
 
 def _field_type(field: FieldSpec) -> str:
     text = type_text(field.type)
+    if field.is_secret:
+        return f"{text} = field(repr=False)" if field.required else f"{text} | None = field(default=None, repr=False)"
     return text if field.required else f"{text} | None = None"

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import orjson
 import pytest
 
+from spapi_async.apis.messaging_v1.operations import OPERATIONS as MESSAGING
+from spapi_async.apis.solicitations_v1.operations import OPERATIONS as SOLICITATIONS
 from spapi_async.errors import ConfigError
-from spapi_async.jobs.kinds.messaging import KINDS, Kind, find_kind
+from spapi_async.jobs.kinds import KINDS, WITHDRAWN, Kind, Uploaded, find_kind
 from spapi_async.marketplaces import Region
 from spapi_async.operation import Priority, Reply
 
@@ -31,7 +34,7 @@ def test_each_kind_takes_a_text_of_its_own_length(name: str, longest: int) -> No
     assert (mistake.field, mistake.cure) == ("text", "cut 1 characters")
 
 
-@pytest.mark.parametrize("kind", KINDS.values(), ids=str)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS.values() if kind.longest], ids=lambda kind: kind.name)
 def test_a_row_becomes_the_call_of_its_kind(kind: Kind) -> None:
     """A row becomes one POST of its own operation, with the order in the path and exactly one marketplace."""
     call = kind.call(kind.row(2, {**GOOD, "text": "Größe „M“?"}))
@@ -151,3 +154,112 @@ def test_an_unknown_kind_is_told_with_the_nearest() -> None:
         find_kind("confirmorderdetail")
     with pytest.raises(ConfigError, match="unexpectedProblem"):
         find_kind("xyz")
+
+
+ATTACHED = {"order_id": ORDER, "marketplace_id": "A1PA6795UKMFR9", "attachments": "a.pdf;b.png|shown.png"}
+UPLOADED = [Uploaded("id-1", "a.pdf"), Uploaded("id-2", "shown.png")]
+
+
+def test_the_table_has_all_that_amazon_has() -> None:
+    """Every operation of Messaging and Solicitations that sends something is a kind, the withdrawn ones apart."""
+    sends = {operation for operation in (*MESSAGING, *SOLICITATIONS) if operation.method == "POST"}
+    assert {kind.operation for kind in (*KINDS.values(), *WITHDRAWN.values())} == sends
+    assert {kind.operation for kind in WITHDRAWN.values()} == {operation for operation in sends if operation.retired}
+
+
+@pytest.mark.parametrize("kind", [*KINDS.values(), *WITHDRAWN.values()], ids=lambda kind: kind.name)
+def test_a_kind_has_amazons_name(kind: Kind) -> None:
+    """The name of a kind is that of the actions of an order, which is also the end of its operation's path."""
+    assert kind.operation.path.rpartition("/")[2] == kind.name
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "optional"),
+    [
+        ("confirmOrderDetails", ("text",), ()),
+        ("confirmCustomizationDetails", ("text",), ("attachments",)),
+        ("legalDisclosure", ("attachments",), ()),
+        ("warranty", ("attachments",), ("coverage_start_date", "coverage_end_date")),
+        ("invoice", ("attachments",), ()),
+        ("productReviewAndSellerFeedback", (), ("earliest_delivery_date", "latest_delivery_date")),
+    ],
+)
+def test_each_kind_has_its_columns(name: str, columns: tuple[str, ...], optional: tuple[str, ...]) -> None:
+    """Besides order and marketplace, a source has the columns of its kind: those it must have, and those it may."""
+    assert KINDS[name].columns == ("order_id", "marketplace_id", *columns)
+    assert KINDS[name].optional == optional
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "expected"),
+    [
+        ("legalDisclosure", {}, {}),
+        ("invoice", {}, {}),
+        ("digitalAccessKey", {"text": "key"}, {"text": "key"}),
+        (
+            "warranty",
+            {"coverage_start_date": "2026-01-01T00:00:00Z", "coverage_end_date": " 2028-01-01 00:00+01:00 "},
+            {"coverageStartDate": "2026-01-01T00:00:00+00:00", "coverageEndDate": "2028-01-01T00:00:00+01:00"},
+        ),
+    ],
+)
+def test_a_row_with_attachments_becomes_a_call(name: str, fields: dict[str, str], expected: dict[str, str]) -> None:
+    """The request names the uploads as Amazon wants them, and times carry their zone."""
+    kind = KINDS[name]
+    columns = {**ATTACHED, **fields}
+    assert not kind.mistakes(columns)
+    row = kind.row(2, columns)
+    attachments = [
+        {"uploadDestinationId": "id-1", "fileName": "a.pdf"},
+        {"uploadDestinationId": "id-2", "fileName": "shown.png"},
+    ]
+    assert orjson.loads(kind.call(row, UPLOADED).body) == {**expected, "attachments": attachments}
+    assert kind.resource(row) == f"messaging/v1/orders/{ORDER}/messages/{name}"
+
+
+def test_a_solicitation_has_no_body() -> None:
+    """It is asked for by the path alone; what the row says of its delivery stays here."""
+    kind = KINDS["productReviewAndSellerFeedback"]
+    columns = {**GOOD, "earliest_delivery_date": "2026-01-01T00:00:00Z"}
+    row = kind.row(2, columns)
+    assert (kind.call(row).body, row.body["earliest_delivery_date"]) == (b"", "2026-01-01T00:00:00Z")
+    assert kind.call(row).target.startswith(f"/solicitations/v1/orders/{ORDER}/solicitations/{kind.name}?")
+    assert kind.check_call(row).target.startswith(f"/solicitations/v1/orders/{ORDER}?")
+    assert kind.is_offered(
+        Reply(status=200, headers={}, body=b'{"_links": {"actions": [{"name": "%s"}]}}' % kind.name.encode())
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "field", "words"),
+    [
+        ("invoice", {"attachments": ""}, "attachments", "needs at least one"),
+        ("invoice", {"attachments": ";".join("abcdef")}, "attachments", "has 6 files, and Amazon takes 5"),
+        ("invoice", {"attachments": "a.pdf|"}, "attachments", "without a name"),
+        ("invoice", {"attachments": "[1]"}, "attachments", "must hold paths"),
+        ("invoice", {"attachments": "[a"}, "attachments", "is no JSON"),
+        ("confirmOrderDetails", {"text": "hi"}, "attachments", "Amazon takes 0"),
+        ("warranty", {"coverage_start_date": "2026-01-01"}, "coverage_start_date", "no time with a zone"),
+        ("warranty", {"coverage_end_date": "soon"}, "coverage_end_date", "no time with a zone"),
+        (
+            "warranty",
+            {"coverage_start_date": "2026-01-01T00:00:00Z", "coverage_end_date": "2026-01-01T00:00:00+01:00"},
+            "coverage_end_date",
+            "is before coverage_start_date",
+        ),
+        ("productReviewAndSellerFeedback", {"attachments": "", "key": "2"}, "key", "one for each order"),
+    ],
+)
+def test_each_rule_of_a_kind_names_the_field(name: str, fields: dict[str, str], field: str, words: str) -> None:
+    """Attachments, times and keys that break a rule of their kind are named, with what is wrong and what helps."""
+    [mistake] = KINDS[name].mistakes({**ATTACHED, **fields})
+    assert mistake.field == field
+    assert words in mistake.reason
+    assert mistake.cure
+
+
+def test_a_withdrawn_kind_has_to_be_asked_for() -> None:
+    """What Amazon has withdrawn is refused with the day, unless a person insists."""
+    with pytest.raises(ConfigError, match=r"was withdrawn by Amazon 2025-08-04; --withdrawn"):
+        find_kind("negativeFeedbackRemoval")
+    assert find_kind("amazonMotors", withdrawn=True).operation.retired
