@@ -140,6 +140,8 @@ class _Program:
         refused = arguments.refused or refused_path(arguments.source)
         self._report = JobReport(source, refused, self._progress.say)
         self._files = AttachmentFiles(arguments.attachments_dir or Path(arguments.source).parent)
+        # The same file in another process shares the job; what comes by a pipe is another one each time.
+        self._source_name = "" if arguments.source == "-" else str(Path(arguments.source).resolve())
         self._is_loaded = False
         self._is_interrupted = False
         plans: Mapping[str, UsagePlan] = dict(arguments.plan)
@@ -158,8 +160,7 @@ class _Program:
                     identity,
                     self._kind.name,
                     same_selling_partner=arguments.same_selling_partner,
-                    # The same file in another process shares the job; what comes by a pipe is another each time.
-                    source="" if arguments.source == "-" else str(Path(arguments.source).resolve()),
+                    source=self._source_name,
                 )
                 job = Job(
                     client.send,
