@@ -15,6 +15,7 @@ A leaf: it imports nothing of ours, so every module may import it.
     │   └── CodeRefusedError         Login with Amazon takes the code for invalid
     │       └── LateCodeError        the code is older than its five minutes
     ├── JobError                     a bulk job or its journal cannot go on
+    │   └── LeaseLostError           another process has taken over a row
     └── CallError                    one call of one operation failed
         ├── ThrottleTimeoutError     its turn would come after its deadline; nothing was sent
         ├── QueueFullError           too many calls wait for the same usage plan; nothing was sent
@@ -69,6 +70,7 @@ __all__ = [
     "ForbiddenError",
     "JobError",
     "LateCodeError",
+    "LeaseLostError",
     "NotFoundError",
     "OutcomeUnknownError",
     "Problem",
@@ -273,6 +275,10 @@ class LateCodeError(CodeRefusedError):
 
 class JobError(SpapiError):
     """A bulk job or its journal cannot go on; the message says why and what helps."""
+
+
+class LeaseLostError(JobError):
+    """A row of a bulk job is not in this process's hand any more, so it may not be sent by it."""
 
 
 class CallError(SpapiError):

@@ -96,6 +96,7 @@ ONE_OF_EACH: list[SpapiError] = [
     errors.AlteredCallbackError("the parameter state is missing"),
     errors.ConsentRefusedError("access_denied", "The seller said no."),
     errors.CodeRefusedError("the code belongs to another application"),
+    errors.LeaseLostError("line 7: somebody else moved the row first"),
     errors.LateCodeError("the code is older than 300 s"),
     errors.JobError("job.db is in use by process 12; wait until that has ended"),
     errors.ThrottleTimeoutError(

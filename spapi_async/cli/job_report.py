@@ -83,6 +83,8 @@ class JobReport:
             f"{tally.duplicates} duplicate",
             f"{tally.in_doubt} in doubt",
         ]
+        if tally.elsewhere:
+            parts.append(f"{tally.elsewhere} sent by another process")
         if waiting := tally.waiting + tally.unsent:
             parts.append(f"{waiting} still waiting")
         self._say(f"{Path(self._source.name).name}, {tally.total} lines in {duration(seconds)}: {', '.join(parts)}.")

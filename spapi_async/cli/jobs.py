@@ -140,6 +140,8 @@ class _Program:
         refused = arguments.refused or refused_path(arguments.source)
         self._report = JobReport(source, refused, self._progress.say)
         self._files = AttachmentFiles(arguments.attachments_dir or Path(arguments.source).parent)
+        # The same file in another process shares the job; what comes by a pipe is another one each time.
+        self._source_name = "" if arguments.source == "-" else str(Path(arguments.source).resolve())
         self._is_loaded = False
         self._is_interrupted = False
         plans: Mapping[str, UsagePlan] = dict(arguments.plan)
@@ -155,7 +157,10 @@ class _Program:
             client, identity = self._client()
             async with client, SqliteJournal(arguments.journal) as journal:
                 run = await journal.start(
-                    identity, self._kind.name, same_selling_partner=arguments.same_selling_partner
+                    identity,
+                    self._kind.name,
+                    same_selling_partner=arguments.same_selling_partner,
+                    source=self._source_name,
                 )
                 job = Job(
                     client.send,

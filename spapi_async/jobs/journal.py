@@ -1,269 +1,312 @@
-"""What a journal of bulk jobs must do, its rules about selling partners, and a journal in memory.
+"""What a journal of bulk jobs must do, and a journal in memory.
 
 A journal remembers every row and its state. It must hold each change durably before the method that makes it returns,
 and it finishes a change that was begun: a cancellation of the caller arrives afterwards, never in the middle.
+
+Several processes may have a journal open. Each is an owner with a lease on the rows in its hand: nobody else moves them
+while the lease holds, and when it is over what was merely claimed is READY and what may be under way is IN_DOUBT.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import secrets
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+import sqlite3
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
-import attrs
-import orjson
 from anyio import lowlevel
 
 from ..errors import JobError
-from .row import Admission, Move, Row, State, Stored, admit
+from .identity import Identity, body_bytes, digest, digests, resolve
+from .ledger import Admitted, Count, JobRecord, Ledger, Outcomes, Owner, Run, Step, create
+from .row import Move, Row, State
 
 __all__ = [
     "Admitted",
+    "Count",
     "Identity",
+    "JobRecord",
     "Journal",
+    "LedgerJournal",
     "MemoryJournal",
+    "Outcomes",
     "Run",
-    "abandoned",
     "body_bytes",
     "digest",
     "digests",
     "resolve",
 ]
 
-
-@attrs.frozen(kw_only=True)
-class Identity:
-    """Who sells: what makes the rows of one selling partner different from those of another.
-
-    Args:
-        refresh_token: Its refresh token. The journal keeps a keyed digest only.
-        selling_partner_id: Its id, if you give one. Then a new refresh token does not make it a stranger.
-    """
-
-    refresh_token: str = attrs.field(repr=False)
-    selling_partner_id: str | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Run:
-    """One run of a job over one source.
-
-    Args:
-        number: The journal's number for it.
-        selling_partner: The digest under which the journal knows the selling partner.
-        kind: The kind of its rows.
-    """
-
-    number: int
-    selling_partner: str
-    kind: str
-
-
-@attrs.frozen(kw_only=True)
-class Admitted:
-    """What became of a row that was added.
-
-    Args:
-        admission: What became of it.
-        stored: The row as the journal has it.
-    """
-
-    admission: Admission
-    stored: Row
+_T = TypeVar("_T")
 
 
 class Journal(Protocol):
-    """Remembers the rows of bulk jobs. One process has it at a time."""
+    """Remembers the rows of bulk jobs, for one owner."""
 
-    async def recover(self) -> None:
-        """Put right what a dead run left: CLAIMED becomes READY, SENDING becomes IN_DOUBT."""
+    async def recover(self) -> int:
+        """Take back what dead owners left, and return how many those were.
 
-    async def start(self, identity: Identity, kind: str, *, same_selling_partner: bool = False) -> Run:
-        """Begin a run.
+        CLAIMED becomes READY, SENDING becomes IN_DOUBT. An owner is dead when its lock is gone or its lease is over by
+        time. `start`, `claim` and `held` do it too, at most once a second.
+        """
+
+    async def start(
+        self,
+        identity: Identity,
+        kind: str,
+        *,
+        same_selling_partner: bool = False,
+        job: int | None = None,
+        name: str = "",
+        source: str = "",
+        options: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Begin a selling partner's part of a job.
 
         Args:
             identity: Who sells.
             kind: The kind of the rows.
             same_selling_partner: A person says that the rows under another refresh token are this one's too.
+            job: The number of a job to go on with, or to add a further selling partner or kind to. None makes a new
+                one; unless another process has a job of the same source open: then the two share it.
+            name: A name for a new job.
+            source: Where the rows of a new job come from, as in the path of a file.
+            options: What it takes to go on with a new job; anything that JSON has, and no secret.
 
         Raises:
-            JobError: The journal was begun by a selling partner that may be another or the same: nobody can tell.
+            JobError: There is no such job. Or the journal was begun by a selling partner that may be another or the
+                same: nobody can tell.
         """
 
     async def add(self, run: Run, rows: Sequence[Row], *, retry_refused: bool = False) -> Sequence[Admitted]:
-        """Add rows of the run's source, and say of each what becomes of it. See `row.admit`."""
+        """Add rows of the job's source, and say of each what becomes of it. See `row.admit`.
 
-    async def claim(self, run: Run, after: int, limit: int) -> Sequence[Row]:
-        """Take up to so many READY rows of the run whose line number is above `after`, in the order of their lines."""
-
-    async def move(self, row: Row, move: Move, *, reason: str = "", request_id: str | None = None) -> Row:
-        """Make a move, durably.
-
-        Raises:
-            JobError: The row's state does not allow it, or somebody else moved it first. Nothing changed.
+        A row is of `run`'s kind, and of its selling partner unless the row names another one that was started.
         """
 
+    async def claim(self, run: Run, limit: int) -> Sequence[Row]:
+        """Take up to so many READY rows of the run, those that may go out now, in the order of their lines.
+
+        A row that this owner gave back with `Move.RELEASE` is left to other owners, and to a later start.
+        """
+
+    async def move(
+        self, row: Row, move: Move, *, reason: str = "", request_id: str | None = None, not_before: float = 0.0
+    ) -> Row:
+        """Make a move, durably.
+
+        Args:
+            row: As it stood after the last move.
+            move: What happened.
+            reason: Why, in words.
+            request_id: Amazon's request id, if there was a reply.
+            not_before: With `Move.RELEASE`: the moment before which nobody claims it, in seconds since 1970.
+
+        Returns:
+            The row as it stands now. If the lease was lost while the exchange was under way it may stand elsewhere
+            than the table says: see `row.LATE`.
+
+        Raises:
+            LeaseLostError: Somebody else moved it, so it is not in this owner's hand. Nothing changed.
+            JobError: The row's state does not allow it, or it cannot be written. Nothing changed.
+        """
+
+    def holds(self) -> bool:
+        """Return whether this owner's lease surely holds, to be asked right before the wire; it costs nothing."""
+
     async def release(self, run: Run) -> None:
-        """Make every CLAIMED row of the run READY again."""
+        """Make every row of the run that this owner has merely claimed READY again, and end the job if none waits."""
+
+    async def held(self, run: Run) -> int:
+        """Return how many rows of the run other owners have in hand."""
+
+    async def next_attempt(self, run: Run) -> float | None:
+        """Return the moment from which the next waiting row may go out; None if none waits for a moment."""
 
     async def count(self, run: Run) -> Mapping[State, int]:
-        """Count the rows of the run's source by state."""
+        """Count the rows of the run by state."""
 
     async def rows(self, run: Run, state: State) -> Sequence[Row]:
-        """Return the rows of the run's source that are in a state, in the order of their lines."""
+        """Return the rows of the run that are in a state, in the order of their lines."""
+
+    async def jobs(self) -> Sequence[JobRecord]:
+        """Return all jobs, in the order of their beginnings."""
+
+    async def counts(self, job: int) -> Sequence[Count]:
+        """Count the rows of a job by selling partner, kind and state."""
+
+    async def doubts(self, job: int) -> Sequence[Row]:
+        """Return the rows of a job that are IN_DOUBT, in the order of their lines."""
+
+    async def outcomes(self, job: int, width: float) -> Sequence[Outcomes]:
+        """Count the outcomes of a job in intervals of so many seconds, in the order of time."""
+
+    async def sent_since(self, run: Run, moment: float) -> int:
+        """Count the rows of the run that may have reached a buyer since a moment, in seconds since 1970."""
 
 
-def body_bytes(body: Mapping[str, str]) -> bytes:
-    """Write a row's columns as JSON, always the same for the same columns."""
-    return orjson.dumps(dict(body), option=orjson.OPT_SORT_KEYS)
+class LedgerJournal:
+    """A journal whose rows are in a `Ledger`; a subclass says where that is, and how a change is made in it."""
 
+    _ledger: Ledger
 
-def digest(salt: bytes, content: bytes) -> bytes:
-    """Digest content so that it can be recognised, but not guessed without the journal's salt."""
-    return hmac.digest(salt, content, hashlib.sha256)
+    async def _write(self, work: Callable[[], _T], *, needs_room: bool = True) -> _T:
+        """Make a change, wholly and durably or not at all, and never leave it in the middle.
 
+        Args:
+            work: Makes it.
+            needs_room: Whether it shall be refused while there is room for outcomes only.
+        """
+        raise NotImplementedError
 
-_ABANDONED = {
-    State.CLAIMED: "",
-    State.SENDING: "the program ended while the message was under way",
-}
+    async def _move(self, step: Step) -> Row:
+        """Make a move."""
+        raise NotImplementedError
 
-
-def abandoned(row: Row) -> Row:
-    """Return a row of a dead run as it stands now."""
-    return row.after(Move.ABANDON, reason=_ABANDONED[row.state])
-
-
-def digests(salt: bytes, identity: Identity) -> tuple[str, str | None]:
-    """Return the digests of a selling partner's refresh token and of its id, each for its own purpose."""
-    name = identity.selling_partner_id
-    token = digest(salt, b"token:" + identity.refresh_token.encode()).hex()
-    return token, digest(salt, b"id:" + name.encode()).hex() if name else None
-
-
-def resolve(known: Mapping[str, bool], token: str, named: str | None, same: bool) -> tuple[str, str | None]:
-    """Decide under which digest a selling partner's rows stand.
-
-    A selling partner that authorises the application anew gets a new refresh token. Taken for a stranger, all its
-    buyers would be written to again; so a token that the journal has not seen is a question, not an answer.
-
-    Args:
-        known: The digests under which something was done; True for that of an id, False for that of a refresh token.
-        token: The digest of the refresh token.
-        named: The digest of the selling partner's id; None when none was given.
-        same: A person says that it is the same selling partner.
-
-    Returns:
-        The digest to use, and the one whose rows are to be moved to it, if any.
-
-    Raises:
-        JobError: It cannot be decided.
-    """
-    mine = named or token
-    if mine in known:
-        return mine, None
-    if known.get(token) is False:
-        return mine, token  # it has got a name since
-    strangers = [other for other, is_named in known.items() if not (is_named and named)]
-    if not strangers:
-        return mine, None
-    if same and len(strangers) == 1:
-        return mine, strangers[0]
-    raise JobError(
-        "the journal was begun with another refresh token, or under a selling partner id. If it is the same selling "
-        "partner, go on with that id, or with --same-selling-partner; for another one, or for another sandbox, take "
-        "another journal"
-    )
-
-
-class MemoryJournal:
-    """A journal that is gone with the process: for tests, and for jobs that need not survive."""
-
-    def __init__(self) -> None:
-        self._salt = secrets.token_bytes(32)
-        self._known: dict[str, bool] = {}
-        self._runs = 0
-        self._rows: dict[int, Stored] = {}
-        self._by_name: dict[tuple[str, str, str, str], int] = {}
-
-    async def recover(self) -> None:
+    async def recover(self) -> int:
         """See `Journal.recover`."""
-        await lowlevel.cancel_shielded_checkpoint()
-        for stored in list(self._rows.values()):
-            if stored.row.state in (State.CLAIMED, State.SENDING):
-                self._put(abandoned(stored.row))
+        return await self._write(self._ledger.recover)
 
-    async def start(self, identity: Identity, kind: str, *, same_selling_partner: bool = False) -> Run:
+    async def start(
+        self,
+        identity: Identity,
+        kind: str,
+        *,
+        same_selling_partner: bool = False,
+        job: int | None = None,
+        name: str = "",
+        source: str = "",
+        options: Mapping[str, Any] | None = None,
+    ) -> Run:
         """See `Journal.start`."""
-        await lowlevel.cancel_shielded_checkpoint()
-        token, named = digests(self._salt, identity)
-        mine, adopted = resolve(self._bound(), token, named, same_selling_partner)
-        if adopted:
-            del self._known[adopted]
-            self._by_name = {(mine if n[0] == adopted else n[0], *n[1:]): i for n, i in self._by_name.items()}
-        self._known.setdefault(mine, named is not None)
-        self._runs += 1
-        return Run(number=self._runs, selling_partner=mine, kind=kind)
 
-    def _bound(self) -> Mapping[str, bool]:
-        done = {name[0] for name, id_ in self._by_name.items() if self._rows[id_].row.state is not State.READY}
-        return {digest: is_named for digest, is_named in self._known.items() if digest in done}
+        def work() -> Run:
+            return self._ledger.start(
+                identity,
+                kind,
+                same_selling_partner=same_selling_partner,
+                job=job,
+                name=name,
+                source=source,
+                options=options or {},
+            )
+
+        return await self._write(work)
 
     async def add(self, run: Run, rows: Sequence[Row], *, retry_refused: bool = False) -> Sequence[Admitted]:
         """See `Journal.add`."""
-        await lowlevel.cancel_shielded_checkpoint()
-        return [self._add(run, row, retry_refused) for row in rows]
+        return await self._write(lambda: self._ledger.add(run, rows, retry_refused))
 
-    def _add(self, run: Run, row: Row, retry_refused: bool) -> Admitted:
-        name = (run.selling_partner, run.kind, row.order_id, row.key)
-        stored = self._rows.get(self._by_name.get(name, 0))
-        content = digest(self._salt, body_bytes(row.body))
-        admission = admit(stored, content, run.number, retry_refused)
-        if admission is Admission.REPEATED and stored:
-            return Admitted(admission=admission, stored=stored.row)
-        if stored is None:
-            self._by_name[name] = len(self._rows) + 1
-            kept = attrs.evolve(row, id=len(self._rows) + 1)
-        elif admission.is_waiting:
-            kept = attrs.evolve(row, id=stored.row.id, attempts=stored.row.attempts)
-        else:
-            kept = attrs.evolve(stored.row, number=row.number)
-            content = stored.digest
-        self._rows[kept.id] = Stored(row=kept, digest=content, run=run.number)
-        return Admitted(admission=admission, stored=kept)
-
-    async def claim(self, run: Run, after: int, limit: int) -> Sequence[Row]:
+    async def claim(self, run: Run, limit: int) -> Sequence[Row]:
         """See `Journal.claim`."""
-        ready = [row for row in await self.rows(run, State.READY) if row.number > after]
-        return [self._put(row.after(Move.CLAIM)) for row in ready[:limit]]
+        return await self._write(lambda: self._ledger.claim(run, limit))
 
-    async def move(self, row: Row, move: Move, *, reason: str = "", request_id: str | None = None) -> Row:
+    async def move(
+        self, row: Row, move: Move, *, reason: str = "", request_id: str | None = None, not_before: float = 0.0
+    ) -> Row:
         """See `Journal.move`."""
-        await lowlevel.cancel_shielded_checkpoint()
-        moved = row.after(move, reason=reason, request_id=request_id)
-        if self._rows[row.id].row.state is not row.state:
-            raise JobError(f"line {row.number}: somebody else moved the row first")
-        return self._put(moved)
+        return await self._move(Step(row, move, reason, request_id, not_before))
 
-    def _put(self, row: Row) -> Row:
-        self._rows[row.id] = attrs.evolve(self._rows[row.id], row=row)
-        return row
+    def holds(self) -> bool:
+        """See `Journal.holds`."""
+        return self._ledger.holds()
 
     async def release(self, run: Run) -> None:
         """See `Journal.release`."""
-        for row in await self.rows(run, State.CLAIMED):
-            self._put(row.after(Move.RELEASE))
+        await self._write(lambda: self._ledger.release(run), needs_room=False)
+
+    async def held(self, run: Run) -> int:
+        """See `Journal.held`."""
+        return await self._write(lambda: self._ledger.held(run), needs_room=False)
+
+    async def next_attempt(self, run: Run) -> float | None:
+        """See `Journal.next_attempt`."""
+        return await self._write(lambda: self._ledger.next_attempt(run), needs_room=False)
 
     async def count(self, run: Run) -> Mapping[State, int]:
         """See `Journal.count`."""
-        await lowlevel.cancel_shielded_checkpoint()
-        return Counter(stored.row.state for stored in self._rows.values() if stored.run == run.number)
+        return await self._write(lambda: self._ledger.count(run), needs_room=False)
 
     async def rows(self, run: Run, state: State) -> Sequence[Row]:
         """See `Journal.rows`."""
+        return await self._write(lambda: self._ledger.rows(run, state), needs_room=False)
+
+    async def jobs(self) -> Sequence[JobRecord]:
+        """See `Journal.jobs`."""
+        return await self._write(self._ledger.jobs, needs_room=False)
+
+    async def counts(self, job: int) -> Sequence[Count]:
+        """See `Journal.counts`."""
+        return await self._write(lambda: self._ledger.counts(job), needs_room=False)
+
+    async def doubts(self, job: int) -> Sequence[Row]:
+        """See `Journal.doubts`."""
+        return await self._write(lambda: self._ledger.doubts(job), needs_room=False)
+
+    async def outcomes(self, job: int, width: float) -> Sequence[Outcomes]:
+        """See `Journal.outcomes`."""
+        return await self._write(lambda: self._ledger.outcomes(job, width), needs_room=False)
+
+    async def sent_since(self, run: Run, moment: float) -> int:
+        """See `Journal.sent_since`."""
+        return await self._write(lambda: self._ledger.sent_since(run, moment), needs_room=False)
+
+
+class MemoryJournal(LedgerJournal):
+    """A journal that is gone with the process: for tests, and for jobs that need not survive.
+
+    Args:
+        beside: Another one, to share its rows as a second process would share a file.
+        clock: The wall clock, in seconds since 1970.
+        ticks: A clock that nobody can set, in seconds.
+        keep_bodies: Keep the texts of rows that are settled.
+    """
+
+    def __init__(
+        self,
+        beside: MemoryJournal | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        ticks: Callable[[], float] = time.monotonic,
+        keep_bodies: bool = False,
+    ) -> None:
+        self._memory: _Memory = beside._memory if beside else _Memory()
+        self._lock = str(self._memory.owners)
+        self._memory.owners += 1
+        self._ledger = Ledger(
+            self._memory.connection, clock=clock, ticks=ticks, is_gone=self._is_gone, keep_bodies=keep_bodies
+        )
+        self._ledger.enter(host="", pid=0, lock=self._lock)
+
+    def kill(self) -> None:
+        """Let go of the lock, as a process does that is killed; what is in hand stays as it is."""
+        self._memory.dead.add(self._lock)
+
+    def _is_gone(self, owner: Owner) -> bool:
+        return owner.lock in self._memory.dead
+
+    async def _write(self, work: Callable[[], _T], *, needs_room: bool = True) -> _T:
         await lowlevel.cancel_shielded_checkpoint()
-        mine = (s.row for s in self._rows.values() if s.run == run.number and s.row.state is state)
-        return sorted(mine, key=lambda row: row.number)
+        self._ledger.renew()
+        return work()
+
+    async def _move(self, step: Step) -> Row:
+        await lowlevel.cancel_shielded_checkpoint()
+        self._ledger.renew()
+        [moved] = self._ledger.move_all([step])
+        if isinstance(moved, JobError):
+            raise moved
+        return moved
+
+
+class _Memory:
+    """What the journals beside each other share."""
+
+    def __init__(self) -> None:
+        self.connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self.connection.row_factory = sqlite3.Row
+        create(self.connection)
+        self.dead: set[str | None] = set()
+        self.owners = 0
+        weakref.finalize(self, self.connection.close)

@@ -1,38 +1,100 @@
--- The journal of bulk jobs: its schema, and every query by name. `sqlite.py` reads this file.
--- States are those of `row.State`. A NULL body belongs to a settled row: a buyer's text is kept no longer than needed.
+-- The journal of bulk jobs: its schema, and every query by name. `ledger.py` reads this file.
+-- States are those of `row.State`. Moments are seconds since 1970. A NULL body belongs to a row that needs it no more:
+-- a buyer's text is kept no longer than needed.
 
 -- name: schema
--- Version 1, as written to user_version.
+-- Version 2, as written to user_version.
 CREATE TABLE setting (
     name  TEXT PRIMARY KEY,
     value BLOB NOT NULL
 );
 CREATE TABLE selling_partner (
-    digest   TEXT PRIMARY KEY,     -- keyed digest of the id given, else of the refresh token; never one of them
-    is_named INTEGER NOT NULL      -- 1: of an id
+    id       INTEGER PRIMARY KEY,
+    digest   TEXT NOT NULL UNIQUE,  -- keyed digest of the id given, else of the refresh token; never one of them
+    is_named INTEGER NOT NULL,      -- 1: of an id
+    is_bound INTEGER NOT NULL DEFAULT 0  -- 1: something was done for it; a refresh token that never worked binds nobody
 );
-CREATE TABLE run (
+CREATE TABLE job (
     number  INTEGER PRIMARY KEY,
-    started TEXT NOT NULL          -- UTC
+    name    TEXT NOT NULL,
+    source  TEXT NOT NULL,          -- the name of the file
+    options TEXT NOT NULL,          -- JSON: what it takes to go on with it
+    begun   REAL NOT NULL,
+    ended   REAL                    -- NULL while rows of it wait
+);
+CREATE TABLE part (                 -- who sells what in a job
+    job             INTEGER NOT NULL,
+    selling_partner INTEGER NOT NULL,
+    kind            TEXT NOT NULL,
+    PRIMARY KEY (job, selling_partner, kind)
+) WITHOUT ROWID;
+CREATE TABLE owner (                -- a process that has the journal open, and its lease on all rows in its hand
+    id    INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice
+    host  TEXT NOT NULL,
+    pid   INTEGER NOT NULL,
+    lock  TEXT,                     -- the file that it has locked, beside the journal; NULL where files have no locks
+    job   INTEGER,                  -- what it works at
+    until REAL NOT NULL             -- the end of its lease
 );
 CREATE TABLE row (
     id              INTEGER PRIMARY KEY,
-    selling_partner TEXT NOT NULL,
+    selling_partner INTEGER NOT NULL,
     kind            TEXT NOT NULL,
     order_id        TEXT NOT NULL,
     key             TEXT NOT NULL,
-    run             INTEGER NOT NULL,  -- whose source had it last
+    job             INTEGER NOT NULL,  -- whose source had it last
     number          INTEGER NOT NULL,  -- its line there
     state           TEXT NOT NULL CHECK (state IN ('READY', 'CLAIMED', 'SENDING', 'SENT', 'REFUSED', 'IN_DOUBT')),
+    owner           INTEGER,           -- who has it in hand
     attempts        INTEGER NOT NULL,
-    body            TEXT,
-    digest          BLOB NOT NULL,     -- keyed digest of the body, which outlives it
+    not_before      REAL NOT NULL,     -- it is not claimed earlier; 0: at any time
+    tried_by        INTEGER,           -- the owner that gave it back last, and leaves it to others
+    settled         REAL,              -- the moment of the outcome
     reason          TEXT NOT NULL,
     request_id      TEXT,
-    CHECK ((body IS NULL) = (state IN ('SENT', 'REFUSED', 'IN_DOUBT'))),
+    digest          BLOB NOT NULL,     -- keyed digest of the body, which outlives it
+    body            TEXT,
+    CHECK ((owner IS NOT NULL) = (state IN ('CLAIMED', 'SENDING'))),
+    CHECK ((settled IS NOT NULL) = (state IN ('SENT', 'REFUSED', 'IN_DOUBT'))),
+    CHECK (body IS NOT NULL OR settled IS NOT NULL),
     UNIQUE (selling_partner, kind, order_id, key)
 );
-CREATE INDEX row_of_run ON row (run, state, number);
+-- Partial, each for the rows of one stage: a move then writes to two of them at most, and to none between claim and
+-- outcome.
+CREATE INDEX row_ready ON row (job, selling_partner, kind, not_before, number) WHERE state = 'READY';
+CREATE INDEX row_held ON row (owner) WHERE owner IS NOT NULL;
+CREATE INDEX row_settled ON row (job, state, selling_partner, kind, settled) WHERE settled IS NOT NULL;
+
+-- name: from_1
+-- From version 1, whose journals only one process had at a time: what is in hand there is in nobody's hand now.
+-- The moment of an outcome was not kept: that of its run's beginning is the best there is.
+ALTER TABLE row RENAME TO old_row;
+ALTER TABLE selling_partner RENAME TO old_selling_partner;
+DROP INDEX row_of_run;
+{schema};
+INSERT INTO selling_partner (digest, is_named, is_bound) SELECT digest, is_named, EXISTS (
+    SELECT 1 FROM old_row WHERE selling_partner = digest AND state NOT IN ('READY', 'CLAIMED'))
+FROM old_selling_partner;
+INSERT INTO job (number, name, source, options, begun, ended)
+SELECT number, '', '', '{{}}', CAST(strftime('%s', started) AS REAL), CASE
+    WHEN EXISTS (SELECT 1 FROM old_row WHERE run = run.number AND state IN ('READY', 'CLAIMED')) THEN NULL
+    ELSE CAST(strftime('%s', started) AS REAL) END
+FROM run;
+INSERT INTO row (id, selling_partner, kind, order_id, key, job, number, state, owner, attempts, not_before, tried_by,
+                 settled, reason, request_id, digest, body)
+SELECT old_row.id, selling_partner.id, kind, order_id, key, run, old_row.number,
+       CASE state WHEN 'CLAIMED' THEN 'READY' WHEN 'SENDING' THEN 'IN_DOUBT' ELSE state END,
+       NULL, attempts, 0, NULL,
+       CASE WHEN state NOT IN ('READY', 'CLAIMED') THEN coalesce(job.begun, 0) END,
+       CASE state WHEN 'SENDING' THEN :reason ELSE reason END,
+       request_id, old_row.digest, body
+FROM old_row
+JOIN selling_partner ON selling_partner.digest = old_row.selling_partner
+LEFT JOIN job ON job.number = old_row.run;
+INSERT INTO part SELECT DISTINCT job, selling_partner, kind FROM row;
+DROP TABLE old_row;
+DROP TABLE old_selling_partner;
+DROP TABLE run
 
 -- name: get_salt
 SELECT value FROM setting WHERE name = 'salt';
@@ -40,52 +102,182 @@ SELECT value FROM setting WHERE name = 'salt';
 -- name: set_salt
 INSERT INTO setting (name, value) VALUES ('salt', ?);
 
--- name: selling_partners
--- Only those for whom something was done: a refresh token that never worked binds nobody.
-SELECT digest, is_named FROM selling_partner
-WHERE EXISTS (SELECT 1 FROM row WHERE row.selling_partner = selling_partner.digest AND row.state <> 'READY');
+-- name: bound_selling_partners
+SELECT digest, is_named FROM selling_partner WHERE is_bound;
+
+-- name: bind_selling_partner
+UPDATE selling_partner SET is_bound = 1 WHERE id = ? AND NOT is_bound;
+
+-- name: selling_partner_of_digest
+SELECT id, is_bound FROM selling_partner WHERE digest = ?;
+
+-- name: digest_of_selling_partner
+SELECT digest FROM selling_partner WHERE id = ?;
 
 -- name: add_selling_partner
-INSERT OR IGNORE INTO selling_partner (digest, is_named) VALUES (?, ?);
+INSERT INTO selling_partner (digest, is_named) VALUES (?, ?);
+
+-- name: name_selling_partner
+UPDATE selling_partner SET digest = :digest, is_named = :is_named WHERE id = :id;
+
+-- name: drop_rows_of_both
+-- Rows of one that the other has too; nothing was done for them.
+DELETE FROM row WHERE selling_partner = :from AND EXISTS (
+    SELECT 1 FROM row AS other
+    WHERE other.selling_partner = :to AND other.kind = row.kind AND other.order_id = row.order_id
+      AND other.key = row.key);
 
 -- name: adopt_rows
 UPDATE row SET selling_partner = :to WHERE selling_partner = :from;
 
+-- name: adopt_parts
+UPDATE OR REPLACE part SET selling_partner = :to WHERE selling_partner = :from;
+
 -- name: forget_selling_partner
-DELETE FROM selling_partner WHERE digest = ?;
+DELETE FROM selling_partner WHERE id = ?;
 
--- name: add_run
-INSERT INTO run (started) VALUES (?);
+-- name: add_job
+INSERT INTO job (name, source, options, begun) VALUES (?, ?, ?, ?);
 
--- name: unfinished_rows
--- Rows in the hand of a run that is dead.
-SELECT * FROM row WHERE state IN ('CLAIMED', 'SENDING');
+-- name: add_part
+INSERT OR IGNORE INTO part (job, selling_partner, kind) VALUES (?, ?, ?);
+
+-- name: reopen_job
+UPDATE job SET ended = NULL WHERE number = ?;
+
+-- name: end_job
+-- If nothing of it waits any more.
+UPDATE job SET ended = :now WHERE number = :job AND ended IS NULL
+AND NOT EXISTS (SELECT 1 FROM row WHERE job = :job AND state = 'READY')
+AND NOT EXISTS (SELECT 1 FROM row WHERE owner IS NOT NULL AND job = :job);
+
+-- name: jobs
+SELECT job.*, EXISTS (SELECT 1 FROM owner WHERE owner.job = job.number) AS is_open FROM job ORDER BY number;
+
+-- name: parts
+SELECT digest, kind FROM part JOIN selling_partner ON selling_partner.id = part.selling_partner
+WHERE job = ? ORDER BY selling_partner.id, kind;
+
+-- name: open_job_of_source
+SELECT max(job.number) FROM job JOIN owner ON owner.job = job.number
+WHERE source = ? AND ended IS NULL AND owner.id <> ?;
+
+-- name: add_owner
+INSERT INTO owner (host, pid, lock, job, until) VALUES (:host, :pid, :lock, :job, :until);
+
+-- name: other_owners
+SELECT * FROM owner WHERE id IS NOT ?;
+
+-- name: renew_owner
+UPDATE owner SET until = ? WHERE id = ?;
+
+-- name: owner_works_at
+UPDATE owner SET job = ? WHERE id = ?;
+
+-- name: remove_owner
+DELETE FROM owner WHERE id = ?;
+
+-- name: rows_of_owner
+SELECT * FROM row WHERE owner = ?;
+
+-- name: rows_in_hand
+-- Few at any time, so the rest is filtered from the index of all that are in hand.
+SELECT * FROM row INDEXED BY row_held WHERE owner = ? AND job = ? AND selling_partner = ? AND kind = ?
+AND state = 'CLAIMED';
+
+-- name: count_in_other_hands
+SELECT count(*) FROM row INDEXED BY row_held WHERE owner IS NOT NULL AND owner <> ? AND job = ?
+AND selling_partner = ? AND kind = ?;
 
 -- name: find_row
 SELECT * FROM row WHERE selling_partner = ? AND kind = ? AND order_id = ? AND key = ?;
 
+-- name: get_row
+SELECT * FROM row WHERE id = ?;
+
 -- name: add_row
-INSERT INTO row (selling_partner, kind, order_id, key, run, number, state, attempts, body, digest, reason)
-VALUES (:selling_partner, :kind, :order_id, :key, :run, :number, 'READY', 0, :body, :digest, '');
+INSERT INTO row (selling_partner, kind, order_id, key, job, number, state, attempts, not_before, reason, digest, body)
+VALUES (?, ?, ?, ?, ?, ?, 'READY', 0, ?, '', ?, ?)
+ON CONFLICT (selling_partner, kind, order_id, key) DO NOTHING;
 
 -- name: renew_row
 -- Ready, with the content that the source has now.
-UPDATE row SET run = :run, number = :number, state = 'READY', body = :body, digest = :digest, reason = ''
+UPDATE row SET job = :job, number = :number, state = 'READY', body = :body, digest = :digest, reason = '',
+    settled = NULL, tried_by = NULL, not_before = :not_before
 WHERE id = :id;
 
 -- name: touch_row
-UPDATE row SET run = :run, number = :number WHERE id = :id;
+UPDATE row SET job = :job, number = :number WHERE id = :id;
 
 -- name: ready_rows
-SELECT * FROM row WHERE run = ? AND state = 'READY' AND number > ? ORDER BY number LIMIT ?;
+SELECT * FROM row WHERE job = :job AND selling_partner = :selling_partner AND kind = :kind AND state = 'READY'
+AND not_before <= :now AND tried_by IS NOT :owner ORDER BY not_before, number LIMIT :limit;
+
+-- name: next_attempt
+SELECT min(not_before) FROM row WHERE job = ? AND selling_partner = ? AND kind = ? AND state = 'READY'
+AND not_before > ?;
 
 -- name: rows_in_state
-SELECT * FROM row WHERE run = ? AND state = ? ORDER BY number;
+SELECT * FROM row WHERE job = ? AND selling_partner = ? AND kind = ? AND state = ? ORDER BY number;
 
--- name: move_row
--- The old state is part of the condition: a move that somebody else made first changes nothing.
-UPDATE row SET state = :state, attempts = :attempts, body = :body, reason = :reason, request_id = :request_id
-WHERE id = :id AND state = :old;
+-- name: doubts
+SELECT * FROM row INDEXED BY row_settled WHERE settled IS NOT NULL AND job = ? AND state = 'IN_DOUBT' ORDER BY number;
+
+-- name: claim_row
+-- The old state, the exchange and the owner are part of the condition, here and below: a move that somebody else made
+-- first, or that is not one's own any more, changes nothing.
+UPDATE row SET state = :state, owner = :new_owner, reason = ''
+WHERE id = :id AND state = :old AND attempts = :old_attempts AND owner IS :owner;
+
+-- name: claim_rows
+UPDATE row SET state = 'CLAIMED', owner = :owner, reason = ''
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'READY';
+
+-- name: begin_rows
+-- Like step_row, of many at once.
+UPDATE row SET state = 'SENDING', attempts = attempts + 1, reason = ''
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'CLAIMED' AND attempts = :attempts AND +owner = :owner;
+
+-- name: accept_rows
+-- Like settle_row, of many at once that were sent.
+UPDATE row SET state = 'SENT', owner = NULL, reason = '', request_id = moved.request_id, settled = :settled,
+    body = CASE WHEN :keep_body THEN body END
+FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS attempts,
+             json_extract(value, '$[2]') AS request_id FROM json_each(:rows)) AS moved
+-- The + keeps SQLite from going over all that is in hand for each of them.
+WHERE row.id = moved.id AND row.state = 'SENDING' AND row.attempts = moved.attempts AND +row.owner = :owner;
+
+-- name: step_row
+-- From CLAIMED to SENDING or back: it stays in hand.
+UPDATE row SET state = :state, attempts = :attempts, reason = :reason, request_id = :request_id
+WHERE id = :id AND state = :old AND attempts = :old_attempts AND owner IS :owner;
+
+-- name: free_row
+UPDATE row SET state = :state, owner = NULL, reason = :reason, request_id = :request_id, settled = NULL,
+    not_before = :not_before, tried_by = :tried_by
+WHERE id = :id AND state = :old AND attempts = :old_attempts AND owner IS :owner;
+
+-- name: settle_row
+UPDATE row SET state = :state, owner = NULL, reason = :reason, request_id = :request_id, settled = :settled,
+    body = CASE WHEN :keep_body THEN body END
+WHERE id = :id AND state = :old AND attempts = :old_attempts AND owner IS :owner;
 
 -- name: count_rows
-SELECT state, count(*) FROM row WHERE run = ? GROUP BY state;
+-- Each stage from its own index, without touching a row. Those between claim and outcome are few.
+SELECT state, selling_partner, kind, count(*) AS count FROM row
+WHERE job = :job AND settled IS NOT NULL GROUP BY state, selling_partner, kind
+UNION ALL
+SELECT 'READY', selling_partner, kind, count(*) FROM row WHERE job = :job AND state = 'READY'
+GROUP BY selling_partner, kind
+UNION ALL
+SELECT state, selling_partner, kind, count(*) FROM row INDEXED BY row_held WHERE owner IS NOT NULL AND job = :job
+GROUP BY state, selling_partner, kind;
+
+-- name: outcomes
+SELECT CAST(settled / :width AS INTEGER) * :width AS since, state, selling_partner, kind, count(*) AS count FROM row
+WHERE job = :job AND settled IS NOT NULL GROUP BY 1, 2, 3, 4 ORDER BY 1;
+
+-- name: count_settled_since
+-- A row in doubt counts: the buyer may have got it.
+SELECT count(*) FROM row WHERE settled IS NOT NULL AND job = ? AND state IN ('SENT', 'IN_DOUBT')
+AND selling_partner = ? AND kind = ? AND settled >= ?;

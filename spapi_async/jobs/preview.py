@@ -11,9 +11,9 @@ from typing import Self
 
 from ..errors import JobError
 from .journal import Identity, body_bytes, digest, digests, resolve
-from .row import Admission, Row, Stored, admit
+from .row import Admission, Row, State, admit
 from .source import Entry
-from .sqlite import SCHEMA_VERSION, queries, row_of
+from .sqlite import open_read_only
 from .summary import Tally
 
 __all__ = ["JournalView", "preview"]
@@ -37,19 +37,12 @@ class JournalView:
 
     def __init__(self, path: Path, identity: Identity) -> None:
         self._path = path
-        self._queries = queries()
-        # A reader leaves a log behind where there was none. Where there is none, nobody writes either.
-        is_in_use = path.with_name(path.name + "-wal").exists()
-        uri = f"{path.resolve().as_uri()}?mode=ro{'' if is_in_use else '&immutable=1'}"
+        self._connection, self._ledger = open_read_only(path)
         try:
-            self._connection = sqlite3.connect(uri, uri=True)
-            try:
-                self._salt, self._selling_partner = self._open(identity)
-            except BaseException:
-                self._connection.close()
-                raise
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
+            self._selling_partner = self._identify(identity)
+        except BaseException:
+            self._connection.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -65,35 +58,30 @@ class JournalView:
         Raises:
             JobError: The journal cannot be read.
         """
-        name = (self._selling_partner, row.kind, row.order_id, row.key)
         try:
-            record = self._connection.execute(self._queries["find_row"], name).fetchone()
+            stored = self._ledger.find(self._selling_partner, row)
         except sqlite3.Error as error:
             raise self._unusable(error) from error
-        if record is None:
-            return Admission.NEW
-        stored = Stored(row=row_of(record), digest=record["digest"], run=record["run"])
-        return admit(stored, digest(self._salt, body_bytes(row.body)), _NO_RUN, retry_refused)
+        content = digest(self._ledger.salt, body_bytes(row.body))
+        admission = admit(stored, content, _NO_RUN, row.number, retry_refused)
+        if stored is not None and admission is Admission.IN_HAND:
+            # Until that process is through with it; what it leaves would become this.
+            return Admission.IN_DOUBT if stored.row.state is State.SENDING else Admission.RESUMED
+        return admission
 
-    def _open(self, identity: Identity) -> tuple[bytes, str]:
-        self._connection.row_factory = sqlite3.Row
-        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        if version != SCHEMA_VERSION:
-            raise JobError(f"{self._path} is no journal of this version of spapi-async")
-        salt: bytes = self._connection.execute(self._queries["get_salt"]).fetchone()[0]
-        known = {
-            row["digest"]: bool(row["is_named"]) for row in self._connection.execute(self._queries["selling_partners"])
-        }
-        token, named = digests(salt, identity)
+    def _identify(self, identity: Identity) -> str:
+        token, named = digests(self._ledger.salt, identity)
         try:
             # If there is only one it is the one that is meant: a wrong guess sends nothing here.
-            mine, adopted = resolve(known, token, named, same=True)
+            mine, adopted = resolve(self._ledger.known(), token, named, same=True)
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
         except JobError:
             raise JobError(
                 f"the journal {self._path} knows several selling partners; say which one by --selling-partner-id, "
                 "or by its refresh token in SPAPI_REFRESH_TOKEN"
             ) from None
-        return salt, adopted or mine
+        return adopted or mine
 
     def _unusable(self, error: sqlite3.Error) -> JobError:
         return JobError(f"the journal {self._path} cannot be read: {error}")

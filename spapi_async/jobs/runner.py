@@ -8,6 +8,7 @@ the client, and so many rows are in hand as calls may wait there at once.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
@@ -22,6 +23,7 @@ from ..errors import (
     ClientClosedError,
     ConfigError,
     JobError,
+    LeaseLostError,
     ServerError,
     SpapiError,
     StatusError,
@@ -51,6 +53,9 @@ __all__ = ["Attach", "Job", "Refused", "Send"]
 
 MOST_FAILURES = 5
 """Failures one after the other, each after the client's own retries, until the job stops by itself."""
+
+_LOOK_AGAIN = 1.0
+"""Seconds after which a process that has nothing left looks again what became of the rows that others have in hand."""
 
 _CHUNK = 500
 """Rows that are added in one transaction."""
@@ -140,8 +145,8 @@ class Job:
         self._attach = attach
         self._now = now
         self._claimed: list[Row] = []
-        self._last_line = 0
         self._claiming = anyio.Lock()
+        self._is_exhausted = False
         self._drained = anyio.Event()
         self._active: set[_Active] = set()
         self._failures = {"check": 0, "locale": 0, "upload": 0, "send": 0}
@@ -170,6 +175,7 @@ class Job:
 
     async def run(self) -> None:
         """Send all rows that wait. Returns when they are settled, or after `drain`, `abort` or a stop by itself."""
+        self._is_exhausted = False
         try:
             async with anyio.create_task_group() as watch:
                 watch.start_soon(self._end_drain)
@@ -180,7 +186,8 @@ class Job:
         finally:
             try:
                 await self._journal.release(self._run)
-            except JobError as error:  # they stay CLAIMED until the next run finds that this one is gone
+                await self._count_elsewhere()
+            except JobError as error:  # they stay CLAIMED until somebody finds that this process is gone
                 self._stop(error)
 
     def drain(self) -> None:
@@ -214,24 +221,43 @@ class Job:
                 active = _Active(row)
                 self._active.add(active)
                 try:
-                    with active.scope:
+                    with active.scope, suppress(LeaseLostError):  # it is another process's now, and settled there
                         await self._process(active)
                 finally:
                     self._active.discard(active)
         except JobError as error:  # the journal: nothing may be sent without it
             self._stop(error)
 
+    async def _count_elsewhere(self) -> None:
+        """Count what other processes did of the rows that waited here."""
+        tally, counts = self.tally, await self._journal.count(self._run)
+        left = sum(count for state, count in counts.items() if not state.is_settled)
+        elsewhere = tally.waiting + tally.unsent - left
+        tally.waiting -= elsewhere
+        refused = max(counts.get(State.REFUSED, 0) - tally.refused, 0)
+        in_doubt = max(counts.get(State.IN_DOUBT, 0) - tally.in_doubt, 0)
+        tally.refused += refused
+        tally.in_doubt += in_doubt
+        tally.elsewhere += elsewhere - refused - in_doubt
+
     async def _next(self) -> Row | None:
-        async with self._claiming:
-            if not self._claimed and not self.is_draining:
-                self._claimed = list(await self._journal.claim(self._run, self._last_line, self._concurrency))
-                self._claimed.reverse()
-            if not self._claimed or self.is_draining:
-                return None
-            row = self._claimed.pop()
-            # Lines are claimed in order and each once, so a row that comes back READY is left for the next run.
-            self._last_line = max(self._last_line, row.number)
-            return row
+        if not self._claimed:
+            async with self._claiming:
+                await self._claim()
+        # Without the lock while there are some: a thousand workers would queue up for it.
+        return self._claimed.pop() if self._claimed and not self.is_draining else None
+
+    async def _claim(self) -> None:
+        while not (self._claimed or self.is_draining or self._is_exhausted):
+            self._claimed = list(await self._journal.claim(self._run, self._concurrency))
+            self._claimed.reverse()
+            if not self._claimed:
+                # Another process has the last rows in hand. Should it die, they are ours.
+                if not await self._journal.held(self._run):
+                    self._is_exhausted = True
+                    return
+                with anyio.move_on_after(_LOOK_AGAIN):
+                    await self._drained.wait()
 
     async def _process(self, active: _Active) -> None:
         row = active.row
@@ -265,14 +291,15 @@ class Job:
             except SpapiError as error:
                 if isinstance(error, JobError):
                     raise
-                if active.row.state is State.CLAIMED:
-                    if active.uploads == 1 and is_upload_missing(error):
-                        continue
-                    await self._unsent(active, "send", error)
-                elif active.row.state is State.IN_DOUBT:
-                    self._failed("send", error)
-                else:
-                    self._worked("send")
+                match active.row.state:
+                    case State.CLAIMED:
+                        if active.uploads == 1 and is_upload_missing(error):
+                            continue
+                        await self._unsent(active, "send", error)
+                    case State.IN_DOUBT:
+                        self._failed("send", error)
+                    case _:
+                        self._worked("send")
             else:
                 self._worked("send")
             return
@@ -289,6 +316,8 @@ class Job:
 
     async def _journalled(self, active: _Active, call: Call, next_: Next) -> Reply:
         """Write the intent before the wire is touched, and the outcome of the exchange after it: the inner stage."""
+        if active.row.state is not State.CLAIMED:
+            raise LeaseLostError(f"line {active.row.number}: the row is not in this process's hand any more")
         active.row = await self._journal.move(active.row, Move.BEGIN)
         active.is_on_wire = True
         try:
@@ -296,6 +325,8 @@ class Job:
                 active.scope.cancel()
             try:
                 await lowlevel.checkpoint_if_cancelled()
+                if not self._journal.holds():  # the machine slept just now; others may have taken the row for lost
+                    raise LeaseLostError(f"line {active.row.number}: the lease came to its end before it was sent")
             except BaseException:
                 active.row = await self._journal.move(active.row, Move.UNSENT)
                 raise
@@ -361,8 +392,10 @@ class Job:
                 self.tally.refused += 1
                 if self._on_refused:
                     self._on_refused(before, reason, cure_of(reason))
-            case _:
+            case State.IN_DOUBT:
                 self.tally.in_doubt += 1
+            case _:  # the lease was lost meanwhile, and it goes out elsewhere
+                self.tally.elsewhere += 1
         if self._emit:
             self._emit(
                 RowSettled(

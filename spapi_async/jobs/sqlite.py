@@ -1,297 +1,386 @@
 """The journal in a SQLite file.
 
-Write-ahead log with `synchronous=FULL`: a commit is on the disk when it returns. All writes go through one connection,
-one commit at a time, in a worker thread; those that come while a commit runs share the next one (group commit), so the
-disk sets the delay of a write and not the pace of the job.
+Write-ahead log with `synchronous=FULL`: a commit is on the disk when it returns. All writes of a process go through one
+connection, one commit at a time, in a worker thread; those that come while a commit runs share the next one (group
+commit), so the disk sets the delay of a write and not the pace of the job.
 """
 
 from __future__ import annotations
 
-import secrets
+import os
+import platform
+import shutil
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from importlib import resources
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 import anyio
-import attrs
-import orjson
 from anyio import to_thread
 
 from ..errors import JobError
-from .journal import Admitted, Identity, Run, abandoned, body_bytes, digest, digests, resolve
-from .lock import FileLock
-from .row import Admission, Move, Row, State, Stored, admit
+from . import lease
+from .journal import LedgerJournal
+from .ledger import APPLICATION_ID, SCHEMA_VERSION, Ledger, Owner, Step, create, migrate
+from .lock import FileLock, OwnerLock
+from .row import Move, Row
 
-__all__ = ["SCHEMA_VERSION", "SqliteJournal", "queries", "row_of"]
-
-SCHEMA_VERSION = 1
+__all__ = ["SCHEMA_VERSION", "SqliteJournal", "open_read_only", "version_of"]
 
 _T = TypeVar("_T")
 
+_PAUSE = 0.01
+"""Seconds between two commits: under load more moves share one, and other processes find the file free."""
+
+_PATIENCE = 10.0
+"""Seconds to wait while another process opens the journal, or writes to it."""
+
+_ROOM = 8 << 20
+"""Bytes that must be free on the disk to begin something: outcomes of what is under way have to fit in after it."""
+
+_VERSION_1 = {"setting", "selling_partner", "run", "row"}
+"""The tables of version 1, which had no application id."""
+
 
 class _Ticket(Generic[_T]):
-    """One write that waits for its commit."""
+    """One write that waits for its commit: some work, or a move, of which many are made together."""
 
-    def __init__(self, work: Callable[[], _T]) -> None:
+    __slots__ = ("error", "needs_room", "result", "work")
+
+    def __init__(self, work: Callable[[], _T] | Step, needs_room: bool) -> None:
         self.work = work
-        self.is_done = False
+        self.needs_room = needs_room
         self.result: _T
         self.error: Exception | None = None
 
 
-class SqliteJournal:
+class _Batch:
+    """Writes that share a commit."""
+
+    def __init__(self) -> None:
+        self.tickets: list[_Ticket[Any]] = []
+        self.is_done = anyio.Event()
+
+
+class SqliteJournal(LedgerJournal):
     """A journal in a file that survives the process. Use it as an async context manager.
 
+    Several processes of one machine may have it open at once. Each has a lease on what it has in hand, renewed by a
+    thread of its own, and a lock by which the others see at once that it is gone.
+
     Args:
-        path: The file; it is made when it is not there. Beside it come `-wal`, `-shm` and `.lock`.
+        path: The file; it is made when it is not there. Beside it come `-wal`, `-shm`, `.lock`, and one more lock for
+            each process.
+        keep_bodies: Keep the texts of rows that are settled.
+        clock: The wall clock, in seconds since 1970.
+        ticks: A clock that nobody can set, in seconds.
 
     Raises:
-        JobError: On entering: another process has it, it is no journal or a newer one, or it cannot be written.
+        JobError: On entering: it is no journal, a newer one or a damaged one, it cannot be written, or a process of a
+            version that does not share has it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        keep_bodies: bool = False,
+        clock: Callable[[], float] = time.time,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._path = path
-        self._lock = FileLock(path.with_name(path.name + ".lock"))
-        self._queries = queries()
+        self._keep_bodies = keep_bodies
+        self._clock = clock
+        self._ticks = ticks
+        self._opening = FileLock(path.with_name(path.name + ".lock"))
+        self._lock = OwnerLock(path)
         self._connection: sqlite3.Connection
-        self._salt = b""
-        self._pending: list[_Ticket[Any]] = []
+        self._files: Sequence[tuple[int, int]] = ()
+        self._batch: _Batch | None = None
+        self._committed = 0.0
+        # Between the worker thread and the one that renews the lease.
+        self._mutex = threading.Lock()
+        self._closing = threading.Event()
 
     async def __aenter__(self) -> Self:
         self._turn = anyio.Lock()
         # A worker thread of our own, or a user's busy threads would hold up the journal.
         self._limiter = anyio.CapacityLimiter(1)
-        self._lock.acquire()
-        try:
-            with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(self._open, limiter=self._limiter)
-            await self.recover()
-        except BaseException:
-            self._lock.release()
-            raise
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(self._open, limiter=self._limiter)
+        self._closing.clear()
+        self._beating = threading.Thread(target=self._beat, name="journal-lease", daemon=True)
+        self._beating.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with anyio.CancelScope(shield=True):
-            try:
-                async with self._turn:
-                    await to_thread.run_sync(self._close, limiter=self._limiter)
-            finally:
-                self._lock.release()
+            async with self._turn:
+                await to_thread.run_sync(self._close, limiter=self._limiter)
 
-    async def recover(self) -> None:
-        """See `Journal.recover`."""
+    async def _write(self, work: Callable[[], _T], *, needs_room: bool = True) -> _T:
+        return await self._commit_soon(_Ticket(work, needs_room))
 
-        def work() -> None:
-            for record in self._all("unfinished_rows"):
-                row = row_of(record)
-                self._move(row, abandoned(row))
+    async def _move(self, step: Step) -> Row:
+        return await self._commit_soon(_Ticket(step, step.move is Move.BEGIN))
 
-        await self._write(work)
-
-    async def start(self, identity: Identity, kind: str, *, same_selling_partner: bool = False) -> Run:
-        """See `Journal.start`."""
-
-        def work() -> Run:
-            token, named = digests(self._salt, identity)
-            known = {record["digest"]: bool(record["is_named"]) for record in self._all("selling_partners")}
-            mine, adopted = resolve(known, token, named, same_selling_partner)
-            self._do("add_selling_partner", (mine, named is not None))
-            if adopted:
-                self._do("adopt_rows", {"to": mine, "from": adopted})
-                self._do("forget_selling_partner", (adopted,))
-            number = self._do("add_run", (datetime.now(UTC).isoformat(timespec="seconds"),)).lastrowid
-            return Run(number=number or 0, selling_partner=mine, kind=kind)
-
-        return await self._write(work)
-
-    async def add(self, run: Run, rows: Sequence[Row], *, retry_refused: bool = False) -> Sequence[Admitted]:
-        """See `Journal.add`."""
-        return await self._write(lambda: [self._add(run, row, retry_refused) for row in rows])
-
-    def _add(self, run: Run, row: Row, retry_refused: bool) -> Admitted:
-        name = (run.selling_partner, run.kind, row.order_id, row.key)
-        record = self._do("find_row", name).fetchone()
-        stored = Stored(row=row_of(record), digest=record["digest"], run=record["run"]) if record else None
-        body = body_bytes(row.body)
-        content = digest(self._salt, body)
-        admission = admit(stored, content, run.number, retry_refused)
-        values = {"run": run.number, "number": row.number, "body": body.decode(), "digest": content}
-        if stored is None:
-            keys = ("selling_partner", "kind", "order_id", "key")
-            added = self._do("add_row", {**values, **dict(zip(keys, name, strict=True))}).lastrowid
-            kept = attrs.evolve(row, id=added or 0)
-        elif admission is Admission.REPEATED:
-            kept = stored.row
-        elif admission.is_waiting:
-            self._do("renew_row", {**values, "id": stored.row.id})
-            kept = attrs.evolve(row, id=stored.row.id, attempts=stored.row.attempts)
-        else:
-            self._do("touch_row", {"run": run.number, "number": row.number, "id": stored.row.id})
-            kept = attrs.evolve(stored.row, number=row.number)
-        return Admitted(admission=admission, stored=kept)
-
-    async def claim(self, run: Run, after: int, limit: int) -> Sequence[Row]:
-        """See `Journal.claim`."""
-
-        def work() -> Sequence[Row]:
-            ready = [row_of(record) for record in self._all("ready_rows", (run.number, after, limit))]
-            return [self._move(row, row.after(Move.CLAIM)) for row in ready]
-
-        return await self._write(work)
-
-    async def move(self, row: Row, move: Move, *, reason: str = "", request_id: str | None = None) -> Row:
-        """See `Journal.move`."""
-        moved = row.after(move, reason=reason, request_id=request_id)
-        return await self._write(lambda: self._move(row, moved))
-
-    def _move(self, old: Row, new: Row) -> Row:
-        body = body_bytes(new.body).decode() if not new.state.is_settled else None
-        values = {
-            "id": new.id,
-            "old": old.state,
-            "state": new.state,
-            "attempts": new.attempts,
-            "body": body,
-            "reason": new.reason,
-            "request_id": new.request_id,
-        }
-        if self._do("move_row", values).rowcount != 1:
-            raise JobError(f"line {old.number}: somebody else moved the row first")
-        return new
-
-    async def release(self, run: Run) -> None:
-        """See `Journal.release`."""
-
-        def work() -> None:
-            for record in self._all("rows_in_state", (run.number, State.CLAIMED)):
-                row = row_of(record)
-                self._move(row, row.after(Move.RELEASE))
-
-        await self._write(work)
-
-    async def count(self, run: Run) -> Mapping[State, int]:
-        """See `Journal.count`."""
-        records = await self._write(lambda: self._all("count_rows", (run.number,)))
-        return {State(state): count for state, count in records}
-
-    async def rows(self, run: Run, state: State) -> Sequence[Row]:
-        """See `Journal.rows`."""
-        records = await self._write(lambda: self._all("rows_in_state", (run.number, state)))
-        return [row_of(record) for record in records]
-
-    async def _write(self, work: Callable[[], _T]) -> _T:
-        ticket = _Ticket(work)
-        self._pending.append(ticket)
+    async def _commit_soon(self, ticket: _Ticket[_T]) -> _T:
+        batch = self._batch
+        is_first = batch is None
+        if batch is None:
+            batch = self._batch = _Batch()
+        batch.tickets.append(ticket)
         # Shielded: a cancelled caller must know for certain whether its write was made, and it takes milliseconds.
         with anyio.CancelScope(shield=True):
-            async with self._turn:
-                if not ticket.is_done:
-                    batch, self._pending = self._pending, []
-                    await to_thread.run_sync(self._commit, batch, limiter=self._limiter)
+            if is_first:
+                await self._lead(batch)
+            else:
+                await batch.is_done.wait()
         if ticket.error is not None:
             raise ticket.error
         return ticket.result
 
-    def _commit(self, batch: Sequence[_Ticket[Any]]) -> None:
-        """Do all the waiting work in one transaction. In the worker thread."""
-        connection = self._connection
+    async def _lead(self, batch: _Batch) -> None:
+        """Commit a batch when it is its turn; until then others may join it."""
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            for ticket in batch:
-                try:
-                    ticket.result = ticket.work()
-                except JobError as error:  # raised before anything of this ticket was written
-                    ticket.error = error
-            connection.execute("COMMIT")
-        except Exception as error:
-            # One transaction: what one of them could not write, none of them has written.
-            if connection.in_transaction:
-                connection.rollback()
-            for ticket in batch:
-                ticket.error = self._unusable(error) if isinstance(error, sqlite3.Error) else error
+            async with self._turn:
+                pause = self._committed + _PAUSE - time.monotonic()
+                if pause > 0:
+                    await anyio.sleep(pause)
+                self._batch = None
+                await to_thread.run_sync(self._commit, batch.tickets, limiter=self._limiter)
         finally:
-            for ticket in batch:
-                ticket.is_done = True
+            batch.is_done.set()
+
+    # --- in the worker thread
+
+    def _commit(self, tickets: Sequence[_Ticket[Any]]) -> None:
+        """Do all the waiting work in one transaction."""
+        with self._mutex:
+            if not tickets and self._closing.is_set():
+                return
+            connection = self._connection
+            try:
+                has_room = shutil.disk_usage(self._path.parent).free >= _ROOM
+                connection.execute("BEGIN IMMEDIATE")
+                self._ledger.renew()
+                self._work_off([ticket for ticket in tickets if self._fits(ticket, has_room)])
+                connection.execute("COMMIT")
+                self._see_that_it_is_there()
+            except Exception as error:
+                # One transaction: what one of them could not write, none of them has written.
+                with suppress(sqlite3.Error):
+                    connection.rollback()
+                self._ledger.forget()
+                for ticket in tickets:
+                    ticket.error = self._error(error)
+            finally:
+                self._committed = time.monotonic()
+
+    def _fits(self, ticket: _Ticket[Any], has_room: bool) -> bool:
+        if ticket.needs_room and not has_room:
+            ticket.error = self._full()
+        return ticket.error is None
+
+    def _work_off(self, tickets: Sequence[_Ticket[Any]]) -> None:
+        moves: list[tuple[_Ticket[Any], Step]] = []
+        for ticket in tickets:
+            if isinstance(ticket.work, Step):
+                moves.append((ticket, ticket.work))
+                continue
+            try:
+                ticket.result = ticket.work()
+            except JobError as error:  # raised before anything of this ticket was written
+                ticket.error = error
+        outcomes = self._ledger.move_all([step for _, step in moves])
+        for (ticket, _), outcome in zip(moves, outcomes, strict=True):
+            if isinstance(outcome, JobError):
+                ticket.error = outcome
+            else:
+                ticket.result = outcome
+
+    def _beat(self) -> None:
+        """Renew the lease, in a thread of its own: also while nothing is written, and while the event loop is held up.
+
+        A renewal that fails is no error: the lease then comes to its end, and a row's BEGIN says so.
+        """
+        while not self._closing.wait(lease.BEAT):
+            self._commit([])
 
     def _open(self) -> None:
+        self._opening.acquire(_PATIENCE)
         try:
-            connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=5)
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
+            self._connection = self._connect()
+            try:
+                self._enter()
+            except BaseException:
+                self._lock.release()
+                self._connection.close()
+                raise
+        except (sqlite3.Error, OSError) as error:
+            raise self._error(error) from error
+        finally:
+            self._opening.release()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=_PATIENCE)
         connection.row_factory = sqlite3.Row
-        self._connection = connection
         try:
+            version = version_of(connection, self._path)  # before anything is written to a file that is not ours
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            # A text that was dropped must not be readable in a free page of the file.
+            # On macOS a plain fsync leaves it in the disk's own memory. Elsewhere these two do nothing.
+            connection.execute("PRAGMA fullfsync = ON")
+            connection.execute("PRAGMA checkpoint_fullfsync = ON")
+            # A text that was dropped must not be readable in a free page of the file, nor behind the end of the log.
             connection.execute("PRAGMA secure_delete = ON")
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version > SCHEMA_VERSION:
-                raise JobError(f"the journal {self._path} is of version {version}: update spapi-async to go on with it")
-            connection.execute("BEGIN IMMEDIATE")
-            if version == 0:
-                if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                    raise JobError(f"{self._path} is a database, but no journal; name another file")
-                for statement in self._queries["schema"].split(";\n"):
-                    connection.execute(statement)
-                connection.execute(self._queries["set_salt"], (secrets.token_bytes(32),))
-                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            self._salt = connection.execute(self._queries["get_salt"]).fetchone()[0]
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            connection.close()
-            raise self._unusable(error) from error
+            connection.execute("PRAGMA journal_size_limit = 0")
+            connection.execute("PRAGMA cache_size = -4096")  # KiB; more would only look like a leak
+            if version != SCHEMA_VERSION:
+                connection.execute("BEGIN IMMEDIATE")
+                if version:
+                    migrate(connection, version)
+                else:
+                    create(connection)
+                connection.execute("COMMIT")
         except BaseException:
             connection.close()
             raise
+        return connection
+
+    def _enter(self) -> None:
+        connection = self._connection
+        self._ledger = Ledger(
+            connection,
+            clock=self._clock,
+            ticks=self._ticks,
+            is_gone=self._is_gone,
+            keep_bodies=self._keep_bodies,
+        )
+        self._lock.acquire()  # before the others hear of us: an owner without a lock counts as dead
+        connection.execute("BEGIN IMMEDIATE")
+        known = {record["lock"] for record in connection.execute("SELECT lock FROM owner")}
+        self._ledger.enter(host=platform.node(), pid=os.getpid(), lock=self._lock.name)
+        crashes = self._ledger.recover()
+        connection.execute("COMMIT")
+        self._lock.sweep(known)
+        if crashes and connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise JobError(f"the journal {self._path} is damaged: restore it, or name another file; nothing was sent")
+        self._files = self._look_up()
 
     def _close(self) -> None:
-        # The log still holds texts that were dropped from the table; SQLite empties it when the last connection goes.
-        self._connection.close()
+        self._closing.set()
+        with self._mutex, closing(self._connection) as connection:
+            # What cannot be written now is found by the next one, since the lock is gone.
+            with suppress(sqlite3.Error, JobError):
+                connection.execute("BEGIN IMMEDIATE")
+                self._ledger.leave()
+                connection.execute("COMMIT")
+            # The log still holds texts that were dropped from the table. SQLite empties it when the last connection
+            # goes; this does it also while others stay, unless they read at this moment.
+            with suppress(sqlite3.Error):
+                connection.execute("PRAGMA busy_timeout = 100")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._lock.release()
+        self._beating.join()
 
-    def _unusable(self, error: sqlite3.Error) -> JobError:
-        name = getattr(error, "sqlite_errorname", "")
-        cure = "nothing is sent without it"
-        if name == "SQLITE_FULL" or name.startswith("SQLITE_IOERR"):
-            cure = "is the disk full? Make room first; nothing is sent without the journal"
-        elif name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-            cure = "the file and its folder must be writable; nothing is sent without the journal"
-        elif name in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
-            cure = "it is no journal or it is damaged; name another file, or restore it"
-        return JobError(f"the journal {self._path} cannot be used: {error}; {cure}")
+    def _is_gone(self, owner: Owner) -> bool:
+        return owner.lock is not None and owner.host == platform.node() and self._lock.is_gone(owner.lock)
 
-    def _do(self, query: str, values: Mapping[str, object] | Sequence[object] = ()) -> sqlite3.Cursor:
-        return self._connection.execute(self._queries[query], values)
+    def _look_up(self) -> Sequence[tuple[int, int]]:
+        """Say which files stand under our names now; a file that was removed or replaced is another one."""
+        stats = [os.stat(f"{self._path}{suffix}") for suffix in ("", "-wal", "-shm")]
+        return [(stat.st_dev, stat.st_ino) for stat in stats]
 
-    def _all(self, query: str, values: Sequence[object] = ()) -> Sequence[Any]:
-        return self._do(query, values).fetchall()
+    def _see_that_it_is_there(self) -> None:
+        # After the commit: SQLite writes happily to files that have no name any more.
+        try:
+            is_there = self._look_up() == self._files
+        except FileNotFoundError:
+            is_there = False
+        if not is_there:
+            raise JobError(
+                f"the journal {self._path} was removed or replaced while it was in use; nothing more is sent"
+            )
+
+    def _full(self) -> JobError:
+        return JobError(
+            f"the journal {self._path} cannot be used: less than {_ROOM >> 20} MB are free on its disk. Make room "
+            "first; nothing is sent without the journal"
+        )
+
+    def _error(self, error: Exception) -> Exception:
+        if isinstance(error, sqlite3.Error):
+            return _unusable(self._path, error)
+        if isinstance(error, OSError):
+            return JobError(f"the journal {self._path} cannot be used: {error.strerror or error}")
+        return error
 
 
-def row_of(record: sqlite3.Row) -> Row:
-    """Make a row of a record of the table `row`."""
-    return Row(
-        id=record["id"],
-        number=record["number"],
-        kind=record["kind"],
-        order_id=record["order_id"],
-        key=record["key"],
-        body=orjson.loads(record["body"]) if record["body"] is not None else {},
-        state=State(record["state"]),
-        attempts=record["attempts"],
-        reason=record["reason"],
-        request_id=record["request_id"],
-    )
+def version_of(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the schema version of a journal, 0 for an empty file. It only reads.
+
+    Raises:
+        JobError: It is no journal, or a newer one.
+    """
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    application: int = connection.execute("PRAGMA application_id").fetchone()[0]
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if version == 0 and application == 0 and not tables:
+        return 0
+    if version == 1 and application == 0 and tables == _VERSION_1:
+        return 1
+    if application != APPLICATION_ID or version < 2:
+        raise JobError(f"{path} is a database, but no journal; name another file")
+    if version > SCHEMA_VERSION:
+        raise JobError(f"the journal {path} is of version {version}: update spapi-async to go on with it")
+    return version
 
 
-def queries() -> Mapping[str, str]:
-    """Read the queries of `journal.sql`, by name."""
-    text = resources.files(__package__).joinpath("journal.sql").read_text(encoding="utf-8")
-    parts: Iterable[str] = text.split("-- name: ")[1:]
-    return {name.strip(): query.strip().rstrip(";") for name, _, query in (part.partition("\n") for part in parts)}
+def open_read_only(path: Path) -> tuple[sqlite3.Connection, Ledger]:
+    """Open a journal to read from it, also while jobs run: nothing is written and nobody is disturbed.
+
+    Args:
+        path: Its file.
+
+    Raises:
+        JobError: It cannot be read, it is no journal, or one of another version.
+    """
+    # A reader leaves a log behind where there was none. Where there is none, nobody writes either.
+    is_in_use = path.with_name(path.name + "-wal").exists()
+    uri = f"{path.resolve().as_uri()}?mode=ro{'' if is_in_use else '&immutable=1'}"
+    try:
+        connection = sqlite3.connect(uri, uri=True)
+        try:
+            connection.row_factory = sqlite3.Row
+            if version_of(connection, path) != SCHEMA_VERSION:
+                raise JobError(
+                    f"{path} is a journal of an earlier version, or empty; the next job brings it up to date"
+                )
+            ledger = Ledger(connection, clock=time.time, ticks=time.monotonic, is_gone=lambda owner: False)
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        raise JobError(f"the journal {path} cannot be read: {error}") from error
+    return connection, ledger
+
+
+def _unusable(path: Path, error: sqlite3.Error) -> JobError:
+    name = getattr(error, "sqlite_errorname", "")
+    cure = "nothing is sent without it"
+    if name == "SQLITE_FULL" or name.startswith("SQLITE_IOERR"):
+        cure = "is the disk full? Make room first; nothing is sent without the journal"
+    elif name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        cure = "the file and its folder must be writable; nothing is sent without the journal"
+    elif name.startswith("SQLITE_BUSY"):
+        cure = "another program has it locked; end that first, nothing is sent without the journal"
+    elif name in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
+        cure = "it is no journal or it is damaged; name another file, or restore it"
+    return JobError(f"the journal {path} cannot be used: {error}; {cure}")

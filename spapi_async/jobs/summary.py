@@ -27,6 +27,7 @@ class Tally:
         in_doubt: May have been sent, in this run or an earlier one.
         unsent: Tried without an answer and ready for the next run.
         waiting: Neither settled nor tried yet.
+        elsewhere: Sent meanwhile by another process that works on the same journal.
     """
 
     sent: int = 0
@@ -37,6 +38,7 @@ class Tally:
     in_doubt: int = 0
     unsent: int = 0
     waiting: int = 0
+    elsewhere: int = 0
     _settled: deque[float] = attrs.field(factory=deque, repr=False)
 
     @property
@@ -51,6 +53,7 @@ class Tally:
             + self.in_doubt
             + self.unsent
             + self.waiting
+            + self.elsewhere
         )
 
     def admit(self, admission: Admission) -> None:

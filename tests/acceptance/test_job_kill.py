@@ -78,3 +78,41 @@ def test_a_job_survives_ten_kills(tmp_path: Path) -> None:
     assert set(delivered.values()) == {1}, told
     assert set(orders) - set(delivered) <= doubtful, told
     assert len(doubtful) <= KILLS * CONCURRENCY, told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_two_processes_share_a_job_and_one_survives(tmp_path: Path) -> None:
+    """The same command twice at once: both send, one is killed, the other finishes, and no order gets two messages."""
+    source, journal = tmp_path / "messages.csv", tmp_path / "messages.db"
+    orders = [f"902-0000003-{n:07}" for n in range(120)]
+    with source.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["order_id", "marketplace_id", "text"])
+        writer.writerows([order, "A1PA6795UKMFR9", f"message for {order}"] for order in orders)
+    environment = {
+        **os.environ,
+        "SPAPI_CLIENT_ID": "id",
+        "SPAPI_CLIENT_SECRET": "secret",
+        "SPAPI_REFRESH_TOKEN": "Atzr|SELLER1",
+    }
+    with start_process(plans=PLANS, latency=0.01, jitter=0.02) as sandbox:
+        first, second = (
+            subprocess.Popen(
+                command(source, journal, sandbox), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            )
+            for _ in range(2)
+        )
+        end = time.monotonic() + 20
+        while len(sandbox.messages()) < 40 and time.monotonic() < end:
+            time.sleep(0.01)
+        first.send_signal(signal.SIGKILL)
+        first.communicate()
+        out, errors = second.communicate(timeout=60)
+        delivered = Counter(message["order_id"] for message in sandbox.messages())
+    told = f"{out.decode()}\n{errors.decode()}"
+    doubtful = {line.split("order ")[1].split(":")[0] for line in told.splitlines() if ": order " in line}
+    assert first.returncode == -signal.SIGKILL, told
+    assert second.returncode == (3 if doubtful else 0), told
+    assert set(delivered.values()) == {1}, told
+    assert set(orders) - set(delivered) <= doubtful, told
+    assert len(doubtful) <= CONCURRENCY, told

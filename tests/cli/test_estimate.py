@@ -157,7 +157,7 @@ async def _send(count: int) -> None:
         run = await journal.start(Identity(refresh_token="Atzr|A", selling_partner_id="A"), KIND)
         with open_source("messages.csv", find_kind(KIND)) as source:
             await journal.add(run, [entry.row for entry in source.entries if entry.row][:count])
-        first, *rows = await journal.claim(run, 0, count)
+        first, *rows = await journal.claim(run, count)
         await journal.move(first, Move.REFUSE)
         for row in rows:
             await journal.move(await journal.move(row, Move.BEGIN), Move.ACCEPT)

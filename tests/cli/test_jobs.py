@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import os
+import platform
 import signal
 import sqlite3
 import subprocess
@@ -119,12 +120,17 @@ def test_rows_in_doubt_are_status_3(sandbox: SandboxProcess, capsys: pytest.Capt
     write(*GOOD)
     main(arguments())
     with closing(sqlite3.connect("messages.db")) as journal, journal:
-        journal.execute("UPDATE row SET state = 'SENDING', body = '{}' WHERE order_id LIKE '%2'")
+        # As a process leaves it that was killed: its lock is gone.
+        dead = (platform.node(), "messages.db.0123456789abcdef.lock")
+        journal.execute("INSERT INTO owner (id, host, pid, lock, until) VALUES (99, ?, 1, ?, 1e12)", dead)
+        journal.execute(
+            "UPDATE row SET state = 'SENDING', owner = 99, settled = NULL, body = '{}' WHERE order_id LIKE '%2'"
+        )
     capsys.readouterr()
     for _ in range(2):
         assert main(arguments()) == 3
         out, _ = capsys.readouterr()
-        assert "line 4: order 902-0000003-0000002: the program ended while the message was under way" in out
+        assert "line 4: order 902-0000003-0000002: the program ended, or slept, while the message was under way" in out
         assert "Seller Central" in out
     assert len(sandbox.messages()) == 3
 

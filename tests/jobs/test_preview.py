@@ -54,7 +54,7 @@ async def _keep(path: Path, source: Path, who: Identity) -> None:
         run = await journal.start(who, KIND.name)
         rows = [entry.row for entry in read(source) if entry.row]
         await journal.add(run, rows[:6])
-        for row, moves in zip(await journal.claim(run, 0, 6), [*MOVES, MOVES[0]], strict=True):
+        for row, moves in zip(await journal.claim(run, 6), [*MOVES, MOVES[0]], strict=True):
             for move in moves:
                 row = await journal.move(row, move)
 
@@ -101,7 +101,7 @@ async def test_it_can_be_read_while_a_job_runs(source: Path, tmp_path: Path) -> 
     async with SqliteJournal(tmp_path / "jobs.db") as held:
         run = await held.start(WHO, KIND.name)
         await held.add(run, [entry.row for entry in read(source) if entry.row])
-        first, second = await held.claim(run, 0, 2)
+        first, second = await held.claim(run, 2)
         await held.move(await held.move(first, Move.BEGIN), Move.ACCEPT)
         await held.move(second, Move.BEGIN)
         with JournalView(tmp_path / "jobs.db", WHO) as journal:
@@ -155,7 +155,7 @@ def _database(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("make", "words"),
-    [(_text, "cannot be read: file is not a database"), (_database, "is no journal"), (Path.mkdir, "cannot be read")],
+    [(_text, "cannot be read: file is not a database"), (_database, "no journal"), (Path.mkdir, "cannot be read")],
 )
 def test_what_is_no_journal(tmp_path: Path, make: Any, words: str) -> None:
     """It is one clear error."""

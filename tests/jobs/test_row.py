@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from spapi_async.errors import JobError
-from spapi_async.jobs.row import TRANSITIONS, Admission, Move, Row, State, Stored, admit
+from spapi_async.jobs.row import LATE, TRANSITIONS, Admission, Move, Row, State, Stored, admit
 
 
 def row(state: State = State.READY) -> Row:
@@ -22,24 +22,45 @@ def test_whatever_is_not_in_the_table_is_refused(state: State, move: Move) -> No
             row(state).after(move)
 
 
-@pytest.mark.parametrize("settled", [State.SENT, State.IN_DOUBT])
-def test_who_may_have_a_message_never_gets_another(settled: State) -> None:
-    """No way leads out of SENT or IN_DOUBT."""
-    assert [move for state, move in TRANSITIONS if state is settled] == []
+def test_who_has_a_message_never_gets_another() -> None:
+    """No way leads out of SENT, neither by a move nor by what a process says that lost its lease."""
+    assert [move for state, move in [*TRANSITIONS, *LATE] if state is State.SENT] == []
+
+
+def test_out_of_doubt_leads_only_knowledge_or_a_person() -> None:
+    """A row in doubt goes nowhere by itself: Amazon's answer, or a person's decision, takes it out."""
+    assert {move for state, move in TRANSITIONS if state is State.IN_DOUBT} == {Move.CONFIRM, Move.REFUTE, Move.RESEND}
+    assert {Move.REFUTE, Move.RESEND, Move.UNSENT} == {
+        move for (state, move), to in [*TRANSITIONS.items(), *LATE.items()] if (state, to) == (State.IN_DOUBT, S.READY)
+    }
 
 
 def test_sending_is_the_only_way_to_the_wire() -> None:
-    """SENDING is entered by `begin` alone, and a row is SENT or IN_DOUBT only after it."""
+    """SENDING is entered by `begin` alone, and a row is IN_DOUBT only after it, and SENT after it or in hindsight."""
     assert {Move.BEGIN} == {move for (_, move), to in TRANSITIONS.items() if to is State.SENDING}
-    into = {state for (state, _), to in TRANSITIONS.items() if to in (State.SENT, State.IN_DOUBT)}
-    assert {State.SENDING} == into
+    into = {(state, move) for (state, move), to in TRANSITIONS.items() if to in (State.SENT, State.IN_DOUBT)}
+    assert {State.SENDING} == {state for state, _ in into - {(State.IN_DOUBT, Move.CONFIRM)}}
+
+
+def test_a_late_answer_takes_no_row_in_hand() -> None:
+    """Who lost its lease gets no row back by it: what it says settles the row, or makes it ready for others."""
+    assert not any(state.is_held for state in LATE.values())
+    accepted = row(State.CLAIMED).after(Move.ACCEPT, is_late=True)
+    assert (accepted.state, accepted.body) == (State.SENT, {})
 
 
 @pytest.mark.parametrize(("state", "move"), [*TRANSITIONS])
-def test_the_text_goes_when_the_row_is_settled(state: State, move: Move) -> None:
-    """A settled row keeps no text; one that still waits does."""
+def test_the_text_goes_when_it_is_needed_no_more(state: State, move: Move) -> None:
+    """A row that is SENT or REFUSED keeps no text, unless it is told to; one that is in doubt may have to be resent."""
     after = row(state).after(move)
-    assert after.state.is_settled == (after.body == {})
+    assert (after.state in (State.SENT, State.REFUSED)) == (after.body == {})
+    assert row(state).after(move, keep_body=True).body == {"text": "hello"}
+
+
+def test_an_outcome_has_its_moment() -> None:
+    """When a row was settled is kept; one that is not has none."""
+    assert row(State.SENDING).after(Move.ACCEPT, at=7.0).settled == 7.0
+    assert row(State.SENDING).after(Move.UNSENT, at=7.0).settled is None
 
 
 def test_attempts_count_exchanges() -> None:
@@ -57,11 +78,13 @@ S, A = State, Admission
 
 
 @pytest.mark.parametrize(
-    ("state", "same_text", "same_run", "retry", "expected"),
+    ("state", "same_text", "same_line", "retry", "expected"),
     [
-        (S.READY, True, True, False, A.REPEATED),
-        (S.READY, False, True, False, A.REPEATED),
-        (S.SENT, True, True, True, A.REPEATED),
+        (S.READY, True, None, False, A.REPEATED),
+        (S.READY, False, None, False, A.REPEATED),
+        (S.SENT, True, None, True, A.REPEATED),
+        (S.READY, True, True, False, A.RESUMED),
+        (S.SENT, True, True, False, A.ALREADY_SENT),
         (S.READY, True, False, False, A.RESUMED),
         (S.READY, False, False, False, A.RESUMED),
         (S.SENT, True, False, True, A.ALREADY_SENT),
@@ -71,16 +94,22 @@ S, A = State, Admission
         (S.REFUSED, True, False, True, A.REOPENED),
         (S.IN_DOUBT, True, False, True, A.IN_DOUBT),
         (S.IN_DOUBT, False, False, True, A.IN_DOUBT),
+        (S.CLAIMED, False, False, True, A.IN_HAND),
+        (S.SENDING, False, False, True, A.IN_HAND),
     ],
 )
 def test_what_becomes_of_a_row_that_comes_again(
-    state: State, same_text: bool, same_run: bool, retry: bool, expected: Admission
+    state: State, same_text: bool, same_line: bool | None, retry: bool, expected: Admission
 ) -> None:
-    """A row that comes again is sent only if nothing was sent for it, and a refused one only if something changed."""
+    """A row that comes again is sent only if nothing was sent for it, and a refused one only if something changed.
+
+    `same_line`: True for the same line of the same job, read again; None for another line of it; False for another job.
+    """
     stored = Stored(row=row(state), digest=b"one", run=1)
-    assert expected is admit(stored, b"one" if same_text else b"two", 1 if same_run else 2, retry)
+    run, number = 2 if same_line is False else 1, 8 if same_line is None else 7
+    assert expected is admit(stored, b"one" if same_text else b"two", run, number, retry)
 
 
 def test_a_row_that_nobody_knows_is_new() -> None:
     """A row that the journal does not know is sent."""
-    assert Admission.NEW is admit(None, b"one", 1, False)
+    assert Admission.NEW is admit(None, b"one", 1, 7, False)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -25,10 +26,11 @@ from spapi_async.errors import (
     TransferError,
 )
 from spapi_async.events import Event, RowSettled
+from spapi_async.jobs import runner
 from spapi_async.jobs.attachments import AttachmentError
 from spapi_async.jobs.journal import Identity, MemoryJournal, Run
 from spapi_async.jobs.kinds import KINDS, Kind, Uploaded
-from spapi_async.jobs.row import Row, State
+from spapi_async.jobs.row import Move, Row, State
 from spapi_async.jobs.runner import Job
 from spapi_async.middleware import Middleware, compose
 from spapi_async.operation import Call, Reply
@@ -360,6 +362,91 @@ async def test_the_same_rows_again_send_nothing(journal: MemoryJournal) -> None:
         await job.run()
     assert sum(amazon.taken.values()) == 5
     assert (job.tally.sent, job.tally.already_sent) == (0, 5)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> MemoryJournal:
+    """A journal that looks around whenever it is asked; the jobs ask at once."""
+    monkeypatch.setattr(runner, "_LOOK_AGAIN", 0.0)
+    return MemoryJournal(ticks=itertools.count().__next__)
+
+
+async def test_two_processes_send_each_row_once(impatient: MemoryJournal) -> None:
+    """Both work on the same job; what the other one did is counted apart, and refused and doubtful rows as such."""
+    journal = impatient
+    amazon = Amazon(sends={"902-2": [status(400)], "902-4": [status(500)]})
+    job, run = await job_of(journal, amazon, 12, concurrency=3)
+    beside = MemoryJournal(journal)
+    joined = await beside.start(Identity(refresh_token="Atzr|x"), KIND.name, job=run.number)
+    other = Job(amazon.send, KIND, beside, joined, concurrency=2)
+    await other.add(rows(12), lambda row, admitted: None)
+    async with anyio.create_task_group() as group:
+        group.start_soon(job.run)
+        group.start_soon(other.run)
+    assert set(amazon.taken.values()) == {1}
+    assert dict(await journal.count(run)) == {State.SENT: 10, State.REFUSED: 1, State.IN_DOUBT: 1}
+    for tally in (job.tally, other.tally):
+        assert (tally.refused, tally.in_doubt, tally.waiting, tally.total) == (1, 1, 0, 12)
+        assert tally.sent + tally.elsewhere == 10
+    assert job.tally.sent + other.tally.sent == 10
+
+
+async def test_the_last_rows_of_a_dead_process_are_sent(impatient: MemoryJournal) -> None:
+    """A process that has nothing left waits for the rows that another one has in hand, and takes them when it dies."""
+    journal = impatient
+    amazon = Amazon()
+    job, run = await job_of(journal, amazon, 6, concurrency=2)
+    beside = MemoryJournal(journal)
+    await beside.claim(run, 3)
+    async with anyio.create_task_group() as group:
+        group.start_soon(job.run)
+        while sum(amazon.taken.values()) < 3:
+            await anyio.lowlevel.checkpoint()
+        beside.kill()
+    assert dict(await journal.count(run)) == {State.SENT: 6}
+    assert job.tally.sent == 6
+
+
+async def test_a_row_that_was_taken_over_is_not_sent(journal: MemoryJournal) -> None:
+    """When the lease is lost between the check and the send, the row is left to whoever has it, and the job goes on."""
+    gate = Gate()
+    amazon = Amazon(checks={"902-1": [gate]})
+    job, run = await job_of(journal, amazon, 3, concurrency=1)
+    beside = MemoryJournal(journal)
+    async with anyio.create_task_group() as group:
+        group.start_soon(job.run)
+        await gate.entered.wait()
+        journal.kill()  # the process sleeps, and counts as dead
+        await beside.recover()
+        [taken] = await beside.claim(run, 1)
+        await beside.move(taken, Move.REFUSE)
+        gate.release.set()
+    assert not job.stopped_by
+    assert amazon.taken == {"902-2": 1, "902-3": 1}
+    assert (job.tally.sent, job.tally.refused, job.tally.waiting) == (2, 1, 0)
+
+
+async def test_a_machine_that_slept_after_the_intent_was_written_does_not_send(journal: MemoryJournal) -> None:
+    """Right before the wire the lease is looked at once more: what was not sent then is ready, not in doubt."""
+    amazon = Amazon()
+    job, run = await job_of(journal, amazon, 2, concurrency=1)
+    job._journal = Asleep(journal)  # type: ignore[assignment]
+    await job.run()
+    assert not amazon.taken
+    assert dict(await journal.count(run)) == {State.READY: 2}
+
+
+class Asleep:
+    """A journal whose lease is over whenever it is asked."""
+
+    def __init__(self, journal: MemoryJournal) -> None:
+        self._journal = journal
+
+    def holds(self) -> bool:
+        return False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
 
 
 INVOICE = KINDS["invoice"]

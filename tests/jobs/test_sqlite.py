@@ -1,18 +1,25 @@
 from __future__ import annotations
 
+import gzip
 import os
+import platform
+import random
 import sqlite3
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import anyio
+import attrs
 import pytest
 
 from spapi_async.errors import JobError
+from spapi_async.jobs import lock, sqlite
 from spapi_async.jobs.journal import Identity
-from spapi_async.jobs.row import Move, Row, State
+from spapi_async.jobs.ledger import ABANDONED, APPLICATION_ID
+from spapi_async.jobs.row import Admission, Move, Row, State
 from spapi_async.jobs.sqlite import SCHEMA_VERSION, SqliteJournal
 
 pytestmark = pytest.mark.asyncio
@@ -25,6 +32,10 @@ def row(number: int, text: str = "hello") -> Row:
     return Row(number=number, kind=KIND, order_id=f"902-{number}", body={"marketplace_id": "M", "text": text})
 
 
+def content_of(path: Path) -> bytes:
+    return path.read_bytes()
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "jobs.db"
@@ -35,7 +46,7 @@ async def test_rows_survive_the_process(path: Path) -> None:
     async with SqliteJournal(path) as journal:
         run = await journal.start(WHO, KIND)
         await journal.add(run, [row(1), row(2), row(3)])
-        first, second = await journal.claim(run, 0, 2)
+        first, second = await journal.claim(run, 2)
         await journal.move(await journal.move(first, Move.BEGIN), Move.ACCEPT)
         await journal.move(second, Move.BEGIN)
     async with SqliteJournal(path) as journal:
@@ -55,7 +66,7 @@ async def test_no_text_and_no_secret_is_left_in_the_files(path: Path) -> None:
     async with SqliteJournal(path) as journal:
         run = await journal.start(WHO, KIND)
         await journal.add(run, [row(n, f"private {n} " * 50) for n in range(1, 41)])
-        for one in await journal.claim(run, 0, 40):
+        for one in await journal.claim(run, 40):
             await journal.move(await journal.move(one, Move.BEGIN), Move.ACCEPT)
         assert b"secret-token" not in path.with_name("jobs.db-wal").read_bytes()
     content = b"".join(file.read_bytes() for file in path.parent.iterdir())
@@ -77,7 +88,7 @@ async def test_writes_that_wait_share_a_commit(path: Path) -> None:
     async with Counting(path) as journal:
         run = await journal.start(WHO, KIND)
         await journal.add(run, [row(n) for n in range(1, 101)])
-        claimed = await journal.claim(run, 0, 100)
+        claimed = await journal.claim(run, 100)
         before = len(journal.batches)
         async with anyio.create_task_group() as group:
             for one in claimed:
@@ -86,34 +97,79 @@ async def test_writes_that_wait_share_a_commit(path: Path) -> None:
         assert len(journal.batches) - before <= 5
 
 
-async def test_one_process_has_it_at_a_time(path: Path) -> None:
-    """A second opening says who has the journal; afterwards it can be opened again."""
+async def test_several_processes_may_have_it(path: Path) -> None:
+    """Each has a lock file of its own, which goes when it is closed, and with the next opening if it was killed."""
+    async with SqliteJournal(path) as one, SqliteJournal(path) as two:
+        assert len([*path.parent.glob("jobs.db.*.lock")]) == 2
+        run = await one.start(WHO, KIND)
+        await two.add(run, [row(1)])
+        assert len(await one.claim(run, 9)) == 1
+    assert [*path.parent.glob("jobs.db.*.lock")] == []
+    path.with_name("jobs.db.0123456789abcdef.lock").touch()
     async with SqliteJournal(path):
-        with pytest.raises(JobError, match=rf"jobs\.db is in use by process {os.getpid()}"):
-            async with SqliteJournal(path):
-                pass
-    async with SqliteJournal(path):
-        pass
+        assert len([*path.parent.glob("jobs.db.*.lock")]) == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-async def test_a_dead_owner_holds_nothing(path: Path) -> None:
-    """The lock of a process that was killed is gone at once."""
+async def test_a_killed_process_is_found_at_once(path: Path) -> None:
+    """What a process had in hand that was killed is taken back when somebody looks, long before its lease ends."""
     program = (
-        "import anyio, sys\nfrom pathlib import Path\nfrom spapi_async.jobs.sqlite import SqliteJournal\n"
-        "async def main():\n    async with SqliteJournal(Path(sys.argv[1])):\n        print('open', flush=True)\n"
-        "        await anyio.sleep_forever()\nanyio.run(main)"
+        "import anyio, sys\nfrom pathlib import Path\nfrom spapi_async.jobs.journal import Identity\n"
+        "from spapi_async.jobs.row import Move\nfrom spapi_async.jobs.sqlite import SqliteJournal\n"
+        "async def main():\n    async with SqliteJournal(Path(sys.argv[1])) as journal:\n"
+        "        run = await journal.start(Identity(refresh_token='x', selling_partner_id='A'), 'k', job=1)\n"
+        "        first, _ = await journal.claim(run, 2)\n        await journal.move(first, Move.BEGIN)\n"
+        "        print('open', flush=True)\n        await anyio.sleep_forever()\nanyio.run(main)"
     )
-    async with await anyio.open_process([sys.executable, "-c", program, str(path)]) as process:
-        assert process.stdout
-        assert (await process.stdout.receive()).startswith(b"open")
-        with pytest.raises(JobError, match=f"in use by process {process.pid}"):
-            async with SqliteJournal(path):
-                pass
-        process.kill()
-        await process.wait()
-        async with SqliteJournal(path):
-            pass
+    async with SqliteJournal(path) as journal:
+        run = await journal.start(Identity(refresh_token="x", selling_partner_id="A"), "k")
+        await journal.add(run, [row(1), row(2)])
+        async with await anyio.open_process([sys.executable, "-c", program, str(path)]) as process:
+            try:
+                assert process.stdout
+                assert (await process.stdout.receive()).startswith(b"open")
+                assert await journal.recover() == 0
+                assert await journal.held(run) == 2
+            finally:
+                process.kill()
+            await process.wait()
+        assert await journal.recover() == 1
+        assert dict(await journal.count(run)) == {State.READY: 1, State.IN_DOUBT: 1}
+
+
+async def test_where_files_cannot_be_locked_only_time_ends_a_lease(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a file system without locks, and for a process of another machine, nobody can tell that it is gone."""
+
+    def refuse(handle: int) -> None:
+        raise OSError("no locks here")
+
+    clock = [1000.0]
+    times: dict[str, Any] = {"clock": lambda: clock[0], "ticks": lambda: clock[0]}
+    async with SqliteJournal(path, **times) as one:
+        await one.start(WHO, KIND)
+        one._connection.execute("UPDATE owner SET host = 'elsewhere'")
+        one._lock.release()
+        async with SqliteJournal(path, **times) as two:
+            assert await two.recover() == 0
+            two._connection.execute("UPDATE owner SET host = ?, lock = NULL", (platform.node(),))
+            assert await two.recover() == 0
+            clock[0] += 61
+            assert await two.recover() == 1
+    monkeypatch.setattr(lock, "_lock", refuse)
+    owner_lock = lock.OwnerLock(path)
+    owner_lock.acquire()
+    assert owner_lock.name is None
+    assert [*path.parent.glob("jobs.db.*.lock")] == []
+
+
+async def test_the_lease_is_renewed_while_nothing_is_written(path: Path) -> None:
+    """A process that waits for its plan for minutes keeps what it has: a thread renews the lease."""
+    clock = [1000.0]
+    async with SqliteJournal(path, clock=lambda: clock[0]) as journal:
+        clock[0] += 61
+        assert not journal.holds()
+        journal._commit([])  # what the thread does every ten seconds
+        assert journal.holds()
 
 
 async def test_a_full_disk_is_one_clear_error(path: Path) -> None:
@@ -128,22 +184,256 @@ async def test_a_full_disk_is_one_clear_error(path: Path) -> None:
         assert dict(await journal.count(run)) == {State.READY: 1}
 
 
+RLIMIT = """
+import anyio, resource, sys
+from pathlib import Path
+from spapi_async.errors import JobError
+from spapi_async.jobs.journal import Identity
+from spapi_async.jobs.row import Move, Row, State
+from spapi_async.jobs.sqlite import SqliteJournal
+
+async def main():
+    sent = 0
+    async with SqliteJournal(Path(sys.argv[1])) as journal:
+        run = await journal.start(Identity(refresh_token="x"), "k")
+        rows = [Row(number=n, kind="k", order_id=f"902-{n}", body={"text": "x"}) for n in range(1, 4001)]
+        await journal.add(run, rows)
+        size = Path(sys.argv[1] + "-wal").stat().st_size + 60_000
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        try:
+            for row in await journal.claim(run, 2000):
+                row = await journal.move(row, Move.BEGIN)
+                sent += 1
+                await journal.move(row, Move.ACCEPT)
+        except JobError as error:
+            assert "is the disk full" in str(error), error
+        else:
+            raise SystemExit("there was room")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        counts = await journal.count(run)
+        assert counts.get(State.SENT, 0) + counts.get(State.SENDING, 0) == sent, (counts, sent)
+
+anyio.run(main)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+async def test_a_file_that_may_not_grow_stops_before_sending(path: Path) -> None:
+    """When the system refuses to write more, the next exchange does not begin, and the journal knows of all before."""
+    await anyio.run_process([sys.executable, "-c", RLIMIT, str(path)], stderr=None)
+
+
+async def test_the_last_room_is_for_outcomes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With little room on the disk nothing is begun any more, while what is under way can still be written down."""
+    async with SqliteJournal(path) as journal:
+        run = await journal.start(WHO, KIND)
+        await journal.add(run, [row(1), row(2)])
+        first, second = await journal.claim(run, 2)
+        first = await journal.move(first, Move.BEGIN)
+        monkeypatch.setattr(sqlite, "_ROOM", 1 << 62)
+        with pytest.raises(JobError, match=r"jobs\.db cannot be used: less than .* are free on its disk"):
+            await journal.move(second, Move.BEGIN)
+        await journal.move(first, Move.ACCEPT)
+        await journal.release(run)
+        assert dict(await journal.count(run)) == {State.SENT: 1, State.READY: 1}
+
+
+async def test_a_journal_that_became_read_only_stops_before_sending(path: Path) -> None:
+    """The error says what must be writable, and the row is as it was."""
+    async with SqliteJournal(path) as journal:
+        run = await journal.start(WHO, KIND)
+        await journal.add(run, [row(1)])
+        [claimed] = await journal.claim(run, 1)
+        journal._connection.execute("PRAGMA query_only = ON")
+        with pytest.raises(JobError, match="must be writable; nothing is sent without the journal"):
+            await journal.move(claimed, Move.BEGIN)
+        journal._connection.execute("PRAGMA query_only = OFF")
+        assert dict(await journal.count(run)) == {State.CLAIMED: 1}
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write everything")
+async def test_a_file_without_the_right_to_write_is_refused(path: Path) -> None:
+    """A journal that may only be read cannot be opened."""
+    async with SqliteJournal(path):
+        pass
+    os.chmod(path, 0o444)
+    with pytest.raises(JobError, match="must be writable"):
+        async with SqliteJournal(path):
+            pass
+
+
+async def test_somebody_elses_long_read_disturbs_nobody(path: Path) -> None:
+    """A program that reads the journal for minutes does not hold up a job, and texts go from the log all the same."""
+    async with SqliteJournal(path) as journal:
+        run = await journal.start(WHO, KIND)
+        await journal.add(run, [row(1, "private")])
+        with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            assert reader.execute("SELECT count(*) FROM row").fetchone() == (1,)
+            [claimed] = await journal.claim(run, 1)
+            await journal.move(await journal.move(claimed, Move.BEGIN), Move.ACCEPT)
+            assert reader.execute("SELECT state FROM row").fetchone() == ("READY",)
+            reader.execute("COMMIT")
+            await journal.__aexit__(None, None, None)
+            assert b"private" not in b"".join(file.read_bytes() for file in path.parent.iterdir())
+            await journal.__aenter__()
+
+
+async def test_somebody_elses_lock_stops_before_sending(path: Path) -> None:
+    """A program that keeps the journal locked for writing is waited for, but not for ever; then nothing is sent."""
+    async with SqliteJournal(path) as journal:
+        run = await journal.start(WHO, KIND)
+        await journal.add(run, [row(1)])
+        [claimed] = await journal.claim(run, 1)
+        journal._connection.execute("PRAGMA busy_timeout = 20")
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(JobError, match="another program has it locked"):
+                await journal.move(claimed, Move.BEGIN)
+        assert dict(await journal.count(run)) == {State.CLAIMED: 1}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not remove files that are open")
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+@pytest.mark.parametrize("is_replaced", [False, True])
+async def test_a_journal_that_was_removed_stops_before_sending(path: Path, suffix: str, is_replaced: bool) -> None:
+    """A file that is gone, or another one in its place, is noticed by the next write: nothing is sent on its word."""
+    async with SqliteJournal(path) as journal:
+        run = await journal.start(WHO, KIND)
+        await journal.add(run, [row(1)])
+        [claimed] = await journal.claim(run, 1)
+        file = path.with_name(path.name + suffix)
+        content = file.read_bytes()
+        file.unlink()
+        if is_replaced:
+            file.write_bytes(content)
+        with pytest.raises(JobError, match="was removed or replaced while it was in use"):
+            await journal.move(claimed, Move.BEGIN)
+
+
+async def test_half_a_write_is_none(path: Path) -> None:
+    """A log that breaks off anywhere, or whose end is garbage, holds whole commits up to there and nothing half."""
+    async with SqliteJournal(path) as journal:
+        run = await journal.start(WHO, KIND)
+        await journal.add(run, [row(n) for n in range(1, 9)])
+        claimed = await journal.claim(run, 8)
+        begin = path.with_name("jobs.db-wal").stat().st_size
+        for one in claimed:
+            await journal.move(await journal.move(one, Move.BEGIN), Move.ACCEPT)
+        file, log = content_of(path), content_of(path.with_name("jobs.db-wal"))
+    chance = random.Random(7)
+    seen = []
+    for cut in [*sorted(chance.randrange(begin, len(log)) for _ in range(12)), len(log)]:
+        copy = path.with_name(f"cut at {cut}.db")
+        copy.write_bytes(file)
+        copy.with_name(f"{copy.name}-wal").write_bytes(log[:cut] + chance.randbytes(len(log) - cut))
+        async with SqliteJournal(copy) as journal:
+            counts = await journal.count(run)
+        assert sum(counts.values()) == 8
+        assert counts.get(State.IN_DOUBT, 0) <= 1  # begun, and the outcome lost
+        seen.append((counts.get(State.SENT, 0), counts.get(State.IN_DOUBT, 0)))
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 4
+    assert seen[-1] == (8, 0)
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbage"])
+async def test_a_damaged_file_is_refused(path: Path, damage: str) -> None:
+    """A journal whose pages are gone or overwritten is told to be damaged when it is opened after a crash."""
+    async with SqliteJournal(path) as journal:
+        run = await journal.start(WHO, KIND)
+        await journal.add(run, [row(n) for n in range(1, 200)])
+        await journal.claim(run, 1)
+        journal._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        content = content_of(path)
+    half = len(content) // 2 // 4096 * 4096
+    broken = content[:half] if damage == "cut" else content[:half] + b"\xff" * 8192 + content[half + 8192 :]
+    copy = path.with_name("copy.db")
+    copy.write_bytes(broken)
+    with pytest.raises(JobError, match=r"copy\.db (is damaged|cannot be used: database disk image is malformed)"):
+        async with SqliteJournal(copy):
+            pass
+
+
+def _made(path: Path, *statements: str) -> Path:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+    return path
+
+
 async def test_what_is_no_journal_is_left_alone(tmp_path: Path) -> None:
     """A file that is something else, and the journal of a newer version, are refused and not touched."""
-    text, other, newer = tmp_path / "messages.csv", tmp_path / "other.db", tmp_path / "newer.db"
+    text = tmp_path / "messages.csv"
     text.write_text("order_id,marketplace_id,text\n" * 100)
-    with sqlite3.connect(other) as connection:
-        connection.execute("CREATE TABLE invoices (id)")
-    connection.close()
-    with sqlite3.connect(newer) as connection:
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    connection.close()
-    for path, words in ((text, "file is not a database"), (other, "but no journal"), (newer, "update spapi-async")):
-        before = path.read_bytes() if path is text else b""
+    table = "CREATE TABLE invoices (id)"
+    mark = f"PRAGMA application_id = {APPLICATION_ID}"
+    for path, words in (
+        (text, "file is not a database"),
+        (_made(tmp_path / "other.db", table), "but no journal"),
+        (_made(tmp_path / "foreign.db", table, f"PRAGMA user_version = {SCHEMA_VERSION}"), "but no journal"),
+        (_made(tmp_path / "one.db", table, "PRAGMA user_version = 1"), "but no journal"),
+        (_made(tmp_path / "negative.db", table, mark, "PRAGMA user_version = -3"), "but no journal"),
+        (_made(tmp_path / "newer.db", mark, f"PRAGMA user_version = {SCHEMA_VERSION + 1}"), "update spapi-async"),
+    ):
+        before = path.read_bytes()
         with pytest.raises(JobError, match=words):
             async with SqliteJournal(path):
                 pass
-        assert before == (path.read_bytes() if path is text else b"")
+        assert before == path.read_bytes()
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A journal that the code of version 1 made and left with rows in hand; see make_journal_v1.py."""
+    path = tmp_path / "old.db"
+    path.write_bytes(gzip.decompress((Path(__file__).parent / "journal_v1.db.gz").read_bytes()))
+    return path
+
+
+async def test_an_earlier_version_is_brought_up_to_date(old: Path) -> None:
+    """All rows of a version 1 come over, with what is known of them; what was in hand is in nobody's hand."""
+    for _ in range(2):
+        async with SqliteJournal(old) as journal:
+            first, second = await journal.jobs()
+            assert (first.begun > 1.7e9, first.ended, second.ended) == (True, None, None)
+            [run] = first.runs
+            counts = {State.SENT: 1, State.REFUSED: 1, State.IN_DOUBT: 2, State.READY: 3}
+            assert dict(await journal.count(run)) == counts
+            assert [r.number for r in await journal.rows(run, State.READY)] == [6, 7, 8]
+            assert (await journal.rows(run, State.READY))[0].body["text"] == "hello 6"
+            [refused] = await journal.rows(run, State.REFUSED)
+            assert (refused.reason, refused.request_id, refused.key, refused.settled) == (
+                "Amazon answered 400: bad",
+                "id-3",
+                "b",
+                first.begun,
+            )
+            silent, abandoned = await journal.doubts(run.number)
+            assert (silent.reason, abandoned.reason) == ("silence", ABANDONED)
+            with pytest.raises(JobError, match="no text of the row; run its file again"):
+                await journal.move(silent, Move.RESEND)
+    async with SqliteJournal(old) as journal:
+        run = await journal.start(Identity(refresh_token="new", selling_partner_id="A1"), KIND)
+        again = [attrs.evolve(row(n), body={"marketplace_id": "A1PA6795UKMFR9", "text": f"hello {n}"}) for n in (2, 8)]
+        admitted = await journal.add(run, again)
+        assert [a.admission for a in admitted] == [Admission.ALREADY_SENT, Admission.RESUMED]
+        assert [r.number for r in await journal.claim(run, 9)] == [8]
+
+
+async def test_an_earlier_version_is_not_touched_while_somebody_uses_it(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The code of version 1 locks the journal as long as it has it; it is not brought up to date under its feet."""
+    before = content_of(old)
+    monkeypatch.setattr(sqlite, "_PATIENCE", 0.0)
+    theirs = lock.FileLock(old.with_name("old.db.lock"))
+    theirs.acquire()
+    with pytest.raises(JobError, match=rf"old\.db is in use by process {os.getpid()}"):
+        async with SqliteJournal(old):
+            pass
+    theirs.release()
+    assert before == content_of(old)
 
 
 async def test_a_folder_that_is_missing_is_one_clear_error(tmp_path: Path) -> None:

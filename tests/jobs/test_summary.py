@@ -10,7 +10,7 @@ def test_every_line_is_counted_once() -> None:
     for admission in Admission:
         tally.admit(admission)
     assert tally.total == 1 + len(Admission)
-    assert (tally.waiting, tally.already_sent, tally.refused, tally.in_doubt, tally.duplicates) == (3, 1, 1, 1, 2)
+    assert (tally.waiting, tally.already_sent, tally.refused, tally.in_doubt, tally.duplicates) == (4, 1, 1, 1, 2)
 
 
 def test_the_pace_is_that_of_the_last_seconds() -> None:
