@@ -16,7 +16,7 @@ import attrs
 from .auth import AwsCredentials, AwsRole, TokenStore
 from .errors import ConfigError
 from .events import Event
-from .marketplaces import Marketplace, Region
+from .marketplaces import Marketplace, Region, is_sandbox
 from .middleware import Middleware
 from .operation import Operation, Timeouts, UsagePlan
 from .retry import RetryPolicy
@@ -171,7 +171,7 @@ class ClientConfig:
     def fetches_rdt(self) -> bool:
         """Whether restricted data tokens are fetched."""
         if self.rdt is None:
-            return self.url not in {region.sandbox_endpoint for region in Region}
+            return not is_sandbox(self.url)
         return self.rdt
 
     def __attrs_post_init__(self) -> None:

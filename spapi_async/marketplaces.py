@@ -9,8 +9,9 @@ use-cases/auth-lifecycle-management) and, where that has none, of the developer 
 from __future__ import annotations
 
 from enum import StrEnum
+from urllib.parse import urlsplit
 
-__all__ = ["CENTRAL_HOSTS", "Marketplace", "Region"]
+__all__ = ["CENTRAL_HOSTS", "Marketplace", "Region", "is_sandbox"]
 
 
 class Region(StrEnum):
@@ -34,6 +35,14 @@ class Region(StrEnum):
     def aws_region(self) -> str:
         """The AWS region behind the endpoint."""
         return {"na": "us-east-1", "eu": "eu-west-1", "fe": "us-west-2"}[self.value]
+
+
+_SANDBOX_HOSTS = {urlsplit(region.sandbox_endpoint).hostname for region in Region}
+
+
+def is_sandbox(url: str) -> bool:
+    """Return whether a URL is that of Amazon's own static sandbox, in any region and spelling."""
+    return urlsplit(url).hostname in _SANDBOX_HOSTS
 
 
 class Marketplace(StrEnum):

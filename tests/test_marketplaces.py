@@ -5,7 +5,7 @@ import re
 import pytest
 
 from spapi_async import Marketplace, Region
-from spapi_async.marketplaces import CENTRAL_HOSTS
+from spapi_async.marketplaces import CENTRAL_HOSTS, is_sandbox
 
 
 def test_there_are_23_marketplaces() -> None:
@@ -33,6 +33,21 @@ def test_endpoints() -> None:
     """Each region has an endpoint for production and one for Amazon's sandbox."""
     assert Region.EU.endpoint == "https://sellingpartnerapi-eu.amazon.com"
     assert Region.FE.sandbox_endpoint == "https://sandbox.sellingpartnerapi-fe.amazon.com"
+
+
+@pytest.mark.parametrize(
+    ("url", "is_it"),
+    [
+        *((region.sandbox_endpoint, True) for region in Region),
+        *((region.endpoint, False) for region in Region),
+        ("HTTPS://Sandbox.SellingPartnerAPI-EU.amazon.com:443/", True),
+        ("http://127.0.0.1:8900", False),
+        ("https://sandbox.sellingpartnerapi-eu.amazon.com.example", False),
+    ],
+)
+def test_amazons_sandbox_is_known_by_its_host(url: str, is_it: bool) -> None:
+    """However the URL is written; and no other host is taken for it."""
+    assert is_sandbox(url) is is_it
     assert [region.aws_region for region in Region] == ["us-east-1", "eu-west-1", "us-west-2"]
 
 

@@ -10,8 +10,8 @@ partner, so its bucket can only be the application's. On Amazon's own sandbox, o
 from __future__ import annotations
 
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
+from ..marketplaces import is_sandbox
 from ..operation import Operation, UsagePlan
 
 __all__ = ["ANY", "APPLICATION", "SANDBOX_PLAN", "Account", "BucketKey"]
@@ -53,7 +53,7 @@ class BucketKey(NamedTuple):
     @classmethod
     def of(cls, account: Account, operation: Operation) -> BucketKey:
         """Return the key of the usage plan that a call on behalf of the account is counted by."""
-        if (urlsplit(account.endpoint).hostname or "").startswith("sandbox.sellingpartnerapi-"):
+        if is_sandbox(account.endpoint):
             return cls(account.own, ANY)
         return cls(account.own if operation.grantless_scope else account, operation.key)
 
