@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,18 @@ PLANS = {
 }
 
 
+def write_source(path: Path, orders: Iterable[str]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["order_id", "marketplace_id", "text"])
+        writer.writerows([order, "A1PA6795UKMFR9", f"message for {order}"] for order in orders)
+
+
+def environment() -> dict[str, str]:
+    credentials = {"CLIENT_ID": "id", "CLIENT_SECRET": "secret", "REFRESH_TOKEN": "Atzr|SELLER1"}
+    return {**os.environ, **{f"SPAPI_{name}": value for name, value in credentials.items()}}
+
+
 def command(source: Path, journal: Path, sandbox: SandboxProcess) -> list[str]:
     return [
         *(sys.executable, "-m", "spapi_async", "jobs", "run", str(source), "--kind", "confirmOrderDetails"),
@@ -41,23 +54,14 @@ def test_a_job_survives_ten_kills(tmp_path: Path) -> None:
     """Killed ten times: no order gets two messages, none is lost, in doubt is at most what was under way at a kill."""
     source, journal = tmp_path / "messages.csv", tmp_path / "messages.db"
     orders = [f"902-0000002-{n:07}" for n in range(ROWS)]
-    with source.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["order_id", "marketplace_id", "text"])
-        writer.writerows([order, "A1PA6795UKMFR9", f"message for {order}"] for order in orders)
-    environment = {
-        **os.environ,
-        "SPAPI_CLIENT_ID": "id",
-        "SPAPI_CLIENT_SECRET": "secret",
-        "SPAPI_REFRESH_TOKEN": "Atzr|SELLER1",
-    }
+    write_source(source, orders)
     seed = random.randrange(1 << 30)
     chance = random.Random(seed)
     with start_process(plans=PLANS, latency=0.01, jitter=0.02) as sandbox:
         before = 0
         for _ in range(KILLS):
             process = subprocess.Popen(
-                command(source, journal, sandbox), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+                command(source, journal, sandbox), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
             )
             if chance.random() < 0.7:  # most kills within the sending, the others while it starts
                 end = time.monotonic() + 20
@@ -69,7 +73,7 @@ def test_a_job_survives_ten_kills(tmp_path: Path) -> None:
             assert process.returncode == -signal.SIGKILL, errors.decode()
             before = len(sandbox.messages())
         final = subprocess.run(
-            command(source, journal, sandbox), env=environment, capture_output=True, text=True, timeout=60
+            command(source, journal, sandbox), env=environment(), capture_output=True, text=True, timeout=60
         )
         delivered = Counter(message["order_id"] for message in sandbox.messages())
     doubtful = {line.split("order ")[1].split(":")[0] for line in final.stdout.splitlines() if ": order " in line}
@@ -85,20 +89,11 @@ def test_two_processes_share_a_job_and_one_survives(tmp_path: Path) -> None:
     """The same command twice at once: both send, one is killed, the other finishes, and no order gets two messages."""
     source, journal = tmp_path / "messages.csv", tmp_path / "messages.db"
     orders = [f"902-0000003-{n:07}" for n in range(120)]
-    with source.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["order_id", "marketplace_id", "text"])
-        writer.writerows([order, "A1PA6795UKMFR9", f"message for {order}"] for order in orders)
-    environment = {
-        **os.environ,
-        "SPAPI_CLIENT_ID": "id",
-        "SPAPI_CLIENT_SECRET": "secret",
-        "SPAPI_REFRESH_TOKEN": "Atzr|SELLER1",
-    }
+    write_source(source, orders)
     with start_process(plans=PLANS, latency=0.01, jitter=0.02) as sandbox:
         first, second = (
             subprocess.Popen(
-                command(source, journal, sandbox), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+                command(source, journal, sandbox), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
             for _ in range(2)
         )

@@ -83,6 +83,15 @@ async def make(scheduler: Scheduler, amazon: Amazon, operation: Operation, calls
             await trio.testing.wait_all_tasks_blocked()
 
 
+async def make_in_turn(scheduler: Scheduler, amazon: Amazon, *groups: list[Call]) -> None:
+    """Let all calls of a group begin at once, and those of the next when they wait or are under way."""
+    async with trio.open_nursery() as nursery:
+        for calls in groups:
+            for call in calls:
+                nursery.start_soon(scheduler.throttling(HERE), call, amazon.serving(HERE))
+            await trio.testing.wait_all_tasks_blocked()
+
+
 def test_the_application_has_a_limit_of_its_own(scheduler, amazon, make_operation) -> None:
     """Selling partners with 10/s each stay together below the 12/s of their application, without a 429."""
     server, operation = amazon((10, 10), (12, 12)), make_operation(10, 10, application_rate=12.0)
@@ -249,16 +258,7 @@ def test_a_quota_delays_only_the_calls_that_declare_it(scheduler, amazon, make_o
     server, operation = amazon((1, 5), (1e6, 1e6)), make_operation(1, 5)
     feed = attrs.evolve(operation.call(), path="quota", quotas=(Quota("feed", UsagePlan(0.01, 1)),))
 
-    async def main() -> None:
-        limits = scheduler()
-        async with trio.open_nursery() as nursery:
-            for _ in range(3):
-                nursery.start_soon(limits.throttling(HERE), feed, server.serving(HERE))
-            await trio.testing.wait_all_tasks_blocked()
-            for _ in range(10):
-                nursery.start_soon(limits.throttling(HERE), operation.call(), server.serving(HERE))
-
-    virtually(main)
+    virtually(partial(make_in_turn, scheduler(), server, [feed] * 3, [operation.call()] * 10))
     began = min(moment for *_, moment in server.done) - 0.04
     of_quota = [moment - began for _, path, moment in server.done if path == "quota"]
     others = [moment - began for _, path, moment in server.done if path != "quota"]
@@ -272,16 +272,7 @@ def test_a_call_keeps_its_place_while_it_waits_for_its_quota(scheduler, amazon, 
     server, operation = amazon((0.1, 1), (1e6, 1e6)), make_operation(0.1, 1)
     feed = attrs.evolve(operation.call(), path="quota", quotas=(Quota("feed", UsagePlan(0.08, 1)),))
 
-    async def main() -> None:
-        limits = scheduler()
-        async with trio.open_nursery() as nursery:
-            for _ in range(2):
-                nursery.start_soon(limits.throttling(HERE), feed, server.serving(HERE))
-            await trio.testing.wait_all_tasks_blocked()
-            for _ in range(6):
-                nursery.start_soon(limits.throttling(HERE), operation.call(), server.serving(HERE))
-
-    virtually(main)
+    virtually(partial(make_in_turn, scheduler(), server, [feed] * 2, [operation.call()] * 6))
     assert [path for _, path, _ in server.done].index("quota", 1) == 2
 
 
