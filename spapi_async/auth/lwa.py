@@ -140,7 +140,7 @@ class LwaClient:
         policy: How often, and after which waits: each is between half its limit and the whole.
         sleep: Waits some seconds.
         random: Draws a number from 0 up to 1.
-        secret: The application's, which may be swapped at any time; None for the one in the form.
+        secret: The application's, which may be swapped at any time; it goes before the one in the form.
         emit: Is told of each repeat.
     """
 
@@ -155,7 +155,7 @@ class LwaClient:
         policy: RetryPolicy,
         sleep: Callable[[float], Awaitable[None]],
         random: Callable[[], float],
-        secret: ClientSecret | None = None,
+        secret: ClientSecret,
         emit: Emit = lambda event: None,
     ) -> None:
         self._post_form = post_form
@@ -174,12 +174,12 @@ class LwaClient:
         """
         attempt = 1
         while True:
-            used = self._secret.value if self._secret is not None else None
+            used = self._secret.value
             try:
-                return await self._ask(form if used is None else {**form, "client_secret": used})
+                return await self._ask({**form, "client_secret": used})
             except AuthError as error:
                 failure = error
-            if used is not None and failure.code == "invalid_client" and await self._is_another(used, failure):
+            if failure.code == "invalid_client" and await self._is_another(used, failure):
                 continue
             if failure.is_permanent or attempt >= self._policy.max_attempts:
                 raise failure
@@ -191,7 +191,7 @@ class LwaClient:
             attempt += 1
 
     async def _ask(self, form: Mapping[str, str]) -> Token:
-        if self._secret is not None and self._secret.refusal is not None:
+        if self._secret.refusal is not None:
             raise self._secret.refusal.for_operation(None)
         try:
             return read_token(*await self._post_form(self._endpoint, form, self.timeouts))
@@ -201,7 +201,6 @@ class LwaClient:
 
     async def _is_another(self, used: str, refusal: AuthError) -> bool:
         """Whether there is another client secret than the one that was refused; else nobody need ask with it again."""
-        assert self._secret is not None
         if await self._secret.renew(used):
             return True
         self._secret.refusal = bare(refusal)

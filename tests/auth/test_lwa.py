@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from spapi_async.auth import LWA_POLICY, Credentials, LwaClient
+from spapi_async.auth import LWA_POLICY, ClientSecret, Credentials, LwaClient
 from spapi_async.auth.lwa import grantless_form, read_token, refresh_form
 from spapi_async.errors import AuthError, ConnectError
 from spapi_async.events import Event, Retried
@@ -98,6 +98,7 @@ class TestLwaClient:
             post_form,
             endpoint="https://lwa/token",
             sleep=sleep,
+            secret=ClientSecret("the-secret", emit=lambda event: None),
             **{"policy": RetryPolicy(max_attempts=4, base_delay=0.5), "random": lambda: 0.5, **options},
         )
 
