@@ -248,14 +248,19 @@ class Job:
         return self._claimed.pop() if self._claimed and not self.is_draining else None
 
     async def _claim(self) -> None:
+        is_last = False
         while not (self._claimed or self.is_draining or self._is_exhausted):
             self._claimed = list(await self._journal.claim(self._run, self._concurrency))
             self._claimed.reverse()
-            if not self._claimed:
-                # Another process has the last rows in hand. Should it die, they are ours.
-                if not await self._journal.held(self._run):
-                    self._is_exhausted = True
-                    return
+            if self._claimed:
+                return
+            if is_last:
+                self._is_exhausted = True
+                return
+            # Another process may have the last rows in hand. Should it die, they are ours. Asking takes back what the
+            # dead left, so nothing in hand is no reason to end before one more claim.
+            is_last = not await self._journal.held(self._run)
+            if not is_last:
                 with anyio.move_on_after(_LOOK_AGAIN):
                     await self._drained.wait()
 

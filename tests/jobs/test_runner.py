@@ -407,6 +407,24 @@ async def test_the_last_rows_of_a_dead_process_are_sent(impatient: MemoryJournal
     assert job.tally.sent == 6
 
 
+async def test_rows_of_a_process_that_dies_at_the_last_moment_are_sent(
+    impatient: MemoryJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It dies after this one found nothing to claim and before it looks who has rows in hand: they are claimed then."""
+    journal = impatient
+    job, run = await job_of(journal, Amazon(), 6, concurrency=2)
+    beside, held = MemoryJournal(journal), journal.held
+    await beside.claim(run, 3)
+
+    async def held_by_the_dead(run: Run) -> int:
+        beside.kill()
+        return await held(run)
+
+    monkeypatch.setattr(journal, "held", held_by_the_dead)
+    await job.run()
+    assert dict(await journal.count(run)) == {State.SENT: 6}
+
+
 async def test_a_row_that_was_taken_over_is_not_sent(journal: MemoryJournal) -> None:
     """When the lease is lost between the check and the send, the row is left to whoever has it, and the job goes on."""
     gate = Gate()

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gc
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,21 @@ def test_each_line_is_an_object(path: Path) -> None:
     assert (second.number, second.row.order_id, second.row.body["text"]) == (3, "902-2", "a\nb")
 
 
+@pytest.fixture
+def ordinary_depth() -> Iterator[None]:
+    """Python's own limit of nested calls, and no garbage collection while it is reached.
+
+    Hypothesis, which other tests load, raises the limit at times and is told of each collection: down there, that
+    would be one call too many.
+    """
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    gc.disable()
+    yield
+    gc.enable()
+    sys.setrecursionlimit(limit)
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
@@ -61,6 +78,7 @@ def test_each_line_is_an_object(path: Path) -> None:
         ('{"text": "\\ud800"}', "text: holds half a character, written as an escape"),
     ],
 )
+@pytest.mark.usefixtures("ordinary_depth")
 def test_a_bad_line_is_told_and_the_rest_goes_on(path: Path, line: str, words: str) -> None:
     """Each is one entry with its line, its field and what helps."""
     before, bad, after = read(path, GOOD, line, GOOD)
