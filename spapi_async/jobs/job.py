@@ -1,0 +1,439 @@
+"""A bulk job: rows of one or many selling partners, sent side by side, at most once each.
+
+    async with Job(sp, kind="confirmOrderDetails", journal="messages.db") as job:
+        await job.add(rows)
+        async for outcome in job.run():
+            print(outcome.order_id, outcome.state, outcome.reason)
+
+Here is what belongs to the job as a whole; `lane` sends the rows of one selling partner.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Container, Generator, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+import attrs
+from anyio import lowlevel, to_thread
+from anyio.abc import TaskGroup
+
+from ..client import Application, SellingPartner
+from ..config import check_kind
+from ..errors import ConfigError, JobError, JobStoppedError
+from ..hidden import hide
+from .attachments import AttachmentFiles, Uploader
+from .identity import Identity
+from .journal import Admitted, Journal, Run
+from .kinds import Kind, find_kind
+from .kinds.attachments import COLUMN as ATTACHMENTS
+from .lane import Lane
+from .outcome import Added, Outcome, Rejection
+from .row import Admission, Row, State
+from .source import Entry
+from .source.columns import Columns
+from .source.mappings import entry_of
+from .sqlite import SqliteJournal
+from .summary import Pace, Tally
+from .template import Templates
+from .windows import Windows
+
+__all__ = ["Job", "Running"]
+
+_CHUNK = 500
+"""Rows that are added in one transaction."""
+_MOST_IN_HAND = 4_000
+"""Rows in hand of all selling partners together: each is a task, and what it has under way is in the memory."""
+_MOST_UNREAD = 1_000
+"""Outcomes that wait for whoever iterates over them; no further rows are taken before they are fewer."""
+
+Rows = Iterable[Mapping[str, Any] | Row | Entry] | AsyncIterable[Mapping[str, Any] | Row | Entry]
+"""Rows: mappings of columns, whose values the columns check (so Any), or what `open_source` and `Kind.row` make."""
+SellingPartners = Mapping[str, str] | Callable[[str], str | Awaitable[str]]
+"""Refresh tokens by selling partner."""
+
+
+class Job:
+    """Sends rows, at most one message for each, and remembers in a journal what became of every one.
+
+    Use it as an async context manager. Leaving the block, by an exception too, takes no further rows and gives the
+    exchanges under way the grace; what was not sent waits in the journal. The same rows added again, by the same
+    process or by another one, send only what was not sent.
+
+    Args:
+        client: Of the selling partner; or the application, if rows of many say in `selling_partner` whose they are.
+        kind: Of the rows, as in `confirmOrderDetails`; see the table of kinds in the reference. May be left out with
+            `number`.
+        journal: The path of a SQLite file, which is made if it is not there; or an open journal, as a `MemoryJournal`.
+        number: The job of the journal to go on with. Default: a new one.
+        selling_partners: With an application: the refresh token of each value of `selling_partner`, as a mapping or a
+            function (which may be async, and raises `LookupError` for whom it does not know). Best, the values are
+            Amazon's selling partner ids: the journal knows a selling partner by them after it has authorised anew.
+        name: Of a new job, for people.
+        source: Where the rows of a new job come from. While a process works at a job of the same source, a second one
+            shares that.
+        options: What the journal keeps with a new job: anything that JSON has, and no secret.
+        template: Makes the texts: one with `{column}` fields, or several by locale, "" for everybody.
+        attachments: The folder where relative paths of attachments begin. Default: the working folder.
+        windows: When rows may go out, and how many a day. Default: at any time.
+        concurrency: Rows in hand at once, of each selling partner. Default 16; with more than 250 selling partners it
+            is less, so that all together have at most 4,000.
+        grace: Seconds that exchanges under way get when the job is left or drained. Default 10.
+        keep_bodies: Keep the texts of rows that are settled. Default: they are dropped.
+        same_selling_partner: A person says that what the journal has under another refresh token is this one's too.
+        on_outcome: Is called with each outcome, besides `run()`. An exception in it is logged and changes nothing.
+        now: The time, with a zone.
+
+    Attributes:
+        number: The journal's number for the job; None before the first row was added.
+
+    Raises:
+        ConfigError: An argument is wrong.
+        JobError: On entering: the journal cannot be used.
+    """
+
+    def __init__(
+        self,
+        client: SellingPartner | Application,
+        *,
+        kind: str | Kind | None = None,
+        journal: Journal | str | os.PathLike[str],
+        number: int | None = None,
+        selling_partners: SellingPartners | None = None,
+        name: str = "",
+        source: str = "",
+        options: Mapping[str, Any] | None = None,  # Any: JSON
+        template: str | Mapping[str, str] | Templates | None = None,
+        attachments: str | os.PathLike[str] = ".",
+        windows: Windows | None = None,
+        concurrency: int = 16,
+        grace: float = 10.0,
+        keep_bodies: bool = False,
+        same_selling_partner: bool = False,
+        on_outcome: Callable[[Outcome], object] | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        check_kind("client", isinstance(client, SellingPartner | Application), "a SellingPartner or Application", client)
+        check_kind("concurrency", isinstance(concurrency, int) and concurrency >= 1, "a number from 1", concurrency)
+        if isinstance(client, Application) != (selling_partners is not None):
+            raise ConfigError(
+                "selling_partners= belongs to an Application, whose rows name their selling partner: give both, or a "
+                "SellingPartner and no selling_partners"
+            )
+        if kind is None and number is None:
+            raise ConfigError("kind= is missing; it may be left out only with number=")
+        self.number = number
+        self._client = client
+        self._application = client if isinstance(client, Application) else client.application
+        self._kind = find_kind(kind, withdrawn=True) if isinstance(kind, str) else kind
+        self._tokens = selling_partners
+        self._start_options = {"name": name, "source": source, "options": options}
+        self._files = AttachmentFiles(Path(attachments))
+        self._templates = template if isinstance(template, Templates | None) else _templates(template)
+        self._windows = windows
+        self._concurrency = concurrency
+        self._grace = grace
+        self._same = same_selling_partner
+        self._on_outcome = on_outcome
+        self._now = now
+        self._region = self._application.region
+        self._opens: SqliteJournal | None = None
+        if isinstance(journal, str | os.PathLike):
+            self._opens = SqliteJournal(Path(journal), keep_bodies=keep_bodies)
+        self._journal: Journal = journal if self._opens is None else self._opens  # type: ignore[assignment]
+        self._lanes: dict[tuple[str, str], Lane] = {}
+        self._unable: dict[str, str] = {}
+        self._by_digest: dict[str, str] = {}
+        self._added = 0
+        self._rejected = 0
+        self._pace = Pace()
+        self._group: TaskGroup | None = None
+        self._active: set[Lane] = set()
+        self._running: Running | None = None
+        self._fault: Exception | None = None
+        self._is_paused = False
+        self._is_draining = False
+
+    async def __aenter__(self) -> Self:
+        if self._opens is not None:
+            await self._opens.__aenter__()
+        try:
+            if self.number is not None:
+                await self._go_on(self.number)
+            self._group = anyio.create_task_group()
+            await self._group.__aenter__()
+        except BaseException as error:
+            if self._opens is not None:
+                await self._opens.__aexit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._group is not None
+        with anyio.CancelScope(shield=True):  # it ends after the grace, whoever cancelled the block
+            self.drain()
+            await self._group.__aexit__(None, None, None)
+            if self._opens is not None:
+                await self._opens.__aexit__(kind, error, trace)
+        self._group = None
+
+    # --- rows
+
+    async def add(
+        self,
+        rows: Rows,
+        *,
+        retry_refused: bool = False,
+        on_rejected: Callable[[Rejection], object] | None = None,
+    ) -> Added:
+        """Add rows. It may be called again, also while the job runs.
+
+        A row that cannot be sent keeps no other one from being added, and is told with what is wrong and what helps.
+
+        Args:
+            rows: Mappings of the columns that the reference lists, as in `{"order_id": ..., "marketplace_id": ...,
+                "text": ...}`; any number, from any iterable or async iterable.
+            retry_refused: Try rows again that Amazon refused in an earlier run.
+            on_rejected: Is called with each row that breaks a rule, or is in the job or was refused already.
+
+        Returns:
+            How many rows met what, and the first hundred rejections.
+
+        Raises:
+            JobError: The journal cannot be written.
+        """
+        if self._group is None:
+            raise JobError("rows are added within `async with`")
+        added = Added()
+        chunk: list[Row] = []
+        columns = None
+
+        def reject(rejection: Rejection) -> None:
+            added.note(rejection)
+            if on_rejected is not None:
+                on_rejected(rejection)
+
+        async for one in _each(rows):
+            self._added += 1
+            if isinstance(one, Mapping):
+                columns = columns or self._columns()
+                one = entry_of(self._added, one, columns)
+            entry = one if isinstance(one, Entry) else Entry(number=one.number, fields={}, row=one)
+            if entry.row is not None and ATTACHMENTS in entry.row.body:
+                entry = await to_thread.run_sync(self._files.checked, entry)
+            if entry.row is not None:
+                chunk.append(entry.row)
+            else:
+                self._rejected += 1
+                added.rejected += 1
+                reject(Rejection.of_entry(entry))
+            if len(chunk) == _CHUNK:
+                await self._add(chunk, added, reject, retry_refused)
+                chunk = []
+        await self._add(chunk, added, reject, retry_refused)
+        return added
+
+    async def loaded(self) -> None:
+        """Say that the source was read to its end, so that `number=` can go on without it.
+
+        Raises:
+            JobError: The journal cannot be written.
+        """
+        lane = next(iter(self._lanes.values()), None)
+        if lane is not None:
+            await self._journal.loaded(lane.part, self._rejected)
+
+    async def _add(
+        self, rows: Sequence[Row], added: Added, reject: Callable[[Rejection], None], retry_refused: bool
+    ) -> None:
+        await self._enlist(dict.fromkeys((self._seller_of(row), row.kind) for row in rows))
+        known: list[tuple[Row, Lane]] = []
+        for row in rows:
+            seller = self._seller_of(row)
+            if (lane := self._lanes.get((seller, row.kind))) is not None:
+                # Under the journal's name for who sells.
+                known.append((attrs.evolve(row, selling_partner=lane.part.selling_partner), lane))
+                continue
+            self._rejected += 1
+            added.rejected += 1
+            cure = "mend the name, or give its refresh token"
+            reject(Rejection.of_row(row, f"selling_partner: {self._unable[seller]}", cure))
+        if not known:
+            return
+        _, first = known[0]
+        admitted = await self._journal.add(first.part, [row for row, _ in known], retry_refused=retry_refused)
+        for (row, lane), outcome in zip(known, admitted, strict=True):
+            lane.tally.admit(outcome.admission)
+            added.admissions[outcome.admission] += 1
+            row = attrs.evolve(row, selling_partner=lane.part.label if self._tokens is not None else "")
+            if rejection := Rejection.of_admission(row, outcome.admission, outcome.stored):
+                reject(rejection)
+        if self._running is not None:
+            for lane in dict.fromkeys(lane for _, lane in known):
+                lane.wake()
+                self._launch(lane)
+
+    def _seller_of(self, row: Row) -> str:
+        return row.selling_partner if self._tokens is not None else ""
+
+    def _columns(self) -> Columns:
+        if self._kind is None:
+            raise ConfigError("kind= is missing: it says what the rows are")
+        sellers: Container[str] | None = None
+        if self._tokens is not None:
+            sellers = self._tokens if isinstance(self._tokens, Mapping) else _Anybody()
+        return Columns(self._kind, self._region, self._templates, "UTF-8", selling_partners=sellers)
+
+    # --- who sells
+
+    async def _go_on(self, number: int) -> None:
+        """Take up the rows of an earlier run."""
+        record = next((record for record in await self._journal.jobs() if record.number == number), None)
+        if record is None:
+            raise JobError(f"the journal has no job {number}")
+        self._rejected = record.rejected
+        parts = record.runs
+        if self._tokens is None and len({part.selling_partner for part in parts}) > 1:
+            raise ConfigError(f"job {number} is of several selling partners: give the refresh tokens of all")
+        named = {(part.label if self._tokens is not None else "", part.kind): part for part in parts}
+        await self._enlist(named)
+        for each, part in named.items():
+            counts = await self._journal.count(part)
+            lane = self._lanes.get(each)
+            if lane is None:
+                self._left[each[0]] = counts.get(State.READY, 0)
+                continue
+            lane.tally.resume(counts)
+
+    async def _enlist(self, parts: Iterable[tuple[str, str]]) -> None:
+        """Make a lane for each selling partner and kind that has none yet; who cannot have one is noted."""
+        new = [part for part in parts if part not in self._lanes and part[0] not in self._unable]
+        while new and self.number is None:  # the first one makes the job
+            await self._start(*new.pop(0))
+        async with anyio.create_task_group() as group:
+            for seller, kind in new:
+                group.start_soon(self._start, seller, kind)
+
+    async def _start(self, seller: str, kind_name: str) -> None:
+        kind = find_kind(kind_name, withdrawn=True)
+        client = await self._partner(seller)
+        if client is None:
+            return
+        identity = Identity(refresh_token=client.refresh_token or "", selling_partner_id=client.selling_partner_id)
+        part = await self._journal.start(
+            identity,
+            kind.name,
+            same_selling_partner=self._same,
+            job=self.number,
+            label=seller or client.selling_partner_id or "",
+            **self._start_options,
+        )
+        self.number = part.number
+        self._lanes[seller, kind.name] = Lane(
+            client.send,
+            kind,
+            self._journal,
+            part,
+            concurrency=self._concurrency,
+            grace=self._grace,
+            windows=self._windows,
+            region=self._region,
+            on_outcome=self._tell,
+            room=self._room,
+            emit=self._application.emit,
+            attach=Uploader(client.send, client.transfer, self._files),
+            plan=partial(client.scheduler.plan, kind.operation),
+            now=self._now,
+        )
+
+    async def _partner(self, seller: str) -> SellingPartner | None:
+        if isinstance(self._client, SellingPartner):
+            return self._client
+        assert self._tokens is not None
+        try:
+            token = self._tokens[seller] if isinstance(self._tokens, Mapping) else self._tokens(seller)
+            token = hide(await token if isinstance(token, Awaitable) else token)
+            return self._client.selling_partner(refresh_token=token, selling_partner_id=seller)
+        except LookupError:
+            self._unable[seller] = f"there is no refresh token for {seller!r}"
+        except ConfigError as error:
+            self._unable[seller] = str(error)
+        return None
+
+    # --- the run
+
+    def run(self) -> Running:
+        """Send all rows that wait.
+
+            async for outcome in job.run():
+                ...
+
+        or `tally = await job.run()`, which only counts. It ends when no row waits any more, or after `drain`.
+        Rows wait also for a window, or their own `not_before`. Whoever takes the outcomes slowly slows the job down.
+
+        Raises:
+            JobStoppedError: When all the others are through: a selling partner's part stopped by itself, since its rows
+                would all meet the same. They wait in the journal.
+        """
+        if self._group is None:
+            raise JobError("a job runs within `async with`")
+        if self._running is not None:
+            raise JobError("the job runs already")
+        self._running = running = Running(self)
+        return running
+
+    def pause(self) -> None:
+        """Take no further rows for now; exchanges under way go on, and rows that wait for their turn leave it."""
+        self._is_paused = True
+        for lane in self._lanes.values():
+            lane.pause()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._is_paused = False
+        for lane in self._lanes.values():
+            lane.resume()
+
+    def drain(self) -> None:
+        """Take no further rows; exchanges under way get the grace, and all other rows wait in the journal."""
+        self._is_draining = True
+        for lane in self._lanes.values():
+            lane.drain()
+        if self._running is not None:
+            self._running.make_room()
+
+    def abort(self) -> None:
+        """End the exchanges under way too: their rows are IN_DOUBT then."""
+        self.drain()
+        for lane in self._lanes.values():
+            lane.abort()
+
+    @property
+    def tally(self) -> Tally:
+        """The counts so far, of all selling partners."""
+        tally = Tally.sum(lane.tally for lane in self._lanes.values())
+        tally.invalid += self._rejected
+        return tally
+
+    @property
+    def pace(self) -> float:
+        """Rows that got their outcome, per second, over the last ten seconds."""
+        return self._pace.per_second(anyio.current_time())
+
+    @property
+    def stopped(self) -> Mapping[str, Exception]:
+        """Why parts of the job stopped by themselves, by selling partner."""
+        return {seller: lane.stopped for (seller, _), lane in self._lanes.items() if lane.stopped is not None}
+
+    def seconds_left(self) -> float:
+        """Return how long the rows that wait will take at the usage plans in use, and in their windows."""
+        return max((lane.seconds_left() for lane in self._lanes.values()), default=0.0)
