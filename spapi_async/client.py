@@ -393,6 +393,7 @@ class SellingPartner(Apis):
     ) -> None:
         self._application = application
         self._owns_application = owns
+        self._selling_partner_id = selling_partner_id
         self._options = _CallOptions(rdt=application._config.fetches_rdt)
         self._credentials = Credentials(
             client_id=application._credentials.client_id,
@@ -452,6 +453,11 @@ class SellingPartner(Apis):
             learned_plans=learned_plans,
             **options,
         )
+
+    @property
+    def selling_partner_id(self) -> str | None:
+        """Amazon's id of the selling partner, if it was given."""
+        return self._selling_partner_id
 
     @property
     def scheduler(self) -> SellingPartnerScheduler:

@@ -10,19 +10,19 @@ Here is what belongs to the job as a whole; `lane` sends the rows of one selling
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Container, Generator, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import anyio
 import attrs
-from anyio import lowlevel, to_thread
+from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from ..client import Application, SellingPartner
@@ -31,12 +31,12 @@ from ..errors import ConfigError, JobError, JobStoppedError
 from ..hidden import hide
 from .attachments import AttachmentFiles, Uploader
 from .identity import Identity
-from .journal import Admitted, Journal, Run
+from .journal import Journal
 from .kinds import Kind, find_kind
 from .kinds.attachments import COLUMN as ATTACHMENTS
 from .lane import Lane
 from .outcome import Added, Outcome, Rejection
-from .row import Admission, Row, State
+from .row import Row, State
 from .source import Entry
 from .source.columns import Columns
 from .source.mappings import entry_of
@@ -120,7 +120,9 @@ class Job:
         on_outcome: Callable[[Outcome], object] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        check_kind("client", isinstance(client, SellingPartner | Application), "a SellingPartner or Application", client)
+        check_kind(
+            "client", isinstance(client, SellingPartner | Application), "a SellingPartner or Application", client
+        )
         check_kind("concurrency", isinstance(concurrency, int) and concurrency >= 1, "a number from 1", concurrency)
         if isinstance(client, Application) != (selling_partners is not None):
             raise ConfigError(
@@ -131,7 +133,7 @@ class Job:
             raise ConfigError("kind= is missing; it may be left out only with number=")
         self.number = number
         self._client = client
-        self._application = client if isinstance(client, Application) else client.application
+        self._application = client if isinstance(client, Application) else client._application
         self._kind = find_kind(kind, withdrawn=True) if isinstance(kind, str) else kind
         self._tokens = selling_partners
         self._start_options = {"name": name, "source": source, "options": options}
@@ -143,14 +145,16 @@ class Job:
         self._same = same_selling_partner
         self._on_outcome = on_outcome
         self._now = now
-        self._region = self._application.region
+        self._region = self._application._config.known_region
         self._opens: SqliteJournal | None = None
         if isinstance(journal, str | os.PathLike):
             self._opens = SqliteJournal(Path(journal), keep_bodies=keep_bodies)
         self._journal: Journal = journal if self._opens is None else self._opens  # type: ignore[assignment]
         self._lanes: dict[tuple[str, str], Lane] = {}
         self._unable: dict[str, str] = {}
-        self._by_digest: dict[str, str] = {}
+        """Who has no refresh token, and why."""
+        self._left: dict[str, int] = {}
+        """How many of the rows that an earlier run left are theirs."""
         self._added = 0
         self._rejected = 0
         self._pace = Pace()
@@ -288,9 +292,7 @@ class Job:
     def _columns(self) -> Columns:
         if self._kind is None:
             raise ConfigError("kind= is missing: it says what the rows are")
-        sellers: Container[str] | None = None
-        if self._tokens is not None:
-            sellers = self._tokens if isinstance(self._tokens, Mapping) else _Anybody()
+        sellers = self._tokens if isinstance(self._tokens, Mapping | None) else _Anybody()
         return Columns(self._kind, self._region, self._templates, "UTF-8", selling_partners=sellers)
 
     # --- who sells
@@ -328,7 +330,9 @@ class Job:
         client = await self._partner(seller)
         if client is None:
             return
-        identity = Identity(refresh_token=client.refresh_token or "", selling_partner_id=client.selling_partner_id)
+        identity = Identity(
+            refresh_token=client._credentials.refresh_token or "", selling_partner_id=client.selling_partner_id
+        )
         part = await self._journal.start(
             identity,
             kind.name,
@@ -349,7 +353,7 @@ class Job:
             region=self._region,
             on_outcome=self._tell,
             room=self._room,
-            emit=self._application.emit,
+            emit=self._application._emit,
             attach=Uploader(client.send, client.transfer, self._files),
             plan=partial(client.scheduler.plan, kind.operation),
             now=self._now,
@@ -386,10 +390,7 @@ class Job:
         """
         if self._group is None:
             raise JobError("a job runs within `async with`")
-        if self._running is not None:
-            raise JobError("the job runs already")
-        self._running = running = Running(self)
-        return running
+        return Running(self)
 
     def pause(self) -> None:
         """Take no further rows for now; exchanges under way go on, and rows that wait for their turn leave it."""
@@ -422,6 +423,7 @@ class Job:
         """The counts so far, of all selling partners."""
         tally = Tally.sum(lane.tally for lane in self._lanes.values())
         tally.invalid += self._rejected
+        tally.waiting += sum(self._left.values())
         return tally
 
     @property
@@ -431,9 +433,150 @@ class Job:
 
     @property
     def stopped(self) -> Mapping[str, Exception]:
-        """Why parts of the job stopped by themselves, by selling partner."""
-        return {seller: lane.stopped for (seller, _), lane in self._lanes.items() if lane.stopped is not None}
+        """Why parts of the job stopped by themselves, by selling partner ("" if the client is of one)."""
+        stopped: dict[str, Exception] = {
+            seller: lane.stopped for (seller, _), lane in self._lanes.items() if lane.stopped is not None
+        }
+        return stopped | {seller: ConfigError(self._unable[seller]) for seller in self._left}
 
     def seconds_left(self) -> float:
         """Return how long the rows that wait will take at the usage plans in use, and in their windows."""
         return max((lane.seconds_left() for lane in self._lanes.values()), default=0.0)
+
+    # --- for `Running`
+
+    def _begin(self, running: Running) -> None:
+        if self._running is not None:
+            raise JobError("the job runs already")
+        self._running = running
+        for lane in self._lanes.values():
+            self._launch(lane)
+
+    def _end(self) -> None:
+        self._running = None
+        if self._fault is not None:
+            raise self._fault
+        if stopped := self.stopped:
+            tally = self.tally
+            raise JobStoppedError(stopped, waiting=tally.waiting + tally.unsent)
+
+    def _launch(self, lane: Lane) -> None:
+        assert self._group is not None
+        if lane in self._active or self._is_draining:
+            return
+        lane.concurrency = max(min(self._concurrency, _MOST_IN_HAND // len(self._lanes)), 1)
+        if self._is_paused:
+            lane.pause()
+        self._active.add(lane)
+        self._group.start_soon(self._run_lane, lane)
+
+    async def _run_lane(self, lane: Lane) -> None:
+        try:
+            with anyio.CancelScope(shield=True):  # it ends by `drain` and its grace, whoever cancelled the block
+                await lane.run()
+        except Exception as error:  # a fault of ours: told by `run`, where the group would tear all down
+            self._fault = error
+            self.drain()
+        finally:
+            self._active.discard(lane)
+            if not self._active and self._running is not None:
+                self._running.look()
+
+    def _tell(self, outcome: Outcome) -> None:
+        self._pace.note(anyio.current_time())
+        if self._on_outcome is not None:
+            try:
+                self._on_outcome(outcome)
+            except Exception:
+                # After a sent message it would look as if that had failed.
+                logging.getLogger("spapi_async").exception("on_outcome raised")
+        if self._running is not None:
+            self._running.put(outcome)
+
+    async def _room(self) -> None:
+        if self._running is not None:
+            await self._running.room()
+
+
+class Running:
+    """A run of a job: iterate over it for the outcomes, or await it for the counts."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._unread: deque[Outcome] = deque()
+        self._is_read = False
+        self._has_begun = False
+        self._looked = anyio.Event()
+        self._read = anyio.Event()
+
+    def __await__(self) -> Generator[Any, Any, Tally]:
+        return self._all().__await__()
+
+    def __aiter__(self) -> AsyncIterator[Outcome]:
+        self._is_read = True
+        return self
+
+    async def __anext__(self) -> Outcome:
+        """Return the next outcome."""
+        self._begin()
+        while not self._unread:
+            if not self._job._active:
+                self._job._end()
+                raise StopAsyncIteration
+            await self._looked.wait()
+            self._looked = anyio.Event()
+        self.make_room()
+        return self._unread.popleft()
+
+    async def _all(self) -> Tally:
+        self._begin()
+        while self._job._active:
+            await self._looked.wait()
+            self._looked = anyio.Event()
+        self._job._end()
+        return self._job.tally
+
+    def _begin(self) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            self._job._begin(self)
+
+    def put(self, outcome: Outcome) -> None:
+        """Take an outcome."""
+        if self._is_read:
+            self._unread.append(outcome)
+            self.look()
+
+    def look(self) -> None:
+        """See that whoever waits looks again."""
+        self._looked.set()
+
+    async def room(self) -> None:
+        """Wait until there is room for further outcomes, or the job is drained."""
+        while len(self._unread) >= _MOST_UNREAD and not self._job._is_draining:
+            await self._read.wait()
+
+    def make_room(self) -> None:
+        """Let those go on who wait for room."""
+        self._read.set()
+        self._read = anyio.Event()
+
+
+class _Anybody:
+    """Every selling partner, as long as no function was asked."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+def _templates(template: str | Mapping[str, str]) -> Templates | None:
+    return Templates.of({"": template} if isinstance(template, str) else template)
+
+
+async def _each(rows: Rows) -> AsyncIterator[Mapping[str, Any] | Row | Entry]:
+    if isinstance(rows, AsyncIterable):
+        async for row in rows:
+            yield row
+    else:
+        for row in rows:
+            yield row

@@ -129,6 +129,8 @@ class Lane:
 
     Attributes:
         kind: The kind of its rows.
+        part: What the journal knows it by.
+        concurrency: As given; a change counts from the next run on.
         tally: The counts so far.
         stopped: Why it stopped by itself; None while it did not.
         is_draining: Whether it takes no further rows.
@@ -153,13 +155,13 @@ class Lane:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.kind = kind
+        self.part = run
+        self.concurrency = concurrency
         self.tally = Tally()
         self.stopped: SpapiError | ValueError | None = None
         self.is_draining = False
         self._send = send
         self._journal = journal
-        self._run = run
-        self._concurrency = concurrency
         self._grace = grace
         self._windows = windows
         self._region = region
@@ -188,14 +190,14 @@ class Lane:
             async with anyio.create_task_group() as watch:
                 watch.start_soon(self._end_drain)
                 async with anyio.create_task_group() as workers:
-                    for _ in range(self._concurrency):
+                    for _ in range(self.concurrency):
                         workers.start_soon(self._work)
                 watch.cancel_scope.cancel()
         except JobError as error:
             self._stop(error)
         finally:
             try:
-                await self._journal.release(self._run)
+                await self._journal.release(self.part)
                 await self._count_elsewhere()
             except JobError as error:  # they stay CLAIMED until somebody finds that this process is gone
                 self._stop(error)
@@ -204,6 +206,14 @@ class Lane:
         """There are new rows."""
         self._is_exhausted = False
         self._nudge()
+
+    def seconds_left(self) -> float:
+        """Return how long the rows that wait will take by the usage plan in use, and in their windows."""
+        plan = self._plan() if self._plan else self.kind.operation.plan
+        if not self._windows:
+            return self.tally.waiting / plan.rate
+        now = self._now()
+        return (self._windows.ends(now, self.tally.waiting, plan.rate, plan.burst) - now).total_seconds()
 
     def pause(self) -> None:
         """Take no further rows for now. Rows that wait for their turn stay in hand; exchanges under way go on."""
@@ -265,7 +275,7 @@ class Lane:
 
     async def _count_elsewhere(self) -> None:
         """Count what other processes did of the rows that waited here."""
-        tally, counts = self.tally, await self._journal.count(self._run)
+        tally, counts = self.tally, await self._journal.count(self.part)
         left = sum(count for state, count in counts.items() if not state.is_settled)
         elsewhere = tally.waiting + tally.unsent - left
         tally.waiting -= elsewhere
@@ -317,11 +327,11 @@ class Lane:
         """Claim rows; return whether there were any. Those whose marketplace sleeps are put off."""
         windows = self._windows
         if windows is None:
-            rows = await self._journal.claim(self._run, self._concurrency)
+            rows = await self._journal.claim(self.part, self.concurrency)
         else:
             begin, _ = windows.day(now)
             rows = await self._journal.claim(
-                self._run, self._concurrency, most=windows.max_per_day, since=begin.timestamp()
+                self.part, self.concurrency, most=windows.max_per_day, since=begin.timestamp()
             )
         closed: dict[datetime, list[Row]] = {}
         for row in rows:
@@ -339,16 +349,16 @@ class Lane:
         """Return when there may be rows to claim, though there are none now; None if that is never."""
         soon = now + timedelta(seconds=_LOOK_AGAIN)
         moments: list[datetime] = []
-        if await self._journal.held(self._run):
+        if await self._journal.held(self.part):
             moments.append(soon)
-        if (later := await self._journal.next_attempt(self._run)) is not None:
+        if (later := await self._journal.next_attempt(self.part)) is not None:
             moments.append(datetime.fromtimestamp(later, UTC))
         most = self._windows.max_per_day if self._windows else None
         if self._windows and most is not None:
-            ready = (await self._journal.count(self._run)).get(State.READY, 0)
+            ready = (await self._journal.count(self.part)).get(State.READY, 0)
             if ready > self.tally.unsent:  # those that were tried are for a later run
                 begin, end = self._windows.day(now)
-                sent = await self._journal.sent_since(self._run, begin.timestamp())
+                sent = await self._journal.sent_since(self.part, begin.timestamp())
                 moments.append(end if sent >= most else soon)
         return min(moments, default=None)
 
@@ -502,7 +512,7 @@ class Lane:
             self._on_outcome(
                 Outcome(
                     row=before,
-                    selling_partner=self._run.label,
+                    selling_partner=self.part.label,
                     state=row.state,
                     reason=reason,
                     cure=cure_of(reason) if row.state is State.REFUSED else "",
@@ -527,7 +537,7 @@ class Lane:
     async def _note_plan(self) -> None:
         if self._plan is not None and (plan := self._plan()) != self._noted:
             self._noted = plan
-            await self._journal.note_plan(self._run, plan)
+            await self._journal.note_plan(self.part, plan)
 
     def _worked(self, stage: str) -> None:
         self._failures[stage] = 0

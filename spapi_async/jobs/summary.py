@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Self
 
 import attrs
 
-from .row import Admission
+from .row import Admission, State
 
 __all__ = ["Pace", "Tally"]
 
@@ -85,6 +85,13 @@ class Tally:
             + self.waiting
             + self.elsewhere
         )
+
+    def resume(self, counts: Mapping[State, int]) -> None:
+        """Count the rows that an earlier run left, by their states in the journal."""
+        self.already_sent += counts.get(State.SENT, 0)
+        self.refused += counts.get(State.REFUSED, 0)
+        self.in_doubt += counts.get(State.IN_DOUBT, 0)
+        self.waiting += sum(count for state, count in counts.items() if not state.is_settled)
 
     def admit(self, admission: Admission) -> None:
         """Count a row that a source brought."""
