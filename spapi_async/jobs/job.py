@@ -31,12 +31,14 @@ from ..errors import ConfigError, JobError, JobStoppedError
 from ..hidden import hide
 from .attachments import AttachmentFiles, Uploader
 from .identity import Identity
-from .journal import Journal
+from .doubt import SEEN, ask, can_tell
+from .dry_run import DryRun
+from .journal import Admitted, Journal
 from .kinds import Kind, find_kind
 from .kinds.attachments import COLUMN as ATTACHMENTS
 from .lane import Lane
 from .outcome import Added, Outcome, Rejection
-from .row import Row, State
+from .row import Move, Row, State
 from .source import Entry
 from .source.columns import Columns
 from .source.mappings import entry_of
@@ -87,6 +89,8 @@ class Job:
             is less, so that all together have at most 4,000.
         grace: Seconds that exchanges under way get when the job is left or drained. Default 10.
         keep_bodies: Keep the texts of rows that are settled. Default: they are dropped.
+        dry_run: Do everything but sending. Amazon is asked for each order, no buyer gets anything, and the journal is
+            only read: an outcome SENT means that the row would be sent.
         same_selling_partner: A person says that what the journal has under another refresh token is this one's too.
         on_outcome: Is called with each outcome, besides `run()`. An exception in it is logged and changes nothing.
         now: The time, with a zone.
@@ -116,6 +120,7 @@ class Job:
         concurrency: int = 16,
         grace: float = 10.0,
         keep_bodies: bool = False,
+        dry_run: bool = False,
         same_selling_partner: bool = False,
         on_outcome: Callable[[Outcome], object] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -147,9 +152,16 @@ class Job:
         self._now = now
         self._region = self._application._config.known_region
         self._opens: SqliteJournal | None = None
-        if isinstance(journal, str | os.PathLike):
-            self._opens = SqliteJournal(Path(journal), keep_bodies=keep_bodies)
-        self._journal: Journal = journal if self._opens is None else self._opens  # type: ignore[assignment]
+        self._dry: DryRun | None = None
+        if not isinstance(journal, str | os.PathLike):
+            self._journal = journal
+            if dry_run:
+                raise ConfigError("dry_run= needs the path of a journal, which it only reads")
+        elif dry_run:
+            self._dry = DryRun(Path(journal))
+            self._journal = self._dry.journal
+        else:
+            self._journal = self._opens = SqliteJournal(Path(journal), keep_bodies=keep_bodies)
         self._lanes: dict[tuple[str, str], Lane] = {}
         self._unable: dict[str, str] = {}
         """Who has no refresh token, and why."""
@@ -188,6 +200,8 @@ class Job:
             await self._group.__aexit__(None, None, None)
             if self._opens is not None:
                 await self._opens.__aexit__(kind, error, trace)
+            if self._dry is not None:
+                self._dry.close()
         self._group = None
 
     # --- rows
@@ -271,20 +285,38 @@ class Job:
             added.rejected += 1
             cure = "mend the name, or give its refresh token"
             reject(Rejection.of_row(row, f"selling_partner: {self._unable[seller]}", cure))
+        if self._dry is not None:
+            known = [each for each in known if not self._is_known(*each, added, reject, retry_refused)]
         if not known:
             return
         _, first = known[0]
         admitted = await self._journal.add(first.part, [row for row, _ in known], retry_refused=retry_refused)
         for (row, lane), outcome in zip(known, admitted, strict=True):
-            lane.tally.admit(outcome.admission)
-            added.admissions[outcome.admission] += 1
-            row = attrs.evolve(row, selling_partner=lane.part.label if self._tokens is not None else "")
-            if rejection := Rejection.of_admission(row, outcome.admission, outcome.stored):
-                reject(rejection)
+            self._count(row, lane, outcome, added, reject)
         if self._running is not None:
             for lane in dict.fromkeys(lane for _, lane in known):
                 lane.wake()
                 self._launch(lane)
+
+    def _count(
+        self, row: Row, lane: Lane, admitted: Admitted, added: Added, reject: Callable[[Rejection], None]
+    ) -> None:
+        lane.tally.admit(admitted.admission)
+        added.admissions[admitted.admission] += 1
+        named = attrs.evolve(row, selling_partner=lane.part.label if self._tokens is not None else "")
+        if rejection := Rejection.of_admission(named, admitted.admission, admitted.stored):
+            reject(rejection)
+
+    def _is_known(
+        self, row: Row, lane: Lane, added: Added, reject: Callable[[Rejection], None], retry_refused: bool
+    ) -> bool:
+        """Count a row that the journal of a dry run has settled."""
+        assert self._dry is not None
+        admitted = self._dry.admitted(lane.part, row, retry_refused=retry_refused)
+        if admitted is None or admitted.admission.is_waiting:
+            return False
+        self._count(row, lane, admitted, added, reject)
+        return True
 
     def _seller_of(self, row: Row) -> str:
         return row.selling_partner if self._tokens is not None else ""
@@ -293,7 +325,14 @@ class Job:
         if self._kind is None:
             raise ConfigError("kind= is missing: it says what the rows are")
         sellers = self._tokens if isinstance(self._tokens, Mapping | None) else _Anybody()
-        return Columns(self._kind, self._region, self._templates, "UTF-8", selling_partners=sellers)
+        return Columns(
+            self._kind,
+            self._region,
+            self._templates,
+            selling_partners=sellers,
+            not_before="not_before",
+            zone=self._windows.zone if self._windows else None,
+        )
 
     # --- who sells
 
@@ -321,9 +360,19 @@ class Job:
         new = [part for part in parts if part not in self._lanes and part[0] not in self._unable]
         while new and self.number is None:  # the first one makes the job
             await self._start(*new.pop(0))
-        async with anyio.create_task_group() as group:
-            for seller, kind in new:
-                group.start_soon(self._start, seller, kind)
+        failures: list[Exception] = []
+
+        async def start(seller: str, kind: str) -> None:
+            try:
+                await self._start(seller, kind)
+            except Exception as error:  # kept out of the group, which would wrap it up
+                failures.append(error)
+
+        async with anyio.create_task_group() as group:  # together, since they share a commit then
+            for part in new:
+                group.start_soon(start, *part)
+        if failures:
+            raise failures[0]
 
     async def _start(self, seller: str, kind_name: str) -> None:
         kind = find_kind(kind_name, withdrawn=True)
@@ -342,8 +391,12 @@ class Job:
             **self._start_options,
         )
         self.number = part.number
+        send, attach = client.send, Uploader(client.send, client.transfer, self._files)
+        if self._dry is not None:
+            self._dry.knows(part, identity)
+            send, attach = self._dry.sends(kind, client.send), self._dry.attach
         self._lanes[seller, kind.name] = Lane(
-            client.send,
+            send,
             kind,
             self._journal,
             part,
@@ -354,7 +407,7 @@ class Job:
             on_outcome=self._tell,
             room=self._room,
             emit=self._application._emit,
-            attach=Uploader(client.send, client.transfer, self._files),
+            attach=attach,
             plan=partial(client.scheduler.plan, kind.operation),
             now=self._now,
         )
@@ -438,6 +491,54 @@ class Job:
             seller: lane.stopped for (seller, _), lane in self._lanes.items() if lane.stopped is not None
         }
         return stopped | {seller: ConfigError(self._unable[seller]) for seller in self._left}
+
+    @property
+    def waits_until(self) -> datetime | None:
+        """When the next row may go out, if all that are left wait for a window or for their own moment."""
+        moments = [lane.waits_until for lane in self._active]
+        return min((moment for moment in moments if moment), default=None) if all(moments) else None
+
+    async def doubts(self) -> Sequence[Row]:
+        """Return the rows of the job that are in doubt, in the order of their lines.
+
+        Raises:
+            JobError: The journal cannot be read.
+        """
+        return () if self.number is None else await self._journal.doubts(self.number)
+
+    async def ask(self, row: Row) -> State:
+        """Ask Amazon what became of a row in doubt. Of solicitations it can tell, of messages it cannot.
+
+        Args:
+            row: Of `doubts`.
+
+        Returns:
+            `SENT`; `READY` if it was not sent, so that the next run sends it; or `IN_DOUBT` if Amazon cannot tell.
+
+        Raises:
+            CallError: Amazon did not answer; the row stays in doubt.
+            JobError: The row is in doubt no more, or the journal cannot be written.
+        """
+        lanes = self._lanes.values()
+        lane = next((lane for lane in lanes if lane.part.selling_partner == row.selling_partner), None)
+        if lane is None or not can_tell(lane.kind, row, self._now()):
+            return State.IN_DOUBT
+        return await ask(lane.send, lane.kind, self._journal, row)
+
+    async def decide(self, row: Row, *, sent: bool) -> None:
+        """Settle a row in doubt by a person's word.
+
+        Args:
+            row: Of `doubts`.
+            sent: True: it was sent. False: send it again by the next run, though the buyer may get it twice.
+
+        Raises:
+            JobError: The row is in doubt no more, or the journal cannot be written.
+        """
+        if sent:
+            await self._journal.move(row, Move.CONFIRM, reason=SEEN)
+        else:
+            await self._journal.move(row, Move.RESEND)
 
     def seconds_left(self) -> float:
         """Return how long the rows that wait will take at the usage plans in use, and in their windows."""

@@ -7,6 +7,7 @@ the client, and so many rows are in hand as calls may wait there at once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -128,12 +129,14 @@ class Lane:
         now: The time, with a zone.
 
     Attributes:
+        send: As given.
         kind: The kind of its rows.
         part: What the journal knows it by.
         concurrency: As given; a change counts from the next run on.
         tally: The counts so far.
         stopped: Why it stopped by itself; None while it did not.
         is_draining: Whether it takes no further rows.
+        waits_until: When it looks for rows again, if it waits for a window or for a row's own moment.
     """
 
     def __init__(
@@ -160,7 +163,8 @@ class Lane:
         self.tally = Tally()
         self.stopped: SpapiError | ValueError | None = None
         self.is_draining = False
-        self._send = send
+        self.waits_until: datetime | None = None
+        self.send = send
         self._journal = journal
         self._grace = grace
         self._windows = windows
@@ -181,6 +185,7 @@ class Lane:
         self._active: set[_Active] = set()
         self._failures = {"check": 0, "locale": 0, "upload": 0, "send": 0}
         self._has_worked = False
+        self._marketplace_id = ""
 
     async def run(self) -> None:
         """Send all rows that wait. Returns when they are settled, or after `drain`, `abort` or a stop by itself."""
@@ -212,8 +217,14 @@ class Lane:
         plan = self._plan() if self._plan else self.kind.operation.plan
         if not self._windows:
             return self.tally.waiting / plan.rate
+        if not self.tally.waiting:
+            return 0.0
         now = self._now()
-        return (self._windows.ends(now, self.tally.waiting, plan.rate, plan.burst) - now).total_seconds()
+        try:
+            ends = self._windows.ends(now, self.tally.waiting, plan.rate, plan.burst, self._marketplace_id)
+        except OverflowError:
+            return math.inf
+        return (ends - now).total_seconds()
 
     def pause(self) -> None:
         """Take no further rows for now. Rows that wait for their turn stay in hand; exchanges under way go on."""
@@ -335,6 +346,7 @@ class Lane:
             )
         closed: dict[datetime, list[Row]] = {}
         for row in rows:
+            self._marketplace_id = row.body["marketplace_id"]
             opens = windows.opens(now, row.body["marketplace_id"]) if windows else None
             if opens is None:
                 self._claimed.append(row)
@@ -363,13 +375,17 @@ class Lane:
         return min(moments, default=None)
 
     async def _wait_until(self, moment: datetime) -> None:
-        with anyio.move_on_after(min(max((moment - self._now()).total_seconds(), 0.0), _LONGEST_NAP)):
+        seconds = (moment - self._now()).total_seconds()
+        if seconds > _LOOK_AGAIN and not self._active:
+            self.waits_until = moment
+        with anyio.move_on_after(min(max(seconds, 0.0), _LONGEST_NAP)):
             await self._nudged.wait()
+        self.waits_until = None
 
     async def _process(self, active: _Active) -> None:
         row = active.row
         try:
-            reply = await self._send(self.kind.check_call(row))
+            reply = await self.send(self.kind.check_call(row))
             is_offered = self.kind.is_offered(reply)
         except (SpapiError, ValueError) as error:
             await self._preparation_failed(active, "check", error)
@@ -380,7 +396,7 @@ class Lane:
             return
         if needs_locale(row):
             try:
-                active.locale = self.kind.locale_in(await self._send(self.kind.locale_call(row)))
+                active.locale = self.kind.locale_in(await self.send(self.kind.locale_call(row)))
             except (SpapiError, ValueError) as error:
                 await self._preparation_failed(active, "locale", error)
                 return
@@ -394,7 +410,7 @@ class Lane:
                 await self._preparation_failed(active, "upload", error)
                 return
             try:
-                await self._send(self.kind.call(active.localized, uploaded), inner=[partial(self._journalled, active)])
+                await self.send(self.kind.call(active.localized, uploaded), inner=[partial(self._journalled, active)])
             except _NotNow as later:
                 await self._journal.defer([active.row], later.opens.timestamp())
                 self._is_exhausted = False

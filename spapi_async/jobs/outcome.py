@@ -92,6 +92,12 @@ class Rejection:
         return cls(number=row.number, reason=reason, cure=cure, fields=fields_of(row))
 
     @classmethod
+    def of_outcome(cls, outcome: Outcome) -> Rejection:
+        """Tell of a row that Amazon refused."""
+        row = attrs.evolve(outcome.row, selling_partner=outcome.selling_partner)
+        return cls.of_row(row, outcome.reason, outcome.cure)
+
+    @classmethod
     def of_admission(cls, row: Row, admission: Admission, stored: Row) -> Rejection | None:
         """Tell why the journal does not let a row pass; None if it does, or knows it as sent or in doubt."""
         another = "remove the line; if another message is wanted, give it a value in the column key"

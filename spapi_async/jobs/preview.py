@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from ..errors import JobError
-from .journal import Identity, body_bytes, digest, digests, resolve
+from .journal import Admitted, Identity, body_bytes, digest, digests, resolve
 from .row import Admission, Row, State, admit
 from .source import Entry
 from .sqlite import open_read_only
@@ -50,6 +50,10 @@ class JournalView:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the journal."""
         self._connection.close()
 
     def admission(self, row: Row, *, retry_refused: bool = False) -> Admission:
@@ -58,16 +62,27 @@ class JournalView:
         Raises:
             JobError: The journal cannot be read.
         """
+        admitted = self.admitted(row, retry_refused=retry_refused)
+        return admitted.admission if admitted else Admission.NEW
+
+    def admitted(self, row: Row, *, retry_refused: bool = False) -> Admitted | None:
+        """Say what would become of a row, and how the journal has it; None if it does not know it.
+
+        Raises:
+            JobError: The journal cannot be read.
+        """
         try:
             stored = self._ledger.find(self._selling_partner, row)
         except sqlite3.Error as error:
             raise self._unusable(error) from error
+        if stored is None:
+            return None
         content = digest(self._ledger.salt, body_bytes(row.body))
         admission = admit(stored, content, _NO_RUN, row.number, retry_refused)
-        if stored is not None and admission is Admission.IN_HAND:
+        if admission is Admission.IN_HAND:
             # Until that process is through with it; what it leaves would become this.
-            return Admission.IN_DOUBT if stored.row.state is State.SENDING else Admission.RESUMED
-        return admission
+            admission = Admission.IN_DOUBT if stored.row.state is State.SENDING else Admission.RESUMED
+        return Admitted(admission=admission, stored=stored.row)
 
     def _identify(self, identity: Identity) -> str:
         token, named = digests(self._ledger.salt, identity)

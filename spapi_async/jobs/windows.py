@@ -27,9 +27,7 @@ _HORIZON = 36_525 * _DAY
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
-def _check_between(
-    _: object, __: attrs.Attribute[tuple[time, time] | None], value: tuple[time, time] | None
-) -> None:
+def _check_between(_: object, __: attrs.Attribute[tuple[time, time] | None], value: tuple[time, time] | None) -> None:
     if value is None:
         return
     if any(edge.tzinfo for edge in value):
