@@ -197,11 +197,10 @@ def _since_midnight(clock: time) -> timedelta:
 
 
 def _beginning(day: date, zone: tzinfo) -> datetime:
-    """Return the first moment of a day: midnight, the first of two, or when clocks are set from before it to after."""
-    midnight = datetime.combine(day, time(), zone)
-    # If there is no such time, the first of these comes after the clocks are set and the second before (PEP 495).
-    first, second = (midnight.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
-    return (_clocks_set(zone, second, first) or first) if second < first else first
+    """Return the first moment of a day: midnight, and the first one if there are two."""
+    # Where clocks skip midnight they do so from midnight on (Toronto in 1919 was the last that did not), and then this is
+    # when they are set: times that are skipped are read as if that had not been done yet (PEP 495).
+    return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
 def _clocks_set(zone: tzinfo, begin: datetime, end: datetime) -> datetime | None:
