@@ -1,4 +1,4 @@
-"""A job that does everything but sending: Amazon is asked for each order, no buyer gets anything, nothing is written."""
+"""A job that does everything but sending: Amazon is asked for each order, and no buyer gets anything."""
 
 from __future__ import annotations
 

@@ -30,9 +30,9 @@ from ..config import check_kind
 from ..errors import ConfigError, JobError, JobStoppedError
 from ..hidden import hide
 from .attachments import AttachmentFiles, Uploader
-from .identity import Identity
 from .doubt import SEEN, ask, can_tell
 from .dry_run import DryRun
+from .identity import Identity
 from .journal import Admitted, Journal
 from .kinds import Kind, find_kind
 from .kinds.attachments import COLUMN as ATTACHMENTS
@@ -172,6 +172,7 @@ class Job:
         self._pace = Pace()
         self._group: TaskGroup | None = None
         self._active: set[Lane] = set()
+        self._ended = anyio.Event()
         self._running: Running | None = None
         self._fault: Exception | None = None
         self._is_paused = False
@@ -195,14 +196,18 @@ class Job:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._group is not None
-        with anyio.CancelScope(shield=True):  # it ends after the grace, whoever cancelled the block
-            self.drain()
-            await self._group.__aexit__(None, None, None)
+        group, self._group = self._group, None
+        try:
+            with anyio.CancelScope(shield=True):  # it ends after the grace, whoever cancelled the block
+                self.drain()
+                while self._active:
+                    await self._ended.wait()
+            await group.__aexit__(None, None, None)
+        finally:
             if self._opens is not None:
                 await self._opens.__aexit__(kind, error, trace)
             if self._dry is not None:
                 self._dry.close()
-        self._group = None
 
     # --- rows
 
@@ -568,6 +573,8 @@ class Job:
         lane.concurrency = max(min(self._concurrency, _MOST_IN_HAND // len(self._lanes)), 1)
         if self._is_paused:
             lane.pause()
+        if not self._active:
+            self._ended = anyio.Event()
         self._active.add(lane)
         self._group.start_soon(self._run_lane, lane)
 
@@ -580,8 +587,10 @@ class Job:
             self.drain()
         finally:
             self._active.discard(lane)
-            if not self._active and self._running is not None:
-                self._running.look()
+            if not self._active:
+                self._ended.set()
+                if self._running is not None:
+                    self._running.look()
 
     def _tell(self, outcome: Outcome) -> None:
         self._pace.note(anyio.current_time())

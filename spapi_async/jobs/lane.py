@@ -179,6 +179,7 @@ class Lane:
         self._claimed: list[Row] = []
         self._claiming = anyio.Lock()
         self._is_exhausted = False
+        self._is_woken = False
         self._resumed = _set_event()
         self._nudged = anyio.Event()
         self._drained = anyio.Event()
@@ -189,6 +190,12 @@ class Lane:
 
     async def run(self) -> None:
         """Send all rows that wait. Returns when they are settled, or after `drain`, `abort` or a stop by itself."""
+        self._is_woken = True
+        while self._is_woken and not self.is_draining:
+            self._is_woken = False
+            await self._send_all()
+
+    async def _send_all(self) -> None:
         self._is_exhausted = False
         try:
             await self._note_plan()
@@ -208,7 +215,8 @@ class Lane:
                 self._stop(error)
 
     def wake(self) -> None:
-        """There are new rows."""
+        """There are new rows; also when it has just found that there are none."""
+        self._is_woken = True
         self._is_exhausted = False
         self._nudge()
 

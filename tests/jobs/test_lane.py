@@ -30,9 +30,9 @@ from spapi_async.jobs import lane as lanes
 from spapi_async.jobs.attachments import AttachmentError
 from spapi_async.jobs.journal import Identity, MemoryJournal, Run
 from spapi_async.jobs.kinds import KINDS, Kind, Uploaded
-from spapi_async.jobs.row import Move, Row, State
 from spapi_async.jobs.lane import Lane
 from spapi_async.jobs.outcome import Outcome
+from spapi_async.jobs.row import Move, Row, State
 from spapi_async.middleware import Middleware, compose
 from spapi_async.operation import Call, Reply
 

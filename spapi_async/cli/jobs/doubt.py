@@ -90,8 +90,8 @@ async def _settle(arguments: argparse.Namespace, record: JobRecord, rows: Sequen
         left = []
     elif left:
         print(
-            f"{_rows(left)} left for you to decide: look for the messages in Seller Central, then take --sent for those "
-            "that are there and --resend for those that are missing, each with --order."
+            f"{_rows(left)} left for you to decide: look for the messages in Seller Central, then take --sent for "
+            "those that are there and --resend for those that are missing, each with --order."
         )
     if failure:
         print(f"spapi-async: {failure}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What `jobs run` and `jobs resume` share: how to send, the job and its progress, what a signal does, the exit status."""
+"""What `jobs run` and `jobs resume` share: how to send, the job and its progress, signals and the exit status."""
 
 from __future__ import annotations
 

@@ -81,7 +81,6 @@ def run(arguments: argparse.Namespace) -> int:
         telling = Telling(name, refused, columns.__contains__, progress.say)
         again = f"spapi-async jobs resume {arguments.journal} {record.number}"
         program = Program(arguments, sandbox, progress, telling, again)
-        began = [
-            f"{name} of {arguments.journal}, begun {time.strftime('%Y-%m-%d %H:%M', time.localtime(record.begun))}"
-        ]
-        return anyio.run(lambda: program.run(None, began, number=record.number))
+        begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.begun))
+        told = [f"{name} of {arguments.journal}, begun {begun}"]
+        return anyio.run(lambda: program.run(None, told, number=record.number))
