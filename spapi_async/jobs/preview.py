@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -102,13 +102,20 @@ class JournalView:
         return JobError(f"the journal {self._path} cannot be read: {error}")
 
 
-def preview(entries: Iterable[Entry], journal: JournalView | None = None, *, retry_refused: bool = False) -> Tally:
+def preview(
+    entries: Iterable[Entry],
+    journal: JournalView | None = None,
+    *,
+    retry_refused: bool = False,
+    on_waiting: Callable[[Row], None] | None = None,
+) -> Tally:
     """Count what would become of the rows of a source; `waiting` are those that would be sent.
 
     Args:
         entries: Of the source, their attachments looked at. They are taken one by one, so their number does not matter.
         journal: What is known of the rows; None when they are all new.
         retry_refused: As of a job.
+        on_waiting: Is called with each row that would be sent.
 
     Raises:
         ConfigError: The source cannot be read on.
@@ -120,12 +127,16 @@ def preview(entries: Iterable[Entry], journal: JournalView | None = None, *, ret
             row = entry.row
             if row is None:
                 tally.invalid += 1
-            elif not seen.add(row):
-                tally.admit(Admission.REPEATED)
+                continue
+            if not seen.add(row):
+                admission = Admission.REPEATED
             elif journal is None:
-                tally.admit(Admission.NEW)
+                admission = Admission.NEW
             else:
-                tally.admit(journal.admission(row, retry_refused=retry_refused))
+                admission = journal.admission(row, retry_refused=retry_refused)
+            tally.admit(admission)
+            if on_waiting and admission.is_waiting:
+                on_waiting(row)
     return tally
 
 

@@ -125,7 +125,7 @@ class Windows:
         zone = self.zone or UTC
         today = now.astimezone(zone).date()
         begin, end = _beginning(today, zone), _beginning(today + _DAY, zone)
-        # Where clocks are set back over midnight, the evening comes twice. The second one is of the next day already.
+        # Where clocks are set back over midnight the evening comes twice: the second one is of the next day already.
         return (begin, end) if now < end else (end, _beginning(today + 2 * _DAY, zone))
 
     def ends(self, now: datetime, count: int, rate: float, burst: float, marketplace_id: str = "") -> datetime:
@@ -198,8 +198,8 @@ def _since_midnight(clock: time) -> timedelta:
 
 def _beginning(day: date, zone: tzinfo) -> datetime:
     """Return the first moment of a day: midnight, and the first one if there are two."""
-    # Where clocks skip midnight they do so from midnight on (Toronto in 1919 was the last that did not), and then this is
-    # when they are set: times that are skipped are read as if that had not been done yet (PEP 495).
+    # Where clocks skip midnight they do so from midnight on (no zone did otherwise since 1920), and then this is when
+    # they are set: a time that is skipped is read as if they had not been set yet (PEP 495).
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
