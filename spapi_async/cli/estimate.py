@@ -236,7 +236,7 @@ def _pace(
             continue
         plan, each = plans[operation], calls / needs.rows
         try:
-            # By one marketplace's clock for all rows after the other's: whatever the mixture, none ends later than that.
+            # By each marketplace's clock in turn for all rows: whatever the mixture, none ends later than the latest.
             ends = [
                 windows.ends(now, needs.rows, plan.rate / each, plan.burst / each, marketplace)
                 for marketplace in needs.marketplaces

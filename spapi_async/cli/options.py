@@ -64,7 +64,6 @@ def add_windows(parser: argparse.ArgumentParser) -> None:
     add("--between", metavar="HH:MM-HH:MM", help="only then by a local clock, as in 09:00-20:00; default: at any time")
     add(
         "--timezone",
-        default="marketplace",
         metavar="ZONE",
         help="whose clock: an IANA name as in Europe/Berlin, or marketplace, which is the default: each row's own",
     )
@@ -82,7 +81,7 @@ def windows_of(arguments: argparse.Namespace) -> Windows:
     Raises:
         ConfigError: One of them cannot be used.
     """
-    return Windows.parse(arguments.between, arguments.timezone, arguments.max_per_day)
+    return Windows.parse(arguments.between, arguments.timezone or "marketplace", arguments.max_per_day)
 
 
 def _templates(arguments: argparse.Namespace) -> Templates | None:

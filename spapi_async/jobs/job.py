@@ -36,7 +36,7 @@ from .identity import Identity
 from .journal import Admitted, Journal
 from .kinds import Kind, find_kind
 from .kinds.attachments import COLUMN as ATTACHMENTS
-from .lane import Lane
+from .lane import Attach, Lane, Send
 from .outcome import Added, Outcome, Rejection
 from .row import Move, Row, State
 from .source import Entry
@@ -128,7 +128,7 @@ class Job:
         check_kind(
             "client", isinstance(client, SellingPartner | Application), "a SellingPartner or Application", client
         )
-        check_kind("concurrency", isinstance(concurrency, int) and concurrency >= 1, "a number from 1", concurrency)
+        check_kind("concurrency", concurrency >= 1, "a number from 1", concurrency)
         if isinstance(client, Application) != (selling_partners is not None):
             raise ConfigError(
                 "selling_partners= belongs to an Application, whose rows name their selling partner: give both, or a "
@@ -141,7 +141,9 @@ class Job:
         self._application = client if isinstance(client, Application) else client._application
         self._kind = find_kind(kind, withdrawn=True) if isinstance(kind, str) else kind
         self._tokens = selling_partners
-        self._start_options = {"name": name, "source": source, "options": options}
+        self._name = name
+        self._source = source
+        self._start_options = options
         self._files = AttachmentFiles(Path(attachments))
         self._templates = template if isinstance(template, Templates | None) else _templates(template)
         self._windows = windows
@@ -393,10 +395,13 @@ class Job:
             same_selling_partner=self._same,
             job=self.number,
             label=seller or client.selling_partner_id or "",
-            **self._start_options,
+            name=self._name,
+            source=self._source,
+            options=self._start_options,
         )
         self.number = part.number
-        send, attach = client.send, Uploader(client.send, client.transfer, self._files)
+        send: Send = client.send
+        attach: Attach = Uploader(client.send, client.transfer, self._files)
         if self._dry is not None:
             self._dry.knows(part, identity)
             send, attach = self._dry.sends(kind, client.send), self._dry.attach

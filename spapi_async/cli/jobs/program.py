@@ -19,7 +19,6 @@ from ...config import Options
 from ...errors import ConfigError, JobStoppedError
 from ...jobs.credentials import is_readable_by_others, read_refresh_tokens
 from ...jobs.job import Job
-from ...jobs.windows import Windows
 from ..options import add_windows, usage_plan, windows_of
 from ..progress import Progress
 from ..target import SANDBOX_CREDENTIALS, add_target, application_of, check_target, client_of
@@ -51,7 +50,7 @@ EPILOG = (
 
 _MOST_IN_HAND = 10_000
 """Each row in hand is a task; many more would only fill the memory."""
-_DEFAULTS: Mapping[str, Any] = {"concurrency": 16, "timezone": "marketplace", "plan": [], "sandbox_plan": []}
+_DEFAULTS: Mapping[str, Any] = {"concurrency": 16, "plan": [], "sandbox_plan": []}
 _KEPT = (
     *("sandbox", "region", "endpoint", "lwa_endpoint", "token_file", "credentials", "attachments_dir", "refused"),
     *("concurrency", "plan", "sandbox_plan", "between", "timezone", "max_per_day", "keep_bodies"),
@@ -225,13 +224,13 @@ class Program:
             async with AsyncExitStack() as stack:
                 client, tokens = client_of_job(arguments, self._progress.say, self._sandbox)
                 await stack.enter_async_context(client)
-                windows: Windows | None = windows_of(arguments)
+                windows = windows_of(arguments)
                 job = Job(
                     client,
                     journal=arguments.journal,
                     keep_bodies=arguments.keep_bodies or False,
                     selling_partners=tokens,
-                    windows=windows,
+                    windows=windows if windows.between or windows.max_per_day else None,
                     concurrency=arguments.concurrency,
                     attachments=arguments.attachments_dir,
                     same_selling_partner=arguments.same_selling_partner,

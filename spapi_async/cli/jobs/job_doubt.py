@@ -17,8 +17,8 @@ from ...jobs.journal import JobRecord
 from ...jobs.kinds import find_kind
 from ...jobs.row import Move, Row, State
 from ...jobs.sqlite import SqliteJournal, open_read_only
+from .job_resume import add_job, find_job
 from .program import NOT_DONE, SOME_IN_DOUBT, add_who, client_of_job, completed
-from .resume import add_job, find_job
 
 __all__ = ["add_arguments", "run"]
 
