@@ -22,7 +22,7 @@ from ..jobs.source import Source
 from ..jobs.summary import Tally
 from ..marketplaces import Region
 from ..operation import UsagePlan
-from .options import add_source, region_of, source_of, usage_plan
+from .options import add_source, refresh_tokens_of, region_of, source_of, usage_plan
 
 __all__ = ["add_arguments", "run"]
 
@@ -61,7 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     kind = find_kind(arguments.kind, withdrawn=True)  # nothing is sent
     plans = _plans(kind, dict(arguments.plan))
     region = region_of(arguments.region)
-    with source_of(arguments, kind, region) as source, _view(arguments) or nullcontext() as journal:
+    tokens = refresh_tokens_of(arguments)
+    with source_of(arguments, kind, region, tokens) as source, _view(arguments) or nullcontext() as journal:
         files = AttachmentFiles(arguments.attachments_dir or Path(arguments.source).parent)
         tally = preview(map(files.checked, source.entries), journal, retry_refused=arguments.retry_refused)
     # Each row calls both operations, and each of them keeps its plan: the slower one sets the pace.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ..jobs.journal import Admitted
@@ -66,8 +67,12 @@ class JobReport:
                 pass
 
     def refused(self, row: Row, reason: str, cure: str) -> None:
-        """List a row that is not sent."""
-        fields = {"order_id": row.order_id, "key": row.key, **row.body}
+        """List a row that is not sent; its `selling_partner` is the name that the source has."""
+        fields = {"order_id": row.order_id, "key": row.key, "selling_partner": row.selling_partner}
+        if self._source.not_before and row.not_before:
+            moment = datetime.fromtimestamp(row.not_before, UTC)
+            fields[self._source.not_before] = moment.isoformat()
+        fields |= row.body
         # A text that a template made is none of the source's columns: run again, the template makes it anew.
         self._list(
             row.number, {name: value for name, value in fields.items() if self._source.knows(name)}, reason, cure
@@ -87,7 +92,12 @@ class JobReport:
             parts.append(f"{tally.elsewhere} sent by another process")
         if waiting := tally.waiting + tally.unsent:
             parts.append(f"{waiting} still waiting")
-        self._say(f"{Path(self._source.name).name}, {tally.total} lines in {duration(seconds)}: {', '.join(parts)}.")
+        name = Path(self._source.name).name
+        lines = "1 line" if tally.total == 1 else f"{tally.total} lines"
+        if tally.total:
+            self._say(f"{name}, {lines} in {duration(seconds)}: {', '.join(parts)}.")
+        else:
+            self._say(f"{name}: no rows were read, so nothing was sent.")
         if in_doubt:
             self._say(
                 "In doubt: the buyer may have got these messages, so they are not sent again. Look for them in Seller "
