@@ -100,7 +100,7 @@ def test_what_is_wrong_in_toml(path: Path, content: str | bytes, words: str) -> 
     [
         (f'{{"A1": "{TOKEN}",\n"A1": "{OTHER}"}}', "A1 stands there twice; leave one of them"),
         (f'{{"A1": {{"refresh_token": "{TOKEN}", "refresh_token": "{OTHER}"}}}}', "A1: refresh_token stands there"),
-        (f'{{"A1": "{TOKEN}",\n}}', "line 2 is no JSON; write NAME ="),
+        (f'{{"A1": "{TOKEN}",\nA2}}', "line 2 is no JSON; write NAME ="),
         (f'{{"A1": "{TOKEN}\n', "line 1 is no JSON"),
         (f'["{TOKEN}"]', "it is no object; write NAME ="),
         (f'"{TOKEN}"', "it is no object"),
