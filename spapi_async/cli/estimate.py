@@ -109,6 +109,7 @@ class _Needs:
         self._kind = kind
 
     def add(self, row: Row) -> None:
+        """Count what a row needs."""
         self.rows += 1
         self.marketplaces.add(row.body["marketplace_id"])
         self.calls[self._kind.operation.key] += 1
@@ -247,7 +248,7 @@ def _pace(
             continue
         plan, each = plans[operation], calls / needs.rows
         try:
-            # By each marketplace's clock in turn for all rows: whatever the mixture, none ends later than the latest.
+            # All rows by the clock of one marketplace, and of the next: no mixture ends later than the worst of them.
             ends = [
                 windows.ends(now, needs.rows, plan.rate / each, plan.burst / each, marketplace)
                 for marketplace in needs.marketplaces
