@@ -353,6 +353,16 @@ UNION ALL
 SELECT state, selling_partner, kind, count(*) FROM row INDEXED BY row_held WHERE owner IS NOT NULL AND job = :job
 GROUP BY state, selling_partner, kind;
 
+-- name: count_rows_of_part
+SELECT state, count(*) AS count FROM row WHERE job = :job AND settled IS NOT NULL
+AND state IN ('SENT', 'REFUSED', 'IN_DOUBT') AND selling_partner = :selling_partner AND kind = :kind GROUP BY state
+UNION ALL
+SELECT 'READY', count(*) FROM row WHERE job = :job AND selling_partner = :selling_partner AND kind = :kind
+AND state = 'READY'
+UNION ALL
+SELECT state, count(*) FROM row INDEXED BY row_held WHERE owner IS NOT NULL AND job = :job
+AND selling_partner = :selling_partner AND kind = :kind GROUP BY state;
+
 -- name: outcomes
 SELECT CAST(settled / :width AS INTEGER) * :width AS since, state, selling_partner, kind, count(*) AS count FROM row
 WHERE job = :job AND settled IS NOT NULL GROUP BY 1, 2, 3, 4 ORDER BY 1;
