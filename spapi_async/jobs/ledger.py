@@ -184,7 +184,7 @@ class Owner:
     until: float
 
 
-@attrs.frozen
+@attrs.define
 class Step:
     """A move that is asked for; see `Journal.move`."""
 
