@@ -8,6 +8,7 @@ one (group commit), so the disk sets the delay of a write and not the pace of th
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import os
 import platform
@@ -29,7 +30,7 @@ from ..auth.tasks import current_loop
 from ..errors import JobError
 from . import lease
 from .journal import LedgerJournal
-from .ledger import APPLICATION_ID, SCHEMA_VERSION, Ledger, Owner, Step, create, migrate
+from .ledger import APPLICATION_ID, SCHEMA_VERSION, Claim, Ledger, Owner, Step, create, migrate
 from .lock import FileLock, OwnerLock
 from .row import Move, Row
 
@@ -56,11 +57,11 @@ _VERSION_1 = {"setting", "selling_partner", "run", "row"}
 
 
 class _Ticket(Generic[_T]):
-    """One write that waits for its commit: some work, or a move, of which many are made together."""
+    """One write that waits for its commit: some work, or a claim or a move, of which many are made together."""
 
     __slots__ = ("error", "needs_room", "result", "work")
 
-    def __init__(self, work: Callable[[], _T] | Step, needs_room: bool) -> None:
+    def __init__(self, work: Callable[[], _T] | Claim | Step, needs_room: bool) -> None:
         self.work = work
         self.needs_room = needs_room
         self.result: _T
@@ -141,6 +142,9 @@ class SqliteJournal(LedgerJournal):
     async def _write(self, work: Callable[[], _T], *, needs_room: bool = True) -> _T:
         return await self._commit_soon(_Ticket(work, needs_room))
 
+    async def _claim(self, claim: Claim) -> Sequence[Row]:
+        return await self._commit_soon(_Ticket(claim, needs_room=True))
+
     async def _move(self, step: Step) -> Row:
         return await self._commit_soon(_Ticket(step, step.move is Move.BEGIN))
 
@@ -216,17 +220,23 @@ class SqliteJournal(LedgerJournal):
         return ticket.error is None
 
     def _work_off(self, tickets: Sequence[_Ticket[Any]]) -> None:
-        moves: list[tuple[_Ticket[Any], Step]] = []
+        claims: list[Claim] = []
+        steps: list[Step] = []
+        together: tuple[list[_Ticket[Any]], list[_Ticket[Any]]] = [], []
         for ticket in tickets:
             if isinstance(ticket.work, Step):
-                moves.append((ticket, ticket.work))
-                continue
-            try:
-                ticket.result = ticket.work()
-            except JobError as error:  # raised before anything of this ticket was written
-                ticket.error = error
-        outcomes = self._ledger.move_all([step for _, step in moves])
-        for (ticket, _), outcome in zip(moves, outcomes, strict=True):
+                together[1].append(ticket)
+                steps.append(ticket.work)
+            elif isinstance(ticket.work, Claim):
+                together[0].append(ticket)
+                claims.append(ticket.work)
+            else:
+                try:
+                    ticket.result = ticket.work()
+                except JobError as error:  # raised before anything of this ticket was written
+                    ticket.error = error
+        outcomes = [*self._ledger.claim_all(claims), *self._ledger.move_all(steps)]
+        for ticket, outcome in zip(itertools.chain(*together), outcomes, strict=True):
             if isinstance(outcome, JobError):
                 ticket.error = outcome
             else:
