@@ -183,6 +183,8 @@ class Job:
     async def __aenter__(self) -> Self:
         if self._opens is not None:
             await self._opens.__aenter__()
+        if self._dry is not None:
+            self._dry.open()
         try:
             if self.number is not None:
                 await self._go_on(self.number)
@@ -319,7 +321,7 @@ class Job:
     ) -> bool:
         """Count a row that the journal of a dry run has settled."""
         assert self._dry is not None
-        admitted = self._dry.admitted(lane.part, row, retry_refused=retry_refused)
+        admitted = self._dry.admitted(row, retry_refused=retry_refused)
         if admitted is None or admitted.admission.is_waiting:
             return False
         self._count(row, lane, admitted, added, reject)
