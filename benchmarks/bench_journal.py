@@ -82,6 +82,10 @@ class NoJournal(MemoryJournal):
         """Know of nobody."""
         return 0
 
+    async def next_attempt(self, run: Run) -> float | None:
+        """Know of none that waits."""
+        return None
+
     async def release(self, run: Run) -> None:
         """Do nothing."""
 
