@@ -1,4 +1,4 @@
-"""Judges what is left of a job that was killed: by the journal, by the sandbox's log, and by what buyers received. Pure.
+"""Judges what is left of a job that was killed: by the journal, the sandbox's log, and what buyers received. Pure.
 
 What stands in no place but one proves nothing: the journal says what the job believes, the log and the messages are the
 sandbox's, which is another program in another process, and the moments of the kills are the driver's.
@@ -160,7 +160,7 @@ class _Case:
         if any(not _is_undone(call) for call in self._calls[:-1]):
             broken.append(("sent again", "a further request followed one that was not certainly left undone"))
         if len(self._calls) > line.attempts:
-            broken.append(("no intent", f"{len(self._calls)} requests arrived, {line.attempts} were written down before"))
+            broken.append(("no intent", f"{len(self._calls)} requests arrived, {line.attempts} were written down"))
         is_ambiguous = any(call["fault"] in AMBIGUOUS for call in self._calls)
         if (self._held or is_ambiguous) and line.state != "IN_DOUBT":
             broken.append(("doubt not seen", f"nobody knows whether it was sent, and it is {line.state}"))

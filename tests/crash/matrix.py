@@ -34,8 +34,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-
-sys.path.insert(0, str(Path(__file__).parent))
 from judge import ABANDONED, Fate, Judgement, Kill, Line, Violation, judge
 
 from spapi_async import UsagePlan
@@ -51,6 +49,9 @@ PATIENCE = 90.0
 MOST_STARTS = 40
 DONE, NOT_DONE = (0, 1, 3), 2
 """Exit statuses of `jobs run`: every row has its outcome, or not."""
+
+STOPS = ("stopped: messaging_v1.", "stopped: solicitations_v1.", "not every row got an answer")
+"""How a job stops by itself because of what the sandbox does: the operation that failed is named."""
 
 CUTS = ("drop-before", "drop-after", "reset-before", "reset-after")
 ERRORS = ("error-before:500", "error-before:503", "error-after:502", "error-after:504")
@@ -273,7 +274,7 @@ class Drive:
         _, errors = victim.communicate()
         after = time.monotonic()
         if victim.returncode != -signal.SIGKILL:
-            self._note(victim.returncode, errors)
+            self._is_done = self._note(victim.returncode, errors)
             return
         left = _look(self._journal, None if self._running else self._folder)
         held = [record for record in left.rows if record["pid"] == victim.pid]
@@ -283,7 +284,9 @@ class Drive:
         sending |= {
             record["order_id"]: record["attempts"]
             for record in left.rows
-            if record["reason"] == ABANDONED and record["settled"] >= wall and record["order_id"] not in known
+            if (record["state"], record["reason"]) == ("IN_DOUBT", ABANDONED)
+            and record["settled"] >= wall
+            and record["order_id"] not in known
         }
         is_open = any(record["settled"] is None for record in left.rows) or len(left.rows) < len(self._setting.fates)
         if not is_open:
@@ -311,22 +314,26 @@ class Drive:
             self._collect()
 
     def _collect(self) -> None:
-        """Note how processes ended by themselves. The last one to end knows whether the job is done."""
-        for process in [process for process in self._running if process.poll() is not None]:
-            _, errors = process.communicate()
-            self._running.remove(process)
-            self._note(process.returncode, errors)
+        """Note how processes ended by themselves: one may leave rows that another had counted on."""
+        ended = [process for process in self._running if process.poll() is not None]
+        self._running = [process for process in self._running if process not in ended]
+        says_done = [self._note(process.returncode, process.communicate()[1]) for process in ended]
+        if ended:
+            self._is_done = all(says_done)
 
-    def _note(self, status: int, errors: str) -> None:
+    def _note(self, status: int, errors: str) -> bool:
+        """Note how a process ended by itself; return whether the job is done by what it says."""
         if "Traceback" in errors or status not in (*DONE, NOT_DONE):
             self._violations.append(Violation("crash", "", f"status {status}: {errors[-2000:]}"))
-        self._is_done = status in DONE
-        if status == NOT_DONE:
-            words = errors.strip().splitlines()[-1].removeprefix("spapi-async: ")
-            self._stops[words.partition(";")[0].partition(":")[0]] += 1
-            waiting = {record["order_id"] for record in _look(self._journal, None).rows if record["settled"] is None}
-            stuck = {order_id for order_id, fate in self._setting.fates.items() if fate is Fate.STUCK}
-            self._is_done = bool(stuck) and waiting == stuck
+        if status != NOT_DONE:
+            return status in DONE
+        words = errors.strip().splitlines()[-1].removeprefix("spapi-async: ")
+        self._stops[next((stop for stop in STOPS if words.startswith(stop)), words)] += 1
+        if not words.startswith(STOPS):
+            self._violations.append(Violation("stopped", "", f"for a reason that the sandbox did not give: {words}"))
+        waiting = {record["order_id"] for record in _look(self._journal, None).rows if record["settled"] is None}
+        stuck = {order_id for order_id, fate in self._setting.fates.items() if fate is Fate.STUCK}
+        return bool(stuck) and waiting == stuck
 
     def _settled_calls(self) -> Sequence[Mapping[str, Any]]:
         """Give the log when no call is under way any more: those of the dead go on for a while."""
@@ -492,7 +499,8 @@ def _tell(outcome: Outcome, seed: int, rows: int) -> None:
     print(f"  journal: {outcome.lines.get(violation.order_id)}")
     for call in outcome.calls:
         if call["order_id"] == violation.order_id:
-            print(f"  call: {call}")
+            went = f"{call['arrived']:.4f} to {call['ended']:.4f}"
+            print(f"  call {went}: {call['operation']}: {call['status']} {call['fault']} lost: {call['is_lost']}")
     for kill in outcome.kills:
         attempts = kill.sending.get(violation.order_id)
         print(f"  kill while {kill.phase}: {kill.before:.4f} to {kill.after:.4f}; attempts if SENDING: {attempts}")
