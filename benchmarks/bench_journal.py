@@ -62,7 +62,7 @@ class NoJournal(MemoryJournal):
         self.waiting.extend(rows)
         return [Admitted(admission=Admission.NEW, stored=row) for row in rows]
 
-    async def claim(self, run: Run, limit: int) -> Sequence[Row]:
+    async def claim(self, run: Run, limit: int, *, most: int | None = None, since: float = 0.0) -> Sequence[Row]:
         """Hand them out."""
         taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
         return [row.after(Move.CLAIM) for row in taken]

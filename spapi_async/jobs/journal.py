@@ -18,8 +18,21 @@ from typing import Any, Protocol, TypeVar
 from anyio import lowlevel
 
 from ..errors import JobError
+from ..operation import UsagePlan
 from .identity import Identity, body_bytes, digest, digests, resolve
-from .ledger import Admitted, Count, JobRecord, Ledger, Outcomes, Owner, Run, Step, create
+from .ledger import (
+    Admitted,
+    Count,
+    JobRecord,
+    Ledger,
+    Outcomes,
+    Owner,
+    PlanNote,
+    ReasonCount,
+    Run,
+    Step,
+    create,
+)
 from .row import Move, Row, State
 
 __all__ = [
@@ -31,6 +44,8 @@ __all__ = [
     "LedgerJournal",
     "MemoryJournal",
     "Outcomes",
+    "PlanNote",
+    "ReasonCount",
     "Run",
     "body_bytes",
     "digest",
@@ -61,6 +76,7 @@ class Journal(Protocol):
         name: str = "",
         source: str = "",
         options: Mapping[str, Any] | None = None,
+        label: str = "",
     ) -> Run:
         """Begin a selling partner's part of a job.
 
@@ -73,6 +89,7 @@ class Journal(Protocol):
             name: A name for a new job.
             source: Where the rows of a new job come from, as in the path of a file.
             options: What it takes to go on with a new job; anything that JSON has, and no secret.
+            label: What people see for the selling partner; no secret. The last one given counts.
 
         Raises:
             JobError: There is no such job. Or the journal was begun by a selling partner that may be another or the
@@ -85,10 +102,34 @@ class Journal(Protocol):
         A row is of `run`'s kind, and of its selling partner unless the row names another one that was started.
         """
 
-    async def claim(self, run: Run, limit: int) -> Sequence[Row]:
-        """Take up to so many READY rows of the run, those that may go out now, in the order of their lines.
+    async def loaded(self, run: Run, rejected: int) -> None:
+        """Note that the job's source was read to its end, and how many of its lines never became rows."""
 
-        A row that this owner gave back with `Move.RELEASE` is left to other owners, and to a later start.
+    async def note_plan(self, run: Run, plan: UsagePlan) -> None:
+        """Note the usage plan of the sending operation from now on, unless it is the one noted last."""
+
+    async def claim(self, run: Run, limit: int, *, most: int | None = None, since: float = 0.0) -> Sequence[Row]:
+        """Take up to so many READY rows of the run, those that may go out now.
+
+        Those without a moment come first, then by their moments, each in the order of their lines. A row that this
+        owner gave back with `Move.RELEASE` is left to other owners, and to a later start.
+
+        Args:
+            run: The run.
+            limit: How many at most.
+            most: No more than leave so many rows of the run that may have reached a buyer since `since`, or that are in
+                anybody's hand. None: without such a limit.
+            since: A moment in seconds since 1970.
+        """
+
+    async def defer(self, rows: Sequence[Row], until: float) -> None:
+        """Give rows back that this owner has merely claimed; from a moment on anybody may claim them, it too.
+
+        A row that is not in this owner's hand any more stays as it is.
+
+        Args:
+            rows: As they stood after the last move.
+            until: The moment, in seconds since 1970.
         """
 
     async def move(
@@ -136,6 +177,12 @@ class Journal(Protocol):
     async def counts(self, job: int) -> Sequence[Count]:
         """Count the rows of a job by selling partner, kind and state."""
 
+    async def reasons(self, job: int) -> Sequence[ReasonCount]:
+        """Count the REFUSED and IN_DOUBT rows of a job by selling partner, kind, state and reason."""
+
+    async def plans(self, job: int) -> Sequence[PlanNote]:
+        """Return the usage plans that were noted for a job, in the order of time."""
+
     async def doubts(self, job: int) -> Sequence[Row]:
         """Return the rows of a job that are IN_DOUBT, in the order of their lines."""
 
@@ -178,6 +225,7 @@ class LedgerJournal:
         name: str = "",
         source: str = "",
         options: Mapping[str, Any] | None = None,
+        label: str = "",
     ) -> Run:
         """See `Journal.start`."""
 
@@ -190,6 +238,7 @@ class LedgerJournal:
                 name=name,
                 source=source,
                 options=options or {},
+                label=label,
             )
 
         return await self._write(work)
@@ -198,9 +247,21 @@ class LedgerJournal:
         """See `Journal.add`."""
         return await self._write(lambda: self._ledger.add(run, rows, retry_refused))
 
-    async def claim(self, run: Run, limit: int) -> Sequence[Row]:
+    async def loaded(self, run: Run, rejected: int) -> None:
+        """See `Journal.loaded`."""
+        await self._write(lambda: self._ledger.loaded(run, rejected))
+
+    async def note_plan(self, run: Run, plan: UsagePlan) -> None:
+        """See `Journal.note_plan`."""
+        await self._write(lambda: self._ledger.note_plan(run, plan))
+
+    async def claim(self, run: Run, limit: int, *, most: int | None = None, since: float = 0.0) -> Sequence[Row]:
         """See `Journal.claim`."""
-        return await self._write(lambda: self._ledger.claim(run, limit))
+        return await self._write(lambda: self._ledger.claim(run, limit, most, since))
+
+    async def defer(self, rows: Sequence[Row], until: float) -> None:
+        """See `Journal.defer`."""
+        await self._write(lambda: self._ledger.defer(rows, until), needs_room=False)
 
     async def move(
         self, row: Row, move: Move, *, reason: str = "", request_id: str | None = None, not_before: float = 0.0
@@ -239,6 +300,14 @@ class LedgerJournal:
     async def counts(self, job: int) -> Sequence[Count]:
         """See `Journal.counts`."""
         return await self._write(lambda: self._ledger.counts(job), needs_room=False)
+
+    async def reasons(self, job: int) -> Sequence[ReasonCount]:
+        """See `Journal.reasons`."""
+        return await self._write(lambda: self._ledger.reasons(job), needs_room=False)
+
+    async def plans(self, job: int) -> Sequence[PlanNote]:
+        """See `Journal.plans`."""
+        return await self._write(lambda: self._ledger.plans(job), needs_room=False)
 
     async def doubts(self, job: int) -> Sequence[Row]:
         """See `Journal.doubts`."""

@@ -3,7 +3,7 @@
 -- a buyer's text is kept no longer than needed.
 
 -- name: schema
--- Version 2, as written to user_version.
+-- Version 3, as written to user_version.
 CREATE TABLE setting (
     name  TEXT PRIMARY KEY,
     value BLOB NOT NULL
@@ -12,7 +12,8 @@ CREATE TABLE selling_partner (
     id       INTEGER PRIMARY KEY,
     digest   TEXT NOT NULL UNIQUE,  -- keyed digest of the id given, else of the refresh token; never one of them
     is_named INTEGER NOT NULL,      -- 1: of an id
-    is_bound INTEGER NOT NULL DEFAULT 0  -- 1: something was done for it; a refresh token that never worked binds nobody
+    is_bound INTEGER NOT NULL DEFAULT 0,  -- 1: something was done for it; a refresh token that never worked binds nobody
+    label    TEXT NOT NULL DEFAULT ''  -- what people see; no secret
 );
 CREATE TABLE job (
     number  INTEGER PRIMARY KEY,
@@ -20,13 +21,24 @@ CREATE TABLE job (
     source  TEXT NOT NULL,          -- the name of the file
     options TEXT NOT NULL,          -- JSON: what it takes to go on with it
     begun   REAL NOT NULL,
-    ended   REAL                    -- NULL while rows of it wait
+    ended   REAL,                   -- NULL while rows of it wait
+    loaded  REAL,                   -- when the source was read to its end
+    rejected INTEGER NOT NULL DEFAULT 0  -- its lines that became no rows
 );
 CREATE TABLE part (                 -- who sells what in a job
     job             INTEGER NOT NULL,
     selling_partner INTEGER NOT NULL,
     kind            TEXT NOT NULL,
     PRIMARY KEY (job, selling_partner, kind)
+) WITHOUT ROWID;
+CREATE TABLE plan (                 -- the usage plans of a part's sending operation over time
+    job             INTEGER NOT NULL,
+    selling_partner INTEGER NOT NULL,
+    kind            TEXT NOT NULL,
+    moment          REAL NOT NULL,
+    rate            REAL NOT NULL,
+    burst           REAL NOT NULL,
+    PRIMARY KEY (job, selling_partner, kind, moment)
 ) WITHOUT ROWID;
 CREATE TABLE owner (                -- a process that has the journal open, and its lease on all rows in its hand
     id    INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice
@@ -62,7 +74,7 @@ CREATE TABLE row (
 -- Partial, each for the rows of one stage: a move then writes to two of them at most, and to none between claim and
 -- outcome.
 CREATE INDEX row_ready ON row (job, selling_partner, kind, not_before, number) WHERE state = 'READY';
-CREATE INDEX row_held ON row (owner) WHERE owner IS NOT NULL;
+CREATE INDEX row_held ON row (job, selling_partner, kind, owner) WHERE owner IS NOT NULL;
 CREATE INDEX row_settled ON row (job, state, selling_partner, kind, settled) WHERE settled IS NOT NULL;
 
 -- name: from_1
@@ -92,9 +104,28 @@ FROM old_row
 JOIN selling_partner ON selling_partner.digest = old_row.selling_partner
 LEFT JOIN job ON job.number = old_row.run;
 INSERT INTO part SELECT DISTINCT job, selling_partner, kind FROM row;
+UPDATE job SET loaded = begun WHERE ended IS NOT NULL;
 DROP TABLE old_row;
 DROP TABLE old_selling_partner;
 DROP TABLE run
+
+-- name: from_2
+-- From version 2. Whether the source of a job was read to its end is known only of those that are done.
+ALTER TABLE selling_partner ADD COLUMN label TEXT NOT NULL DEFAULT '';
+ALTER TABLE job ADD COLUMN loaded REAL;
+ALTER TABLE job ADD COLUMN rejected INTEGER NOT NULL DEFAULT 0;
+UPDATE job SET loaded = begun WHERE ended IS NOT NULL;
+CREATE TABLE plan (
+    job             INTEGER NOT NULL,
+    selling_partner INTEGER NOT NULL,
+    kind            TEXT NOT NULL,
+    moment          REAL NOT NULL,
+    rate            REAL NOT NULL,
+    burst           REAL NOT NULL,
+    PRIMARY KEY (job, selling_partner, kind, moment)
+) WITHOUT ROWID;
+DROP INDEX row_held;
+CREATE INDEX row_held ON row (job, selling_partner, kind, owner) WHERE owner IS NOT NULL
 
 -- name: get_salt
 SELECT value FROM setting WHERE name = 'salt';
@@ -120,6 +151,12 @@ INSERT INTO selling_partner (digest, is_named) VALUES (?, ?);
 -- name: name_selling_partner
 UPDATE selling_partner SET digest = :digest, is_named = :is_named WHERE id = :id;
 
+-- name: label_selling_partner
+UPDATE selling_partner SET label = :label WHERE id = :id AND label <> :label;
+
+-- name: label_of_selling_partner
+SELECT label FROM selling_partner WHERE id = ?;
+
 -- name: drop_rows_of_both
 -- Rows of one that the other has too; nothing was done for them.
 DELETE FROM row WHERE selling_partner = :from AND EXISTS (
@@ -133,6 +170,9 @@ UPDATE row SET selling_partner = :to WHERE selling_partner = :from;
 -- name: adopt_parts
 UPDATE OR REPLACE part SET selling_partner = :to WHERE selling_partner = :from;
 
+-- name: adopt_plans
+UPDATE OR REPLACE plan SET selling_partner = :to WHERE selling_partner = :from;
+
 -- name: forget_selling_partner
 DELETE FROM selling_partner WHERE id = ?;
 
@@ -145,18 +185,39 @@ INSERT OR IGNORE INTO part (job, selling_partner, kind) VALUES (?, ?, ?);
 -- name: reopen_job
 UPDATE job SET ended = NULL WHERE number = ?;
 
+-- name: job_waits
+-- Rows of a job that may have been at its end wait again.
+UPDATE job SET ended = NULL WHERE number = ? AND ended IS NOT NULL;
+
+-- name: job_of_row_waits
+UPDATE job SET ended = NULL WHERE number = (SELECT job FROM row WHERE id = ?) AND ended IS NOT NULL;
+
+-- name: job_is_loaded
+UPDATE job SET loaded = ?, rejected = ? WHERE number = ?;
+
 -- name: end_job
 -- If nothing of it waits any more.
 UPDATE job SET ended = :now WHERE number = :job AND ended IS NULL
 AND NOT EXISTS (SELECT 1 FROM row WHERE job = :job AND state = 'READY')
-AND NOT EXISTS (SELECT 1 FROM row WHERE owner IS NOT NULL AND job = :job);
+AND NOT EXISTS (SELECT 1 FROM row INDEXED BY row_held WHERE owner IS NOT NULL AND job = :job);
 
 -- name: jobs
 SELECT job.*, EXISTS (SELECT 1 FROM owner WHERE owner.job = job.number) AS is_open FROM job ORDER BY number;
 
 -- name: parts
-SELECT digest, kind FROM part JOIN selling_partner ON selling_partner.id = part.selling_partner
+SELECT digest, kind, label FROM part JOIN selling_partner ON selling_partner.id = part.selling_partner
 WHERE job = ? ORDER BY selling_partner.id, kind;
+
+-- name: add_plan
+-- If it is another than before.
+INSERT OR REPLACE INTO plan (job, selling_partner, kind, moment, rate, burst)
+SELECT :job, :selling_partner, :kind, :moment, :rate, :burst WHERE (:rate, :burst) IS NOT (
+    SELECT rate, burst FROM plan WHERE job = :job AND selling_partner = :selling_partner AND kind = :kind
+    ORDER BY moment DESC LIMIT 1);
+
+-- name: plans
+SELECT moment, digest, kind, rate, burst FROM plan JOIN selling_partner ON selling_partner.id = plan.selling_partner
+WHERE job = ? ORDER BY moment, selling_partner.id, kind;
 
 -- name: open_job_of_source
 SELECT max(job.number) FROM job JOIN owner ON owner.job = job.number
@@ -178,16 +239,19 @@ UPDATE owner SET job = ? WHERE id = ?;
 DELETE FROM owner WHERE id = ?;
 
 -- name: rows_of_owner
-SELECT * FROM row WHERE owner = ?;
+SELECT * FROM row INDEXED BY row_held WHERE owner IS NOT NULL AND owner = ?;
 
 -- name: rows_in_hand
--- Few at any time, so the rest is filtered from the index of all that are in hand.
 SELECT * FROM row INDEXED BY row_held WHERE owner = ? AND job = ? AND selling_partner = ? AND kind = ?
 AND state = 'CLAIMED';
 
 -- name: count_in_other_hands
 SELECT count(*) FROM row INDEXED BY row_held WHERE owner IS NOT NULL AND owner <> ? AND job = ?
 AND selling_partner = ? AND kind = ?;
+
+-- name: count_in_hand
+SELECT count(*) FROM row INDEXED BY row_held WHERE owner IS NOT NULL AND job = :job
+AND selling_partner = :selling_partner AND kind = :kind;
 
 -- name: find_row
 SELECT * FROM row WHERE selling_partner = ? AND kind = ? AND order_id = ? AND key = ?;
@@ -223,6 +287,18 @@ SELECT * FROM row WHERE job = ? AND selling_partner = ? AND kind = ? AND state =
 -- name: doubts
 SELECT * FROM row INDEXED BY row_settled WHERE settled IS NOT NULL AND job = ? AND state = 'IN_DOUBT' ORDER BY number;
 
+-- name: rows_of_job
+SELECT * FROM row WHERE job = ? ORDER BY number, id;
+
+-- name: refused_rows
+SELECT * FROM row INDEXED BY row_settled WHERE settled IS NOT NULL AND job = ? AND state = 'REFUSED'
+ORDER BY number, id LIMIT ?;
+
+-- name: reasons
+SELECT selling_partner, kind, state, reason, count(*) AS count FROM row INDEXED BY row_settled
+WHERE settled IS NOT NULL AND job = ? AND state IN ('REFUSED', 'IN_DOUBT')
+GROUP BY selling_partner, kind, state, reason ORDER BY selling_partner, kind, state, count DESC, reason;
+
 -- name: claim_row
 -- The old state, the exchange and the owner are part of the condition, here and below: a move that somebody else made
 -- first, or that is not one's own any more, changes nothing.
@@ -232,6 +308,10 @@ WHERE id = :id AND state = :old AND attempts = :old_attempts AND owner IS :owner
 -- name: claim_rows
 UPDATE row SET state = 'CLAIMED', owner = :owner, reason = ''
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'READY';
+
+-- name: defer_rows
+UPDATE row SET state = 'READY', owner = NULL, reason = '', not_before = :until, tried_by = NULL
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'CLAIMED' AND +owner = :owner;
 
 -- name: begin_rows
 -- Like step_row, of many at once.

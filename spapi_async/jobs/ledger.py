@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -16,6 +16,7 @@ import attrs
 import orjson
 
 from ..errors import JobError, LeaseLostError
+from ..operation import UsagePlan
 from . import lease
 from .identity import Identity, body_bytes, digest, digests, resolve
 from .row import LATE, Admission, Move, Row, State, Stored, admit
@@ -29,6 +30,8 @@ __all__ = [
     "Ledger",
     "Outcomes",
     "Owner",
+    "PlanNote",
+    "ReasonCount",
     "Run",
     "Step",
     "create",
@@ -36,7 +39,7 @@ __all__ = [
     "queries",
 ]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 APPLICATION_ID = 0x73704A31
 """In the header of the file from version 2 on: "spJ1"."""
@@ -52,11 +55,13 @@ class Run:
         number: The journal's number for the job.
         selling_partner: The digest under which the journal knows the selling partner.
         kind: The kind of the rows.
+        label: What people see for the selling partner; "" when it was given none.
     """
 
     number: int
     selling_partner: str
     kind: str
+    label: str = attrs.field(default="", eq=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -83,6 +88,8 @@ class JobRecord:
         options: What it takes to go on with it, as it was given.
         begun: The moment of its beginning, in seconds since 1970.
         ended: The moment from which on no row of it waited; None while some do.
+        loaded: The moment when its source was read to its end; None before, and where that is not known.
+        rejected: So many lines of the source never became rows.
         is_open: Whether a process has it open now, or died with it a short while ago.
         runs: Who sells what in it.
     """
@@ -93,6 +100,8 @@ class JobRecord:
     options: Mapping[str, Any]  # JSON, whose values may be anything that JSON has
     begun: float
     ended: float | None
+    loaded: float | None
+    rejected: int
     is_open: bool
     runs: Sequence[Run]
 
@@ -124,6 +133,36 @@ class Outcomes:
     kind: str
     state: State
     count: int
+
+
+@attrs.frozen(kw_only=True)
+class ReasonCount:
+    """How many rows of a job, of one selling partner and kind, were refused or are in doubt for a reason."""
+
+    selling_partner: str
+    kind: str
+    state: State
+    reason: str
+    count: int
+
+
+@attrs.frozen(kw_only=True)
+class PlanNote:
+    """The usage plan of the sending operation from a moment on.
+
+    Args:
+        moment: In seconds since 1970.
+        selling_partner: The digest of the selling partner.
+        kind: The kind of the rows.
+        rate: Requests a second.
+        burst: The most at once.
+    """
+
+    moment: float
+    selling_partner: str
+    kind: str
+    rate: float
+    burst: float
 
 
 @attrs.frozen(kw_only=True)
@@ -277,6 +316,7 @@ class Ledger:
         name: str,
         source: str,
         options: Mapping[str, Any],
+        label: str,
     ) -> Run:
         """See `Journal.start`."""
         self.recover()
@@ -288,10 +328,23 @@ class Ledger:
             job = self._do("add_job", (name, source, orjson.dumps(dict(options)).decode(), now)).lastrowid or 0
         elif not self._do("reopen_job", (job,)).rowcount:
             raise JobError(f"the journal has no job {job}")
-        self._do("add_part", (job, self._id_of(mine), kind))
+        id_ = self._id_of(mine)
+        if label:
+            self._do("label_selling_partner", {"label": label, "id": id_})
+        else:
+            label = self._do("label_of_selling_partner", (id_,)).fetchone()[0]
+        self._do("add_part", (job, id_, kind))
         self._job = job
         self._do("owner_works_at", (job, self._owner))
-        return Run(number=job, selling_partner=mine, kind=kind)
+        return Run(number=job, selling_partner=mine, kind=kind, label=label)
+
+    def loaded(self, run: Run, rejected: int) -> None:
+        """See `Journal.loaded`."""
+        self._do("job_is_loaded", (self._clock(), rejected, run.number))
+
+    def note_plan(self, run: Run, plan: UsagePlan) -> None:
+        """See `Journal.note_plan`."""
+        self._do("add_plan", {**self._part(run), "moment": self._clock(), "rate": plan.rate, "burst": plan.burst})
 
     def _identify(self, identity: Identity, same: bool) -> str:
         token, named = digests(self._salt, identity)
@@ -305,7 +358,7 @@ class Ledger:
             of_adopted = self._id_of(adopted)
             if record is not None:  # it stood beside the other, with nothing done for it
                 move = {"from": record["id"], "to": of_adopted}
-                for query in ("drop_rows_of_both", "adopt_rows", "adopt_parts"):
+                for query in ("drop_rows_of_both", "adopt_rows", "adopt_parts", "adopt_plans"):
                     self._do(query, move)
                 self._do("forget_selling_partner", (record["id"],))
             values = {"id": of_adopted, "digest": mine, "is_named": named is not None}
@@ -325,9 +378,16 @@ class Ledger:
                 options=orjson.loads(record["options"]),
                 begun=record["begun"],
                 ended=record["ended"],
+                loaded=record["loaded"],
+                rejected=record["rejected"],
                 is_open=bool(record["is_open"]),
                 runs=[
-                    Run(number=record["number"], selling_partner=part["digest"], kind=part["kind"])
+                    Run(
+                        number=record["number"],
+                        selling_partner=part["digest"],
+                        kind=part["kind"],
+                        label=part["label"],
+                    )
                     for part in self._all("parts", (record["number"],))
                 ],
             )
@@ -338,7 +398,10 @@ class Ledger:
 
     def add(self, run: Run, rows: Iterable[Row], retry_refused: bool) -> Sequence[Admitted]:
         """See `Journal.add`."""
-        return [self._add(run, row, retry_refused) for row in rows]
+        admitted = [self._add(run, row, retry_refused) for row in rows]
+        if any(each.admission.is_waiting for each in admitted):
+            self._do("job_waits", (run.number,))
+        return admitted
 
     def _add(self, run: Run, row: Row, retry_refused: bool) -> Admitted:
         whose = row.selling_partner or run.selling_partner
@@ -366,17 +429,15 @@ class Ledger:
                 self._do("touch_row", {"job": run.number, "number": row.number, "id": kept.id})
         return Admitted(admission=admission, stored=kept)
 
-    def claim(self, run: Run, limit: int) -> Sequence[Row]:
+    def claim(self, run: Run, limit: int, most: int | None, since: float) -> Sequence[Row]:
         """See `Journal.claim`."""
         self._look_around()
-        values = {
-            "job": run.number,
-            "selling_partner": self._id_of(run.selling_partner),
-            "kind": run.kind,
-            "now": self._clock(),
-            "owner": self._owner,
-            "limit": limit,
-        }
+        if most is not None:
+            in_hand: int = self._do("count_in_hand", self._part(run)).fetchone()[0]
+            limit = min(limit, most - in_hand - self.sent_since(run, since))
+            if limit <= 0:
+                return []
+        values = {**self._part(run), "now": self._clock(), "owner": self._owner, "limit": limit}
         claimed = [self._row(record).after(Move.CLAIM) for record in self._all("ready_rows", values)]
         if claimed:
             self._do("claim_rows", {"ids": orjson.dumps([row.id for row in claimed]).decode(), "owner": self._owner})
@@ -493,6 +554,11 @@ class Ledger:
             self._put(row, row.after(Move.RELEASE), self._owner)
         self._do("end_job", {"job": run.number, "now": self._clock()})
 
+    def defer(self, rows: Sequence[Row], until: float) -> None:
+        """See `Journal.defer`."""
+        ids = orjson.dumps([row.id for row in rows]).decode()
+        self._do("defer_rows", {"ids": ids, "until": until, "owner": self._owner})
+
     def held(self, run: Run) -> int:
         """See `Journal.held`."""
         self._look_around()
@@ -566,6 +632,44 @@ class Ledger:
             for record in self._all("outcomes", {"job": job, "width": width})
         ]
 
+    def reasons(self, job: int) -> Sequence[ReasonCount]:
+        """See `Journal.reasons`."""
+        return [
+            ReasonCount(
+                selling_partner=self._digest_of(record["selling_partner"]),
+                kind=record["kind"],
+                state=State(record["state"]),
+                reason=record["reason"],
+                count=record["count"],
+            )
+            for record in self._all("reasons", (job,))
+        ]
+
+    def plans(self, job: int) -> Sequence[PlanNote]:
+        """See `Journal.plans`."""
+        return [
+            PlanNote(
+                moment=record["moment"],
+                selling_partner=record["digest"],
+                kind=record["kind"],
+                rate=record["rate"],
+                burst=record["burst"],
+            )
+            for record in self._all("plans", (job,))
+        ]
+
+    def each(self, job: int) -> Iterator[Row]:
+        """Yield all rows of a job, in the order of their lines, without holding them in memory.
+
+        Until the last one is read, or the iterator closed, it reads from the state of the journal at the first.
+        """
+        for record in self._do("rows_of_job", (job,)):
+            yield self._row(record)
+
+    def refused(self, job: int, limit: int) -> Sequence[Row]:
+        """Return the first refused rows of a job, in the order of their lines."""
+        return [self._row(record) for record in self._all("refused_rows", (job, limit))]
+
     def sent_since(self, run: Run, moment: float) -> int:
         """See `Journal.sent_since`."""
         values = (run.number, self._id_of(run.selling_partner), run.kind, moment)
@@ -608,7 +712,12 @@ class Ledger:
             return False
         if new.state is not State.READY and new.state is not State.CLAIMED:
             self._bind(new.selling_partner)
+        elif old.state.is_settled:
+            self._do("job_of_row_waits", (new.id,))
         return True
+
+    def _part(self, run: Run) -> Mapping[str, object]:
+        return {"job": run.number, "selling_partner": self._id_of(run.selling_partner), "kind": run.kind}
 
     def _bind(self, selling_partner: str) -> None:
         id_ = self._id_of(selling_partner)
@@ -665,9 +774,8 @@ def create(connection: sqlite3.Connection) -> None:
 
 def migrate(connection: sqlite3.Connection, version: int) -> None:
     """Bring a journal of an earlier version up to date, within the transaction that is open."""
-    if version < 2:
-        for statement in _statements("from_1"):
-            connection.execute(statement, {"reason": ABANDONED} if ":reason" in statement else ())
+    for statement in _statements(f"from_{version}"):
+        connection.execute(statement, {"reason": ABANDONED} if ":reason" in statement else ())
     _mark(connection)
 
 

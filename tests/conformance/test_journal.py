@@ -12,9 +12,10 @@ import attrs
 import pytest
 
 from spapi_async.errors import JobError, LeaseLostError
-from spapi_async.jobs.journal import Identity, Journal, MemoryJournal, Run
+from spapi_async.jobs.journal import Identity, Journal, MemoryJournal, PlanNote, Run
 from spapi_async.jobs.row import Admission, Move, Row, State
 from spapi_async.jobs.sqlite import SqliteJournal
+from spapi_async.operation import UsagePlan
 
 pytestmark = pytest.mark.anyio
 
@@ -557,3 +558,108 @@ async def test_rows_of_both_names_become_one(journal: Journal) -> None:
     await settled(journal, await journal.start(WHO, KIND), Move.BEGIN, Move.ACCEPT)
     run = await journal.start(attrs.evolve(named, refresh_token=WHO.refresh_token), KIND)
     assert await admissions(journal, run, row(1), row(2)) == [Admission.ALREADY_SENT, Admission.RESUMED]
+
+
+async def test_a_selling_partner_is_shown_by_its_label(journal: Journal) -> None:
+    """The last label that was given stays, whoever goes on with the job; it does not make another run."""
+    run = await journal.start(WHO, KIND)
+    assert run.label == ""
+    named = await journal.start(WHO, KIND, job=run.number, label="Shop one")
+    assert (named, named.label) == (run, "Shop one")
+    assert (await journal.start(WHO, KIND, job=run.number)).label == "Shop one"
+    await journal.start(WHO, KIND, label="Shop 1")
+    assert [[r.label for r in job.runs] for job in await journal.jobs()] == [["Shop 1"], ["Shop 1"]]
+
+
+async def test_a_job_knows_whether_its_source_was_read_to_the_end(world: World, journal: Journal) -> None:
+    """A resume can tell whether rows are missing, and a report how many lines were none."""
+    run = await journal.start(WHO, KIND)
+    assert [(j.loaded, j.rejected) for j in await journal.jobs()] == [(None, 0)]
+    world.clock.pass_by(3)
+    await journal.loaded(run, 2)
+    assert [(j.loaded, j.rejected) for j in await journal.jobs()] == [(world.clock.wall, 2)]
+
+
+async def test_a_job_that_ended_waits_again(journal: Journal) -> None:
+    """Rows that are added later, and a doubt that a person has resent, make a job that was done one that is not."""
+    run = await journal.start(WHO, KIND)
+    doubtful = await settled(journal, run, Move.BEGIN, Move.LOSE)
+    await journal.release(run)
+    assert [j.ended is None for j in await journal.jobs()] == [False]
+    await journal.move(doubtful, Move.RESEND)
+    assert [j.ended is None for j in await journal.jobs()] == [True]
+    [claimed] = await journal.claim(run, 1)
+    await journal.move(claimed, Move.REFUSE)
+    await journal.release(run)
+    assert await admissions(journal, run, row(2)) == [Admission.NEW]
+    assert [j.ended is None for j in await journal.jobs()] == [True]
+
+
+async def test_usage_plans_are_noted_when_they_change(world: World, journal: Journal) -> None:
+    """A report can draw the pace beside the plan of its time; the same plan again is no news."""
+    run = await journal.start(WHO, KIND)
+    begun = world.clock.wall
+    for plan in (UsagePlan(1, 5), UsagePlan(1, 5, "header"), UsagePlan(0.5, 5), UsagePlan(1, 5)):
+        await journal.note_plan(run, plan)
+        world.clock.pass_by(60)
+    notes = [(0, 1.0), (120, 0.5), (180, 1.0)]
+    who = {"selling_partner": run.selling_partner, "kind": KIND, "burst": 5.0}
+    assert await journal.plans(run.number) == [PlanNote(moment=begun + at, rate=rate, **who) for at, rate in notes]
+    assert await journal.plans(7) == []
+
+
+async def test_a_limit_counts_what_is_in_anybodys_hand(world: World, journal: Journal) -> None:
+    """With `most`, sent, doubtful and in hand stay within it, whichever process has them; refused ones do not count."""
+    run = await journal.start(WHO, KIND)
+    await journal.add(run, [row(n) for n in range(1, 12)])
+    for one, move in zip(await journal.claim(run, 3), (Move.ACCEPT, Move.LOSE, Move.REFUSE), strict=True):
+        await journal.move(await journal.move(one, Move.BEGIN), move)
+    other = await world.open()
+    claims: list[int] = []
+
+    async def claim(who: Journal) -> None:
+        claims.extend(r.number for r in await who.claim(run, 3, most=7))
+
+    async with anyio.create_task_group() as group:
+        for who in (journal, other) * 3:
+            group.start_soon(claim, who)
+    assert sorted(claims) == [4, 5, 6, 7, 8]
+    assert await other.claim(run, 9, most=5) == []
+    world.clock.pass_by(10)
+    assert [r.number for r in await other.claim(run, 9, most=6, since=world.clock.wall)] == [9]
+    assert [r.number for r in await other.claim(run, 9)] == [10, 11]
+
+
+async def test_rows_can_be_given_back_for_later(world: World, journal: Journal) -> None:
+    """From that moment on they are claimed again, by the same process too; what is not merely claimed stays."""
+    run = await journal.start(WHO, KIND)
+    await journal.add(run, [row(n) for n in (1, 2, 3, 4)])
+    other = await world.open()
+    [theirs] = await other.claim(run, 1)
+    first, second, third = await journal.claim(run, 3)
+    sending = await journal.move(third, Move.BEGIN)
+    until = world.clock.wall + 60
+    await journal.defer([theirs, first, second, third], until)
+    assert dict(await journal.count(run)) == {State.READY: 2, State.CLAIMED: 1, State.SENDING: 1}
+    assert await journal.claim(run, 9) == []
+    assert await journal.next_attempt(run) == until
+    world.clock.pass_by(60)
+    assert [(r.number, r.not_before) for r in await journal.claim(run, 9)] == [(2, until), (3, until)]
+    assert (await journal.move(sending, Move.ACCEPT)).state is State.SENT
+    with pytest.raises(LeaseLostError):
+        await other.move(first, Move.BEGIN)
+
+
+async def test_reasons_are_counted(journal: Journal) -> None:
+    """Of refused rows and of those in doubt, the most frequent first."""
+    run = await journal.start(WHO, KIND)
+    await journal.add(run, [row(n) for n in range(1, 7)])
+    ends = [(Move.REFUSE, "bad"), (Move.REFUSE, "late"), (Move.REFUSE, "late"), (Move.LOSE, "late"), (Move.ACCEPT, "")]
+    for one, (move, reason) in zip(await journal.claim(run, 5), ends, strict=True):
+        await journal.move(await journal.move(one, Move.BEGIN), move, reason=reason)
+    assert [(r.state, r.reason, r.count) for r in await journal.reasons(run.number)] == [
+        (State.IN_DOUBT, "late", 1),
+        (State.REFUSED, "late", 2),
+        (State.REFUSED, "bad", 1),
+    ]
+    assert {(r.selling_partner, r.kind) for r in await journal.reasons(run.number)} == {(run.selling_partner, KIND)}

@@ -20,7 +20,7 @@ from spapi_async.jobs import lock, sqlite
 from spapi_async.jobs.journal import Identity
 from spapi_async.jobs.ledger import ABANDONED, APPLICATION_ID
 from spapi_async.jobs.row import Admission, Move, Row, State
-from spapi_async.jobs.sqlite import SCHEMA_VERSION, SqliteJournal
+from spapi_async.jobs.sqlite import SCHEMA_VERSION, SqliteJournal, open_read_only
 
 pytestmark = pytest.mark.asyncio
 
@@ -419,6 +419,69 @@ async def test_an_earlier_version_is_brought_up_to_date(old: Path) -> None:
         admitted = await journal.add(run, again)
         assert [a.admission for a in admitted] == [Admission.ALREADY_SENT, Admission.RESUMED]
         assert [r.number for r in await journal.claim(run, 9)] == [8]
+
+
+@pytest.fixture
+def newer(tmp_path: Path) -> Path:
+    """A journal that a killed process of version 2 left; see make_journal_v2.py."""
+    path = tmp_path / "newer.db"
+    path.write_bytes(gzip.decompress((Path(__file__).parent / "journal_v2.db.gz").read_bytes()))
+    return _made(path, f"UPDATE owner SET host = '{platform.node()}'")
+
+
+async def test_version_2_is_brought_up_to_date(newer: Path) -> None:
+    """What a killed process had in hand is taken back; of a job that was done it is known that all was read."""
+    async with SqliteJournal(newer) as journal:
+        done, killed = await journal.jobs()
+        assert (done.loaded, done.rejected, done.name, done.options) == (done.begun, 0, "done", {"grace": 3})
+        assert (killed.loaded, killed.ended) == (None, None)
+        [run] = killed.runs
+        assert run.label == ""
+        counts = {State.SENT: 1, State.REFUSED: 1, State.IN_DOUBT: 2, State.READY: 3}
+        assert dict(await journal.count(run)) == counts
+        who = Identity(refresh_token="Atzr|one", selling_partner_id="A1")
+        run = await journal.start(who, KIND, job=killed.number, label="One")
+        assert [r.number for r in await journal.claim(run, 9)] == [6, 7, 8]
+        assert await journal.held(run) == 0
+
+
+def _layout(path: Path) -> Sequence[Any]:
+    with closing(sqlite3.connect(path)) as connection:
+        names = connection.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY name")
+        return [
+            (type_, name, connection.execute(f"PRAGMA {type_}_xinfo({name})").fetchall())
+            for type_, name in names.fetchall()
+        ]
+
+
+async def test_every_version_becomes_the_same(path: Path, old: Path, newer: Path) -> None:
+    """A journal that was brought up to date has the tables and indexes of a new one."""
+    for one in (path, old, newer):
+        async with SqliteJournal(one):
+            pass
+    assert _layout(path) == _layout(old) == _layout(newer)
+
+
+async def test_a_reader_goes_through_all_rows(path: Path) -> None:
+    """Reports read all rows in the order of their lines, and the first refused ones, while the job goes on."""
+    async with SqliteJournal(path) as journal:
+        run = await journal.start(WHO, KIND)
+        await journal.add(run, [row(n) for n in (5, 3, 4, 1, 2)])
+        await journal.add(await journal.start(WHO, KIND), [row(6)])
+        for one in await journal.claim(run, 3):
+            await journal.move(one, Move.REFUSE, reason="bad")
+        connection, ledger = open_read_only(path)
+        with closing(connection):
+            rows = ledger.each(run.number)
+            assert next(rows).number == 1
+            await journal.claim(run, 1)
+            assert [(r.number, r.state) for r in rows] == [
+                (2, State.REFUSED),
+                (3, State.REFUSED),
+                (4, State.READY),
+                (5, State.READY),
+            ]
+            assert [(r.number, r.reason) for r in ledger.refused(run.number, 2)] == [(1, "bad"), (2, "bad")]
 
 
 async def test_an_earlier_version_is_not_touched_while_somebody_uses_it(
