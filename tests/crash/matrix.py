@@ -43,6 +43,7 @@ from spapi_async.jobs.sqlite import open_read_only
 from spapi_async.sandbox import Faults, SandboxProcess, start_process
 
 PLAN = UsagePlan(rate=150, burst=30)
+UPLOAD = "uploads_2020_11_01.create_upload_destination_for_resource"
 PATIENCE = 90.0
 """Seconds that a job may take from a start to its end."""
 
@@ -50,13 +51,16 @@ MOST_STARTS = 40
 DONE, NOT_DONE = (0, 1, 3), 2
 """Exit statuses of `jobs run`: every row has its outcome, or not."""
 
-STOPS = ("stopped: messaging_v1.", "stopped: solicitations_v1.", "not every row got an answer")
+STOPS = (
+    *(f"stopped: {api}." for api in ("messaging_v1", "solicitations_v1", "uploads_2020_11_01")),
+    "not every row got an answer",
+)
 """How a job stops by itself because of what the sandbox does: the operation that failed is named."""
 
 CUTS = ("drop-before", "drop-after", "reset-before", "reset-after")
 ERRORS = ("error-before:500", "error-before:503", "error-after:502", "error-after:504")
 STORMS = {"429": ("throttle",), "5xx": ERRORS, "lost": CUTS, "slow": ("slow:0.2", "slow:0.4")}
-HARMLESS = ("throttle", "slow:0.2")
+SINGLE = (*CUTS, *ERRORS, "throttle", "slow:0.2")
 
 _NEVER_SENT = ("000-0000403", "000-0000404", "000-0000503")
 """Orders for which the check says no, or nothing at all; the sandbox's reference has a list of such orders."""
@@ -83,7 +87,7 @@ class Setting:
 
 def draw(chance: random.Random, rows: int) -> Setting:
     """Draw a run."""
-    kind = chance.choice(["confirmOrderDetails"] * 4 + ["productReviewAndSellerFeedback"])
+    kind = chance.choice(["confirmOrderDetails"] * 4 + ["productReviewAndSellerFeedback", "invoice"])
     fates = {}
     for n in range(chance.randrange(rows // 2, rows + 1)):
         special = chance.choice(["403", "404", "410"]) if chance.random() < 0.04 else ""
@@ -93,9 +97,10 @@ def draw(chance: random.Random, rows: int) -> Setting:
         fates["000-0000503-0000000"] = Fate.STUCK
     storm = chance.choice(["", *STORMS])
     script = {
-        KINDS[kind].operation.key: list(_weather(chance, len(fates), (*CUTS, *ERRORS, *HARMLESS), 0.08, storm)),
-        # A failed check is made again after some tenths of a second: more of them would be waiting and little else.
-        KINDS[kind].check.key: list(_weather(chance, len(fates), (*CUTS, *ERRORS, *HARMLESS), 0.02, "")),
+        KINDS[kind].operation.key: list(_weather(chance, len(fates), 0.08, storm)),
+        # A failed check is made again after some tenths of a second: with more of them a run would wait and do little.
+        KINDS[kind].check.key: list(_weather(chance, len(fates), 0.02, "")),
+        UPLOAD: list(_weather(chance, len(fates), 0.02, "")),
     }
     kills = []
     for _ in range(chance.choice([1, 1, 1, 2, 2, 3, 5])):
@@ -116,7 +121,7 @@ def draw(chance: random.Random, rows: int) -> Setting:
     )
 
 
-def _weather(chance: random.Random, calls: int, words: Sequence[str], likely: float, storm: str) -> Iterator[str]:
+def _weather(chance: random.Random, calls: int, likely: float, storm: str) -> Iterator[str]:
     """Say what becomes of the calls of an operation in turn: single faults, and now and then a storm."""
     left = 0
     for _ in range(calls):
@@ -126,7 +131,7 @@ def _weather(chance: random.Random, calls: int, words: Sequence[str], likely: fl
             left -= 1
             yield chance.choice(STORMS[storm]) if chance.random() < 0.7 else "ok"
         else:
-            yield chance.choice(words) if chance.random() < likely else "ok"
+            yield chance.choice(SINGLE) if chance.random() < likely else "ok"
 
 
 # --- doing it
@@ -157,6 +162,7 @@ class Drive:
         self._folder = folder
         self._source, self._journal = folder / "messages.csv", folder / "messages.db"
         self._kind = KINDS[self._setting.kind]
+        self._operations = [self._kind.check.key, self._kind.operation.key, UPLOAD]
         self._running: list[subprocess.Popen[str]] = []
         self._kills: list[Kill] = []
         self._starts = 0
@@ -169,8 +175,7 @@ class Drive:
         """Do it, and judge it."""
         setting, began = self._setting, time.monotonic()
         self._write_source()
-        operations = self._kind.check.key, self._kind.operation.key
-        plans = dict.fromkeys(operations, PLAN)
+        plans = dict.fromkeys(self._operations, PLAN)
         faults = Faults(script=setting.script)
         with start_process(plans=plans, faults=faults, latency=setting.latency, jitter=setting.jitter) as sandbox:
             self._sandbox = sandbox
@@ -203,13 +208,15 @@ class Drive:
         )
 
     def _write_source(self) -> None:
-        has_text = self._setting.kind == "confirmOrderDetails"
+        further = {
+            "confirmOrderDetails": {"text": self._setting.text},
+            "invoice": {"attachments": "invoice.pdf"},
+        }.get(self._setting.kind, {})
+        (self._folder / "invoice.pdf").write_bytes(b"%PDF-1.7\n")
         with self._source.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow(["order_id", "marketplace_id", *(["text"] if has_text else [])])
-            for order_id in self._setting.fates:
-                text = [f"message for {order_id} {self._setting.text}"] if has_text else []
-                writer.writerow([order_id, "A1PA6795UKMFR9", *text])
+            writer.writerow(["order_id", "marketplace_id", *further])
+            writer.writerows([order_id, "A1PA6795UKMFR9", *further.values()] for order_id in self._setting.fates)
 
     def _start(self) -> None:
         self._starts += 1
@@ -218,8 +225,8 @@ class Drive:
             *("--journal", str(self._journal), "--concurrency", str(self._setting.concurrency)),
             *("--endpoint", self._sandbox.endpoint, "--lwa-endpoint", self._sandbox.lwa_endpoint),
         ]
-        for operation in self._kind.check, self._kind.operation:
-            command += ["--plan", f"{operation.key}={PLAN.rate}/{PLAN.burst}"]
+        for operation in self._operations:
+            command += ["--plan", f"{operation}={PLAN.rate}/{PLAN.burst}"]
         credentials = {"CLIENT_ID": "id", "CLIENT_SECRET": "secret", "REFRESH_TOKEN": "Atzr|SELLER1"}
         self._running.append(
             subprocess.Popen(
