@@ -466,24 +466,26 @@ def main() -> int:
     seed = random.randrange(1 << 30) if arguments.seed is None else arguments.seed
     print(f"seed {seed}", flush=True)
     total, began = Total(), time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="crash-") as folder, ThreadPoolExecutor(arguments.jobs) as pool:
-        numbers = count(arguments.first)
-
-        def start() -> Future[Outcome]:
-            number = next(numbers)
-            own = Path(folder) / str(number)
-            own.mkdir()
-            return pool.submit(Drive(number, seed, arguments.rows, own).run)
-
-        pending = {start() for _ in range(min(arguments.jobs, arguments.runs))}
-        failed = False
-        while pending:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            for future in done:
+    folder = Path(tempfile.mkdtemp(prefix="crash-"))
+    numbers = count(arguments.first)
+    pending: dict[Future[Outcome], int] = {}
+    failed = False
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        while True:
+            while not failed and total.runs + len(pending) < arguments.runs and len(pending) < arguments.jobs:
+                number = next(numbers)
+                own = folder / str(number)
+                own.mkdir()
+                pending[pool.submit(Drive(number, seed, arguments.rows, own).run)] = number
+            if not pending:
+                break
+            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                number = pending.pop(future)
                 try:
                     outcome = future.result()
                 except Exception:  # of the driver: it shall not take the counts of the others with it
                     traceback.print_exc()
+                    print(f"run {number} of seed {seed} could not be judged")
                     failed = True
                     continue
                 if outcome.violations and not total.violations:
@@ -491,11 +493,13 @@ def main() -> int:
                 total.add(outcome)
                 if total.runs and total.runs % 20 == 0:
                     print(f"{total.runs} runs in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-            while not failed and total.runs + len(pending) < arguments.runs and len(pending) < arguments.jobs:
-                pending.add(start())
     print(*total.table(), sep="\n")
     print(_line("seconds", round(time.monotonic() - began)))
-    return int(failed or bool(total.violations))
+    if failed or total.violations:
+        print(f"the journals of all runs are in {folder}")
+        return 1
+    shutil.rmtree(folder)
+    return 0
 
 
 def _tell(outcome: Outcome, seed: int, rows: int) -> None:
