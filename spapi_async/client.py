@@ -134,6 +134,23 @@ class Application:
     def __repr__(self) -> str:
         return f"{type(self).__name__}(client_id={self._credentials.client_id!r}, endpoint={self._config.url!r})"
 
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **options: Unpack[Options]) -> Self:
+        """Make an application from environment variables; options given here go before them.
+
+        The variables of `SellingPartner.from_env`, without that of the refresh token.
+
+        Args:
+            environ: The environment; None takes the process's.
+            options: As described in `ClientConfig`.
+
+        Raises:
+            ConfigError: Variables are missing; it names all of them.
+        """
+        environ = _hidden(environ)  # first of all: a traceback may show this frame
+        credentials = _read_environment(environ, options, of_application=True)
+        return cls(client_id=credentials.client_id, client_secret=credentials.client_secret, **options)
+
     def selling_partner(
         self,
         *,
@@ -304,6 +321,22 @@ class Application:
         )
 
 
+def _hidden(environ: Mapping[str, str] | None) -> Mapping[str, str]:
+    return {name: hide(value) for name, value in (os.environ if environ is None else environ).items()}
+
+
+def _read_environment(environ: Mapping[str, str], options: Options, *, of_application: bool = False) -> Credentials:
+    """Fill up the options from environment variables, and return the credentials."""
+    if all(options.get(name) is None for name in ("region", "marketplace", "endpoint")):
+        options["region"] = str(environ.get("SPAPI_REGION", "")) or None
+        options["endpoint"] = str(environ.get("SPAPI_ENDPOINT", "")) or None
+    if options.get("lwa_endpoint") is None:
+        options["lwa_endpoint"] = str(environ.get("SPAPI_LWA_ENDPOINT", "")) or None
+    where = options.get("region") or options.get("marketplace") or options.get("endpoint")
+    missing = () if where else ("SPAPI_REGION or SPAPI_ENDPOINT",)
+    return Credentials.from_env(environ, also_missing=missing, of_application=of_application)
+
+
 def _find_operation(name: str, what: str = "operation") -> Operation:
     from .apis import catalog
 
@@ -393,6 +426,7 @@ class SellingPartner(Apis):
     ) -> None:
         self._application = application
         self._owns_application = owns
+        self._selling_partner_id = selling_partner_id
         self._options = _CallOptions(rdt=application._config.fetches_rdt)
         self._credentials = Credentials(
             client_id=application._credentials.client_id,
@@ -436,14 +470,8 @@ class SellingPartner(Apis):
         Raises:
             ConfigError: Variables are missing; it names all of them.
         """
-        environ = {name: hide(value) for name, value in (os.environ if environ is None else environ).items()}
-        if all(options.get(name) is None for name in ("region", "marketplace", "endpoint")):
-            options["region"] = str(environ.get("SPAPI_REGION", "")) or None
-            options["endpoint"] = str(environ.get("SPAPI_ENDPOINT", "")) or None
-        if options.get("lwa_endpoint") is None:
-            options["lwa_endpoint"] = str(environ.get("SPAPI_LWA_ENDPOINT", "")) or None
-        where = options.get("region") or options.get("marketplace") or options.get("endpoint")
-        credentials = Credentials.from_env(environ, also_missing=() if where else ("SPAPI_REGION or SPAPI_ENDPOINT",))
+        environ = _hidden(environ)  # first of all: a traceback may show this frame
+        credentials = _read_environment(environ, options)
         return cls(
             client_id=credentials.client_id,
             client_secret=credentials.client_secret,
@@ -452,6 +480,11 @@ class SellingPartner(Apis):
             learned_plans=learned_plans,
             **options,
         )
+
+    @property
+    def selling_partner_id(self) -> str | None:
+        """Amazon's id of the selling partner, if it was given."""
+        return self._selling_partner_id
 
     @property
     def scheduler(self) -> SellingPartnerScheduler:

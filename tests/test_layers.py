@@ -58,6 +58,7 @@ PURE = [
     "jobs.template",
     "jobs.variants",
     "jobs.verdict",
+    "jobs.windows",
     "oauth.query",
     "oauth.links",
     "oauth.state",

@@ -6,6 +6,7 @@ It is a CSV whatever the source was.
 from __future__ import annotations
 
 import csv
+import errno
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
@@ -51,9 +52,11 @@ class RefusedRows:
         """See that the file can be written, before anything is sent.
 
         Raises:
-            JobError: Its folder is not writable.
+            JobError: Its folder is not writable, or it is one itself.
         """
         try:
+            if self.path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             self._partial.touch()
             self._partial.unlink()
         except OSError as error:
@@ -61,6 +64,22 @@ class RefusedRows:
                 f"{self.path}, the file for refused rows, cannot be written: {error.strerror or error}; "
                 "name another by --refused"
             ) from error
+
+    def take_over(self) -> None:
+        """Take the rows of the file as it is there, so that those of another run join them.
+
+        Raises:
+            JobError: It cannot be read, or is no such file.
+        """
+        try:
+            with self.path.open(encoding="utf-8", newline="") as file:
+                for record in csv.DictReader(file):
+                    line, reason, cure = (record.pop(name) for name in REPORT_COLUMNS)
+                    self.add(int(line), {name: value or "" for name, value in record.items()}, reason, cure)
+        except FileNotFoundError:
+            return
+        except (OSError, UnicodeError, csv.Error, KeyError, ValueError, AttributeError) as error:
+            raise JobError(f"{self.path} is no file of refused rows; name another by --refused") from error
 
     def add(self, line: int, fields: Mapping[str, str], reason: str, cure: str) -> None:
         """Add a row.
@@ -85,11 +104,15 @@ class RefusedRows:
         if not self.count:
             self.path.unlink(missing_ok=True)
             return
-        with self._partial.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow([*self._columns, *REPORT_COLUMNS])
-            writer.writerows(self._records())
-        os.replace(self._partial, self.path)
+        try:
+            with self._partial.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow([*self._columns, *REPORT_COLUMNS])
+                writer.writerows(self._records())
+            os.replace(self._partial, self.path)
+        except BaseException:
+            self._partial.unlink(missing_ok=True)  # it holds buyers' texts
+            raise
 
     def close(self) -> None:
         """Drop what was collected."""
