@@ -88,6 +88,7 @@ class Judgement:
 
 def judge(
     fates: Mapping[str, Fate],
+    sellers: Mapping[str, str],
     lines: Mapping[str, Line],
     calls: Sequence[Mapping[str, Any]],
     messages: Sequence[Mapping[str, Any]],
@@ -98,6 +99,7 @@ def judge(
 
     Args:
         fates: The orders of the source.
+        sellers: Whose they are.
         lines: The journal, by order id.
         calls: `SandboxProcess.calls()`, when none is under way any more.
         messages: `SandboxProcess.messages()`.
@@ -109,8 +111,12 @@ def judge(
         if call["operation"] == operation:
             sends.setdefault(call["order_id"], []).append(call)
     delivered = Counter(message["order_id"] for message in messages)
+    violations = [
+        Violation("wrong seller", message["order_id"], f"{message['seller']} sent it")
+        for message in messages
+        if message["seller"] != sellers.get(message["order_id"])
+    ]
     causes: Counter[str] = Counter()
-    violations = []
     slowest = 0.0
     for order_id in sorted({*fates, *lines, *sends, *delivered}):
         fate, line = fates.get(order_id), lines.get(order_id)

@@ -4,8 +4,9 @@
 
 Each run has a source, a journal and a sandbox of its own. The sandbox is another process and lets calls go wrong by a
 script that the seed decides: lost replies, resets, storms of 429 and of 5xx, slow answers. The job is the command
-`spapi-async jobs run`, in one process or in two at once, and is killed by SIGKILL: while it starts, reads its source,
-sends, or ends. Then it is started again until it says that it is done, and `judge.py` looks at what is left.
+`spapi-async jobs run`, for one selling partner or for three, in one process or in two at once. It is killed by SIGKILL
+while it starts, reads its source, sends, or ends, and started again, by the same command or by `jobs resume`, until it
+says that it is done. Then `judge.py` looks at what is left.
 
 A run in which the job was done before the kill is judged too, but not counted. Faults and settings of a run are
 repeatable (`--seed N --first RUN --runs 1`); the instant of a kill depends on the machine besides.
@@ -75,6 +76,7 @@ class Setting:
 
     kind: str
     fates: Mapping[str, Fate]
+    sellers: Mapping[str, str]
     script: Mapping[str, Sequence[str]]
     concurrency: int
     processes: int
@@ -95,6 +97,8 @@ def draw(chance: random.Random, rows: int) -> Setting:
         fates[order_id] = Fate.REFUSED if special else Fate.SENT
     if chance.random() < 0.05:
         fates["000-0000503-0000000"] = Fate.STUCK
+    most = chance.choice([1, 1, 3])
+    sellers = {order_id: f"SELLER{n % most + 1}" for n, order_id in enumerate(fates)}
     storm = chance.choice(["", *STORMS])
     script = {
         KINDS[kind].operation.key: list(_weather(chance, len(fates), 0.08, storm)),
@@ -111,6 +115,7 @@ def draw(chance: random.Random, rows: int) -> Setting:
     return Setting(
         kind=kind,
         fates=fates,
+        sellers=sellers,
         script=script,
         concurrency=chance.choice([4, 16, 64]),
         processes=chance.choice([1, 1, 1, 2]),
@@ -158,9 +163,12 @@ class Drive:
 
     def __init__(self, number: int, seed: int, rows: int, folder: Path) -> None:
         self._number = number
-        self._setting = draw(random.Random(f"{seed} {number}"), rows)
+        self._chance = random.Random(f"{seed} {number}")
+        self._setting = draw(self._chance, rows)
         self._folder = folder
         self._source, self._journal = folder / "messages.csv", folder / "messages.db"
+        self._tokens = folder / "tokens.toml"
+        self._has_several = len(set(self._setting.sellers.values())) > 1
         self._kind = KINDS[self._setting.kind]
         self._operations = [self._kind.check.key, self._kind.operation.key, UPLOAD]
         self._running: list[subprocess.Popen[str]] = []
@@ -169,6 +177,7 @@ class Drive:
         self._stops: Counter[str] = Counter()
         self._violations: list[Violation] = []
         self._is_done = False
+        self._may_resume = False
         self._sandbox: SandboxProcess
 
     def run(self) -> Outcome:
@@ -188,12 +197,14 @@ class Drive:
                     process.kill()
                     process.communicate()
             calls = self._settled_calls()
+            rows = _look(self._journal, self._folder).rows
             lines = {
-                record["order_id"]: Line(state=record["state"], attempts=record["attempts"], reason=record["reason"])
-                for record in _look(self._journal, self._folder).rows
+                row["order_id"]: Line(state=row["state"], attempts=row["attempts"], reason=row["reason"]) for row in rows
             }
+            if len(rows) > len(lines):
+                self._violations.append(Violation("invented", "", f"{len(rows)} rows are of {len(lines)} orders"))
             operation = self._kind.operation.key
-            judgement = judge(setting.fates, lines, calls, sandbox.messages(), self._kills, operation)
+            judgement = judge(setting.fates, setting.sellers, lines, calls, sandbox.messages(), self._kills, operation)
         return Outcome(
             number=self._number,
             fates=setting.fates,
@@ -212,18 +223,29 @@ class Drive:
             "confirmOrderDetails": {"text": self._setting.text},
             "invoice": {"attachments": "invoice.pdf"},
         }.get(self._setting.kind, {})
+        if self._has_several:
+            names = set(self._setting.sellers.values())
+            self._tokens.write_text("".join(f'{name} = "Atzr|{name}"\n' for name in names), encoding="utf-8")
         (self._folder / "invoice.pdf").write_bytes(b"%PDF-1.7\n")
         with self._source.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow(["order_id", "marketplace_id", *further])
-            writer.writerows([order_id, "A1PA6795UKMFR9", *further.values()] for order_id in self._setting.fates)
+            writer.writerow(
+                ["order_id", "marketplace_id", *further, *(["selling_partner"] if self._has_several else [])]
+            )
+            for order_id, seller in self._setting.sellers.items():
+                whose = [seller] if self._has_several else []
+                writer.writerow([order_id, "A1PA6795UKMFR9", *further.values(), *whose])
 
     def _start(self) -> None:
         self._starts += 1
+        run = ["run", str(self._source), "--kind", self._setting.kind, "--journal", str(self._journal)]
+        resume = ["resume", str(self._journal)]
         command = [
-            *(sys.executable, "-m", "spapi_async", "jobs", "run", str(self._source), "--kind", self._setting.kind),
-            *("--journal", str(self._journal), "--concurrency", str(self._setting.concurrency)),
+            *(sys.executable, "-m", "spapi_async", "jobs"),
+            *(resume if self._may_resume and self._chance.random() < 0.5 else run),
+            *("--concurrency", str(self._setting.concurrency)),
             *("--endpoint", self._sandbox.endpoint, "--lwa-endpoint", self._sandbox.lwa_endpoint),
+            *(["--credentials", str(self._tokens)] if self._has_several else []),
         ]
         for operation in self._operations:
             command += ["--plan", f"{operation}={PLAN.rate}/{PLAN.burst}"]
@@ -284,6 +306,7 @@ class Drive:
             self._is_done = self._note(victim.returncode, errors)
             return
         left = _look(self._journal, None if self._running else self._folder)
+        self._may_resume = left.is_loaded
         held = [record for record in left.rows if record["pid"] == victim.pid]
         sending = {record["order_id"]: record["attempts"] for record in held if record["state"] == "SENDING"}
         known = {order_id for kill in self._kills for order_id in kill.sending}
@@ -364,6 +387,8 @@ class Look:
     rows: Sequence[sqlite3.Row]
     owners: frozenset[int]
     """Process ids."""
+    is_loaded: bool
+    """Whether the source of the latest job was read to its end."""
 
 
 def _look(journal: Path, folder: Path | None) -> Look:
@@ -371,8 +396,9 @@ def _look(journal: Path, folder: Path | None) -> Look:
 
     A copy is right only while nobody writes.
     """
+    nothing = Look([], frozenset(), False)
     if not journal.exists():
-        return Look([], frozenset())
+        return nothing
     if folder is not None:
         copy = folder / "copy" / journal.name
         shutil.rmtree(copy.parent, ignore_errors=True)
@@ -386,10 +412,12 @@ def _look(journal: Path, folder: Path | None) -> Look:
             connection, _ = open_read_only(journal)
             with closing(connection):
                 rows = connection.execute("SELECT row.*, owner.pid FROM row LEFT JOIN owner ON owner.id = row.owner")
-                return Look(rows.fetchall(), frozenset(pid for (pid,) in connection.execute("SELECT pid FROM owner")))
+                jobs = connection.execute("SELECT loaded FROM job ORDER BY number").fetchall()
+                owners = frozenset(pid for (pid,) in connection.execute("SELECT pid FROM owner"))
+                return Look(rows.fetchall(), owners, bool(jobs) and jobs[-1]["loaded"] is not None)
         except (JobError, sqlite3.Error) as error:
             if "or empty" in str(error):  # killed before the first commit
-                return Look([], frozenset())
+                return nothing
             if attempt == 20:  # another process was about to open it
                 raise
             time.sleep(0.02)

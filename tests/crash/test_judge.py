@@ -48,6 +48,7 @@ def found(
     reason: str | None = None,
     killed: int | None = None,
     fate: str = "SENT",
+    seller: str = "SELLER1",
 ) -> tuple[set[str], list[str]]:
     """Judge one row; `killed` is the attempt in which it was SENDING at a kill. Return broken rules and causes."""
     attempts = len(calls) if attempts is None else attempts
@@ -55,9 +56,10 @@ def found(
     kills = [judge.Kill(before=KILLED, after=KILLED + 0.01, sending={ORDER: killed}, phase="sending")]
     outcome = judge.judge(
         {ORDER: judge.Fate(fate)},
+        {ORDER: "SELLER1"},
         {ORDER: line},
         calls,
-        [{"order_id": ORDER}] * delivered,
+        [{"order_id": ORDER, "seller": seller}] * delivered,
         kills if killed is not None else [],
         SEND,
     )
@@ -128,6 +130,7 @@ def test_doubts_without_a_cause(judge: ModuleType, calls: list[dict[str, Any]], 
         ("ready and sent", "READY", [call(1, 2)], {"delivered": 1, "fate": "READY"}),
         ("fate", "REFUSED", [], {}),
         ("fate", "SENT", [call(1, 2)], {"delivered": 1, "fate": "REFUSED"}),
+        ("wrong seller", "SENT", [call(1, 2)], {"delivered": 1, "seller": "SELLER2"}),
         ("lost", "READY", [], {}),
         ("lost", "CLAIMED", [], {}),
         ("lost", "SENDING", [call(1, 2)], {}),
@@ -143,7 +146,7 @@ def test_what_must_not_be(
 def test_rows_that_came_or_went(judge: ModuleType) -> None:
     """A row that only the source has is lost, and one that the source does not have is invented."""
     sent = judge.Line(state="SENT", attempts=1)
-    outcome = judge.judge({"902-1": judge.Fate.SENT}, {"902-2": sent}, [], [], [], SEND)
+    outcome = judge.judge({"902-1": judge.Fate.SENT}, {"902-1": "S"}, {"902-2": sent}, [], [], [], SEND)
     assert {(violation.rule, violation.order_id) for violation in outcome.violations} == {
         ("lost", "902-1"),
         ("invented", "902-2"),
