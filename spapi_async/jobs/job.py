@@ -394,7 +394,7 @@ class Job:
             kind.name,
             same_selling_partner=self._same,
             job=self.number,
-            label=seller or client.selling_partner_id or "",
+            label=seller,
             name=self._name,
             source=self._source,
             options=self._start_options,
