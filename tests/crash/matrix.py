@@ -18,6 +18,7 @@ import argparse
 import csv
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -52,11 +53,9 @@ MOST_STARTS = 40
 DONE, NOT_DONE = (0, 1, 3), 2
 """Exit statuses of `jobs run`: every row has its outcome, or not."""
 
-STOPS = (
-    *(f"stopped: {api}." for api in ("messaging_v1", "solicitations_v1", "uploads_2020_11_01")),
-    "not every row got an answer",
-)
-"""How a job stops by itself because of what the sandbox does: the operation that failed is named."""
+_PART = r"(?:SELLER\d: )?(?:messaging_v1|solicitations_v1|uploads_2020_11_01)\.[^;]*"
+STOP = re.compile(rf"(stopped): (?:{_PART}; )+\d+ rows? waits?|(not every row got an answer)")
+"""How a job ends early because of what the sandbox does: the operations that failed are named."""
 
 CUTS = ("drop-before", "drop-after", "reset-before", "reset-after")
 ERRORS = ("error-before:500", "error-before:503", "error-after:502", "error-after:504")
@@ -199,7 +198,8 @@ class Drive:
             calls = self._settled_calls()
             rows = _look(self._journal, self._folder).rows
             lines = {
-                row["order_id"]: Line(state=row["state"], attempts=row["attempts"], reason=row["reason"]) for row in rows
+                row["order_id"]: Line(state=row["state"], attempts=row["attempts"], reason=row["reason"])
+                for row in rows
             }
             if len(rows) > len(lines):
                 self._violations.append(Violation("invented", "", f"{len(rows)} rows are of {len(lines)} orders"))
@@ -358,8 +358,9 @@ class Drive:
         if status != NOT_DONE:
             return status in DONE
         words = errors.strip().splitlines()[-1].removeprefix("spapi-async: ")
-        self._stops[next((stop for stop in STOPS if words.startswith(stop)), words)] += 1
-        if not words.startswith(STOPS):
+        stop = STOP.match(words)
+        self._stops[stop[1] or stop[2] if stop else words] += 1
+        if stop is None:
             self._violations.append(Violation("stopped", "", f"for a reason that the sandbox did not give: {words}"))
         waiting = {record["order_id"] for record in _look(self._journal, None).rows if record["settled"] is None}
         stuck = {order_id for order_id, fate in self._setting.fates.items() if fate is Fate.STUCK}
@@ -467,7 +468,7 @@ class Total:
             ("faults", self.faults),
             ("rows", self.states),
             ("in doubt", self.causes),
-            ("stops by itself", self.stops),
+            ("ends before it is done", self.stops),
         ):
             yield _line(title, counts.total())
             yield from (_line(f"  {name}", n) for name, n in sorted(counts.items()))
