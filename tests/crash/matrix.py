@@ -240,9 +240,12 @@ class Drive:
         self._starts += 1
         run = ["run", str(self._source), "--kind", self._setting.kind, "--journal", str(self._journal)]
         resume = ["resume", str(self._journal)]
+        does_resume = self._may_resume and self._chance.random() < 0.5
+        # A second process would find the source of the latest job being read, by the first one.
+        self._may_resume = does_resume
         command = [
             *(sys.executable, "-m", "spapi_async", "jobs"),
-            *(resume if self._may_resume and self._chance.random() < 0.5 else run),
+            *(resume if does_resume else run),
             *("--concurrency", str(self._setting.concurrency)),
             *("--endpoint", self._sandbox.endpoint, "--lwa-endpoint", self._sandbox.lwa_endpoint),
             *(["--credentials", str(self._tokens)] if self._has_several else []),
