@@ -560,7 +560,8 @@ class Job:
             JobError: The row is in doubt no more, or the journal cannot be written.
         """
         lanes = self._lanes.values()
-        lane = next((lane for lane in lanes if lane.part.selling_partner == row.selling_partner), None)
+        whose = row.selling_partner, row.kind
+        lane = next((lane for lane in lanes if (lane.part.selling_partner, lane.part.kind) == whose), None)
         if lane is None or not can_tell(lane.kind, row, self._now()):
             return State.IN_DOUBT
         return await ask(lane.send, lane.kind, self._journal, row)

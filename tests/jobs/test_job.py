@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import anyio
 import anyio.lowlevel
+import attrs
 import httpx
 import pytest
 import trio.testing
@@ -20,7 +21,7 @@ from spapi_async.events import Event, RowSettled
 from spapi_async.jobs.job import Job
 from spapi_async.jobs.journal import MemoryJournal
 from spapi_async.jobs.outcome import Outcome, Rejection
-from spapi_async.jobs.row import Admission, Row, State
+from spapi_async.jobs.row import Admission, Move, Row, State
 from spapi_async.jobs.windows import Windows
 from spapi_async.sandbox import Faults, Sandbox
 
@@ -718,3 +719,17 @@ async def test_a_person_decides_about_messages() -> None:
         assert not await job.doubts()
         await job.run()
     assert delivered(sandbox) == {second.order_id: 1}
+
+
+async def test_what_is_asked_of_amazon_is_about_the_rows_own_kind(sandbox: Sandbox, sp: SellingPartner) -> None:
+    """That a review may still be requested says nothing about a message in doubt: it is not sent again."""
+    journal = MemoryJournal()
+    async with sp:
+        async with Job(sp, kind=REVIEW, journal=journal) as job:
+            await job.add([solicited(1)])
+        async with Job(sp, kind=KIND, journal=journal, number=1) as job:
+            await job.add(rows(1))
+            run = (await journal.jobs())[0].runs[0]
+            [one] = await journal.claim(attrs.evolve(run, kind=KIND), 1)
+            one = await journal.move(await journal.move(one, Move.BEGIN), Move.LOSE)
+            assert await job.ask(one) is State.IN_DOUBT
