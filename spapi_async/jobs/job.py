@@ -215,12 +215,18 @@ class Job:
     ) -> None:
         assert self._group is not None
         group, self._group = self._group, None
+        cancelled: BaseException | None = None
         try:
             with anyio.CancelScope(shield=True):  # it ends after the grace, whoever cancelled the block
                 self.drain()
                 while self._active:
-                    await self._ended.wait()
+                    try:
+                        await self._ended.wait()
+                    except anyio.get_cancelled_exc_class() as again:  # asyncio's own, which heeds no shield
+                        cancelled = again
             await group.__aexit__(None, None, None)
+            if cancelled is not None:
+                raise cancelled
         finally:
             if self._opens is not None:
                 await self._opens.__aexit__(kind, error, trace)

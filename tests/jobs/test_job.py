@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
@@ -22,6 +23,7 @@ from spapi_async.jobs.job import Job
 from spapi_async.jobs.journal import MemoryJournal
 from spapi_async.jobs.outcome import Outcome, Rejection
 from spapi_async.jobs.row import Admission, Move, Row, State
+from spapi_async.jobs.sqlite import SqliteJournal
 from spapi_async.jobs.windows import Windows
 from spapi_async.sandbox import Faults, Sandbox
 
@@ -413,12 +415,14 @@ class Slow(httpx.AsyncBaseTransport):
         self.under_way = 0
         self.entered = anyio.Event()
         self.go = anyio.Event()
+        self.when_entered: Callable[[], None] = lambda: None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         answer = await self._inner.handle_async_request(request)
         if "/messages/" in request.url.path:
             self.under_way += 1
             self.entered.set()
+            self.when_entered()
             await self.go.wait()
             self.under_way -= 1
         return answer
@@ -528,6 +532,39 @@ async def test_being_cancelled_ends_in_order(sandbox: Sandbox) -> None:
             slow.go.set()
         counts = {count.state: count.count for count in await journal.counts(1)}
     assert counts == {State.SENT: 2, State.READY: 3}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("times", [1, 2])
+async def test_asyncios_own_cancellation_ends_in_order_too(sandbox: Sandbox, tmp_path: Path, times: int) -> None:
+    """`task.cancel()`, also again and while the block is being left, waits for what is under way and leaves no task."""
+    slow = Slow(sandbox)
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **given(sandbox, transport=slow))
+
+    async def work() -> None:
+        async with sp, Job(sp, kind=KIND, journal=tmp_path / "jobs.db", concurrency=2) as job:
+            await job.add(rows(5))
+            if times == 1:  # it comes while the block is left in order
+                with anyio.CancelScope() as scope:
+                    slow.when_entered = scope.cancel
+                    await job.run()
+            else:
+                await job.run()
+
+    before = asyncio.all_tasks()
+    task = asyncio.ensure_future(work())
+    while slow.under_way < 2:
+        await anyio.lowlevel.checkpoint()
+    for _ in range(times):
+        task.cancel()
+        await anyio.wait_all_tasks_blocked()
+    assert not task.done()
+    slow.go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert asyncio.all_tasks() == before
+    async with SqliteJournal(tmp_path / "jobs.db") as journal:
+        assert {count.state: count.count for count in await journal.counts(1)} == {State.SENT: 2, State.READY: 3}
 
 
 @on_virtual_time
