@@ -481,7 +481,8 @@ class Job:
         or `tally = await job.run()`, which only counts. It ends when no row waits any more, or after `drain`.
         Who leaves the loop early may go on in another one.
 
-        Rows wait also for a window, or their own `not_before`. Whoever takes the outcomes slowly slows the job down.
+        Rows wait also for a window, or their own `not_before`. Whoever takes the outcomes slowly slows the job down;
+        unless somebody awaits it besides: then only the last thousand that were not taken are kept.
 
         Raises:
             JobStoppedError: When all the others are through: a selling partner's part stopped by itself, since its rows
@@ -660,6 +661,8 @@ class Running:
         self._job = job
         self._unread: deque[Outcome] = deque()
         self._is_read = False
+        self._awaited = 0
+        """How many wait for the counts."""
         self._has_begun = False
         self._looked = anyio.Event()
         self._read = anyio.Event()
@@ -679,15 +682,20 @@ class Running:
                 self._job._end()
                 raise StopAsyncIteration
             await self._looked.wait()
-            self._looked = anyio.Event()
-        self.make_room()
-        return self._unread.popleft()
+        outcome = self._unread.popleft()
+        if len(self._unread) < _MOST_UNREAD:  # not before: it wakes everybody who waits for that
+            self.make_room()
+        return outcome
 
     async def _all(self) -> Tally:
         self._begin()
-        while self._job._active:
-            await self._looked.wait()
-            self._looked = anyio.Event()
+        self._awaited += 1
+        self.make_room()
+        try:
+            while self._job._active:
+                await self._looked.wait()
+        finally:
+            self._awaited -= 1
         self._job._end()
         return self._job.tally
 
@@ -699,16 +707,19 @@ class Running:
     def put(self, outcome: Outcome) -> None:
         """Take an outcome."""
         if self._is_read:
+            if self._awaited and len(self._unread) >= _MOST_UNREAD:
+                self._unread.popleft()
             self._unread.append(outcome)
             self.look()
 
     def look(self) -> None:
-        """See that whoever waits looks again."""
+        """See that all who wait look again."""
         self._looked.set()
+        self._looked = anyio.Event()
 
     async def room(self) -> None:
-        """Wait until there is room for further outcomes, or the job is drained."""
-        while len(self._unread) >= _MOST_UNREAD and not self._job._is_draining:
+        """Wait until there is room for further outcomes, somebody only wants the counts, or the job is drained."""
+        while len(self._unread) >= _MOST_UNREAD and not self._awaited and not self._job._is_draining:
             await self._read.wait()
 
     def make_room(self) -> None:

@@ -584,6 +584,29 @@ async def test_who_reads_slowly_slows_the_job(monkeypatch: pytest.MonkeyPatch) -
 
 
 @on_virtual_time
+async def test_who_left_the_loop_may_await_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a `break`, `await` runs to the end: it does not wait for somebody to take the outcomes."""
+    monkeypatch.setattr("spapi_async.jobs.job._MOST_UNREAD", 5)
+    sandbox = Sandbox(plans=PLANS, clock=anyio.current_time)
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **given(sandbox))
+    with anyio.fail_after(60):
+        async with sp, Job(sp, kind=KIND, journal=MemoryJournal(), concurrency=2) as job:
+            await job.add(rows(40))
+            async for _ in job.run():
+                break
+            assert (await job.run()).sent == 40
+
+
+async def test_a_run_may_be_looped_over_and_awaited_at_once(sp: SellingPartner) -> None:
+    """Several tasks may wait for one run: one for the outcomes, another one for the counts."""
+    with anyio.fail_after(10):
+        async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job, anyio.create_task_group() as group:
+            await job.add(rows(30))
+            group.start_soon(_drive, job)
+            assert len(await outcomes_of(job)) == 30
+
+
+@on_virtual_time
 async def test_a_services_own_calls_go_first() -> None:
     """Rows are sent with the lowest priority: a call of the service's own for the same plan gets the next turn."""
     plan = UsagePlan(1, 1)
