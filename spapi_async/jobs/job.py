@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -33,7 +33,7 @@ from typing import Any, Self
 
 import anyio
 import attrs
-from anyio import to_thread
+from anyio import lowlevel, to_thread
 from anyio.abc import TaskGroup
 
 from ..client import Application, SellingPartner
@@ -147,6 +147,8 @@ class Job:
             )
         if kind is None and number is None:
             raise ConfigError("kind= is missing; it may be left out only with number=")
+        if dry_run and number is not None:
+            raise ConfigError("dry_run= looks at rows that are added, and at no job: leave number= out")
         self.number = number
         self._client = client
         self._application = client if isinstance(client, Application) else client._application
@@ -178,6 +180,8 @@ class Job:
         self._lanes: dict[tuple[str, str], Lane] = {}
         self._unable: dict[str, str] = {}
         """Who has no refresh token, and why."""
+        self._resumed: set[Lane] = set()
+        """Those whose counts have the rows that an earlier run left."""
         self._left: dict[str, int] = {}
         """How many of the rows that an earlier run left are theirs."""
         self._adding = anyio.Lock()
@@ -296,6 +300,8 @@ class Job:
                 if len(chunk) == _CHUNK:
                     await self._add(chunk, added, reject, retry_refused)
                     chunk = []
+                elif self._added % _CHUNK == 0:  # rows that break a rule wait for nothing
+                    await lowlevel.checkpoint()
         await self._add(chunk, added, reject, retry_refused)
         return added
 
@@ -325,26 +331,32 @@ class Job:
             cure = "mend the name, or give its refresh token"
             reject(Rejection.of_row(row, f"selling_partner: {self._unable[seller]}", cure))
         if self._dry is not None:
-            known = [each for each in known if not self._is_known(*each, added, reject, retry_refused)]
+            known = [
+                (attrs.evolve(row, not_before=0.0), lane)  # nothing goes out, so it need not wait for its moment
+                for row, lane in known
+                if not self._is_known(row, lane, added, reject, retry_refused)
+            ]
         if not known:
             return
         _, first = known[0]
         admitted = await self._journal.add(first.part, [row for row, _ in known], retry_refused=retry_refused)
-        for (row, lane), outcome in zip(known, admitted, strict=True):
-            self._count(row, lane, outcome, added, reject)
+        rejections = [self._count(*each, outcome, added) for each, outcome in zip(known, admitted, strict=True)]
         if self._running is not None:
             for lane in dict.fromkeys(lane for _, lane in known):
                 lane.wake()
                 self._launch(lane)
+        for rejection in rejections:  # last: it may raise
+            if rejection is not None:
+                reject(rejection)
 
-    def _count(
-        self, row: Row, lane: Lane, admitted: Admitted, added: Added, reject: Callable[[Rejection], None]
-    ) -> None:
-        lane.tally.admit(admitted.admission)
+    def _count(self, row: Row, lane: Lane, admitted: Admitted, added: Added) -> Rejection | None:
+        if admitted.is_known and lane in self._resumed:
+            lane.tally.readmit(admitted.admission)
+        else:
+            lane.tally.admit(admitted.admission)
         added.admissions[admitted.admission] += 1
         named = attrs.evolve(row, selling_partner=lane.part.label if self._tokens is not None else "")
-        if rejection := Rejection.of_admission(named, admitted.admission, admitted.stored):
-            reject(rejection)
+        return Rejection.of_admission(named, admitted.admission, admitted.stored)
 
     def _is_known(
         self, row: Row, lane: Lane, added: Added, reject: Callable[[Rejection], None], retry_refused: bool
@@ -354,7 +366,8 @@ class Job:
         admitted = self._dry.admitted(row, retry_refused=retry_refused)
         if admitted is None or admitted.admission.is_waiting:
             return False
-        self._count(row, lane, admitted, added, reject)
+        if rejection := self._count(row, lane, admitted, added):
+            reject(rejection)
         return True
 
     def _seller_of(self, row: Row) -> str:
@@ -385,16 +398,26 @@ class Job:
         if self._tokens is None and len({part.selling_partner for part in parts}) > 1:
             raise ConfigError(f"job {number} is of several selling partners: give the refresh tokens of all")
         named = {(part.label if self._tokens is not None else "", part.kind): part for part in parts}
-        left = {each: await self._journal.count(part) for each, part in named.items()}
+        left = await self._counts(number)
         await self._enlist(named)
-        for (seller, kind), counts in left.items():
+        now = await self._counts(number)  # under the names that the parts have by now
+        for (seller, kind), part in named.items():
+            counts = left[part.selling_partner, kind]
             lane = self._lanes.get((seller, kind))
             if lane is None:
-                self._left[seller] = self._left.get(seller, 0) + counts.get(State.READY, 0)
+                self._left[seller] = self._left.get(seller, 0) + counts[State.READY]
                 continue
-            lane.tally.resume(await self._journal.count(lane.part))
-            if lane.tally.total < sum(counts.values()):
+            lane.tally.resume(now[lane.part.selling_partner, kind])
+            self._resumed.add(lane)
+            if lane.tally.total < counts.total():
                 raise JobError(f"job {number} is not of this selling partner, but of another one")
+
+    async def _counts(self, number: int) -> defaultdict[tuple[str, str], Counter[State]]:
+        """Count the rows of a job by who sells, kind and state; at once, since there may be a thousand who sell."""
+        counts: defaultdict[tuple[str, str], Counter[State]] = defaultdict(Counter)
+        for each in await self._journal.counts(number):
+            counts[each.selling_partner, each.kind][each.state] += each.count
+        return counts
 
     async def _enlist(self, parts: Iterable[tuple[str, str]]) -> None:
         """Make a lane for each selling partner and kind that has none yet; who cannot have one is noted."""
@@ -446,7 +469,7 @@ class Job:
             part,
             concurrency=self._concurrency,
             grace=self._grace,
-            windows=self._windows,
+            windows=None if self._dry is not None else self._windows,  # no buyer is written to, so at any time
             region=self._region,
             on_outcome=self._tell,
             room=self._room,
@@ -591,11 +614,17 @@ class Job:
     def seconds_left(self) -> float:
         """Return how long the rows that wait will take by the usage plans in use, and in their windows.
 
+        Rows of a selling partner whose part stopped by itself do not count: they wait for another run.
         After a dry run: how long those would take that would be sent.
         """
-        lanes = self._lanes.values()
-        counts = [lane.tally.waiting + (lane.tally.sent if self._dry else 0) for lane in lanes]
-        return max((lane.seconds_for(rows) for lane, rows in zip(lanes, counts, strict=True)), default=0.0)
+        return max(
+            (
+                lane.seconds_for(lane.tally.waiting + (lane.tally.sent if self._dry else 0), self._windows)
+                for lane in self._lanes.values()
+                if lane.stopped is None
+            ),
+            default=0.0,
+        )
 
     # --- for `Running`
 
@@ -613,9 +642,9 @@ class Job:
             raise JobStoppedError(stopped, waiting=tally.waiting + tally.unsent)
 
     def _launch(self, lane: Lane) -> None:
-        assert self._group is not None
         if lane in self._active or self._is_draining:
             return
+        assert self._group is not None
         lane.concurrency = max(min(self._concurrency, _MOST_IN_HAND // len(self._lanes)), 1)
         if self._is_paused:
             lane.pause()
@@ -740,7 +769,11 @@ def _templates(template: str | Mapping[str, str]) -> Templates | None:
 
 
 async def _each(rows: Rows) -> AsyncGenerator[Mapping[str, Any] | Row | Entry, None]:
-    if isinstance(rows, AsyncIterable):
+    if isinstance(rows, AsyncGenerator):
+        async with aclosing(rows):  # its caller has nothing to close it by
+            async for row in rows:
+                yield row
+    elif isinstance(rows, AsyncIterable):
         async for row in rows:
             yield row
     else:

@@ -220,16 +220,16 @@ class Lane:
         self._is_exhausted = False
         self._nudge()
 
-    def seconds_for(self, rows: int) -> float:
-        """Return how long so many rows take from a full bucket on, by the usage plan in use and in their windows."""
+    def seconds_for(self, rows: int, windows: Windows | None) -> float:
+        """Return how long so many rows take from a full bucket on, by the usage plan in use and in some windows."""
         if not rows:
             return 0.0
         plan = self._plan() if self._plan else self.kind.operation.plan
-        if not self._windows:
+        if not windows:
             return max(rows - plan.burst, 0.0) / plan.rate
         now = self._now()
         try:
-            ends = self._windows.ends(now, rows, plan.rate, plan.burst, self._marketplace_id)
+            ends = windows.ends(now, rows, plan.rate, plan.burst, self._marketplace_id)
         except OverflowError:
             return math.inf
         return (ends - now).total_seconds()
@@ -302,7 +302,7 @@ class Lane:
         in_doubt = max(counts.get(State.IN_DOUBT, 0) - tally.in_doubt, 0)
         tally.refused += refused
         tally.in_doubt += in_doubt
-        tally.elsewhere += elsewhere - refused - in_doubt
+        tally.elsewhere += max(elsewhere - refused - in_doubt, 0)  # less: another process has added rows
 
     async def _next(self) -> Row | None:
         while not self.is_draining:
@@ -508,7 +508,7 @@ class Lane:
 
     async def _unsent(self, active: _Active, stage: str, error: SpapiError | ValueError) -> None:
         active.row = await self._journal.move(active.row, Move.RELEASE)
-        self.tally.waiting -= 1
+        self._answered()
         self.tally.unsent += 1
         self._failed(stage, error)
 
@@ -520,7 +520,7 @@ class Lane:
     ) -> None:
         before = active.row
         active.row = row = await self._journal.move(before, move, reason=reason, request_id=request_id)
-        self.tally.waiting -= 1
+        self._answered()
         match row.state:
             case State.SENT:
                 self.tally.sent += 1
@@ -557,6 +557,10 @@ class Lane:
                     retry_from=retry_from,
                 )
             )
+
+    def _answered(self) -> None:
+        # It may be a row that another process has added since.
+        self.tally.waiting = max(self.tally.waiting - 1, 0)
 
     async def _note_plan(self) -> None:
         if self._plan is not None and (plan := self._plan()) != self._noted:

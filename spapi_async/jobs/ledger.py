@@ -72,10 +72,12 @@ class Admitted:
     Args:
         admission: What became of it.
         stored: The row as the journal has it.
+        is_known: Whether it was in the same job before.
     """
 
     admission: Admission
     stored: Row
+    is_known: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -438,7 +440,7 @@ class Ledger:
             kept = attrs.evolve(kept, number=row.number)
             if (stored.run, stored.row.number) != (run.number, row.number):
                 self._do("touch_row", {"job": run.number, "number": row.number, "id": kept.id})
-        return Admitted(admission=admission, stored=kept)
+        return Admitted(admission=admission, stored=kept, is_known=stored.run == run.number)
 
     def claim_all(self, claims: Sequence[Claim]) -> Sequence[Sequence[Row] | JobError]:
         """Make many claims, and return what each of them came to; see `Journal.claim`."""

@@ -20,7 +20,7 @@ import trio.testing
 from spapi_async import Application, ConfigError, JobError, JobStoppedError, Marketplace, SellingPartner, UsagePlan
 from spapi_async.events import Event, RowSettled
 from spapi_async.jobs.job import Job
-from spapi_async.jobs.journal import MemoryJournal
+from spapi_async.jobs.journal import MemoryJournal, Run
 from spapi_async.jobs.outcome import Outcome, Rejection
 from spapi_async.jobs.row import Admission, Move, Row, State
 from spapi_async.jobs.sqlite import SqliteJournal
@@ -202,6 +202,7 @@ async def test_an_idle_job_ends_at_once(sp: SellingPartner) -> None:
         ({"concurrency": 0}, "concurrency"),
         ({"selling_partners": {}}, "selling_partners"),
         ({"dry_run": True}, "dry_run"),
+        ({"dry_run": True, "number": 1, "journal": "jobs.db"}, "number= out"),
         ({"template": "{"}, "has a { alone"),
         ({"client": None}, "client"),
     ],
@@ -243,6 +244,107 @@ async def test_rows_are_added_one_call_after_the_other(sandbox: Sandbox, app: Ap
         tally = await job.run()
     assert tally.sent == 20
     assert len(sandbox.state.messages) == 20
+
+
+async def test_an_error_in_on_rejected_loses_no_row(sandbox: Sandbox, sp: SellingPartner) -> None:
+    """An exception in `on_rejected` ends the adding; what is in the journal by then is sent and counted."""
+
+    def fail(rejection: Rejection) -> None:
+        raise RuntimeError("a fault of the user's")
+
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job:
+        with pytest.raises(RuntimeError):
+            await job.add([row(1), row(1), row(2)], on_rejected=fail)
+        tally = await job.run()
+    assert (tally.sent, tally.duplicates, tally.waiting, tally.elsewhere) == (2, 1, 0, 0)
+
+
+async def test_a_generator_of_rows_is_closed(sp: SellingPartner) -> None:
+    """When adding fails in the middle, an async generator of rows is closed, and not by the garbage collector."""
+    closed = []
+
+    async def broken() -> AsyncIterator[Mapping[str, Any]]:
+        try:
+            yield {"order_id": 5}
+            yield row(1)
+        finally:
+            closed.append(True)
+
+    def fail(rejection: Rejection) -> None:
+        raise RuntimeError("a fault of the user's")
+
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job:
+        with pytest.raises(RuntimeError):
+            await job.add(broken(), on_rejected=fail)
+        assert closed
+
+
+async def test_rows_that_break_a_rule_do_not_hold_up_the_event_loop(sp: SellingPartner) -> None:
+    """Other tasks get their turn also while a million rows are read of which none is right."""
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job, anyio.create_task_group() as group:
+        group.start_soon(others)
+        added = await job.add({"order_id": 5} for _ in range(5_000))
+        group.cancel_scope.cancel()
+    assert added.rejected == 5_000
+    assert turns >= 9
+
+
+async def test_rows_that_come_while_the_job_is_left_wait_in_the_journal(sp: SellingPartner) -> None:
+    """Whoever adds rows while another task leaves the job has them in the journal, and no error."""
+    journal = MemoryJournal()
+    go, asked = anyio.Event(), anyio.Event()
+    add = journal.add
+
+    async def slowly(*arguments: Any, **options: Any) -> Any:
+        admitted = await add(*arguments, **options)
+        asked.set()
+        await go.wait()
+        return admitted
+
+    async with sp, anyio.create_task_group() as group:
+        async with Job(sp, kind=KIND, journal=journal) as job:
+            await job.add(rows(1))
+            async for _ in job.run():
+                journal.add = slowly  # type: ignore[method-assign]
+                group.start_soon(job.add, rows(3))
+                await asked.wait()
+        go.set()
+    assert {count.state: count.count for count in await journal.counts(1)} == {State.SENT: 1, State.READY: 2}
+
+
+async def test_rows_of_a_resumed_job_count_once(sp: SellingPartner) -> None:
+    """Whoever goes on with a job and brings its rows again has each of them counted once."""
+    journal = MemoryJournal()
+    async with sp:
+        async with Job(sp, kind=KIND, journal=journal) as job:
+            await job.add([*rows(2), row(3, order_id=NOT_OFFERED)])
+            await job.run()
+            await job.add([row(4)])
+        async with Job(sp, kind=KIND, journal=journal, number=1) as job:
+            await job.add([*rows(2), row(3, order_id=NOT_OFFERED), row(4), row(5)], retry_refused=True)
+            assert (job.tally.already_sent, job.tally.refused, job.tally.waiting) == (2, 0, 3)
+            tally = await job.run()
+    assert (tally.already_sent, tally.sent, tally.refused, tally.total) == (2, 2, 1, 5)
+
+
+async def test_rows_that_another_process_adds_are_counted_when_they_are_sent(sp: SellingPartner) -> None:
+    """Of two processes on one source, one sends rows that only the other one has read: no count is below zero."""
+    journal = MemoryJournal()
+    beside = MemoryJournal(journal)
+    async with sp, Job(sp, kind=KIND, journal=journal, source="rows.csv") as job:
+        await job.add(rows(1))
+        async with Job(sp, kind=KIND, journal=beside, source="rows.csv") as other:
+            await other.add(rows(4))
+            tally = await job.run()
+    assert (tally.sent, tally.waiting, tally.elsewhere, tally.total) == (4, 0, 0, 4)
 
 
 async def test_a_job_is_of_one_kind(sp: SellingPartner) -> None:
@@ -389,6 +491,36 @@ async def test_a_missing_role_stops_one_of_them() -> None:
             await job.run()
     assert set(stopped.value.stopped) == {"A2SELLER"}
     assert (job.tally.sent, stopped.value.waiting) == (30, 10)
+
+
+async def test_who_stopped_has_no_time_left(app: Application) -> None:
+    """How long the rest takes says nothing about rows that wait for another run."""
+    app = Application(**given(Sandbox(plans=PLANS, clock=anyio.current_time), plans={}, client_secret="wrong"))
+    async with app, Job(app, kind=KIND, journal=MemoryJournal(), selling_partners=SELLERS) as job:
+        await job.add(theirs(40))
+        assert job.seconds_left() == 35
+        with pytest.raises(JobStoppedError):
+            await job.run()
+        assert (job.tally.waiting + job.tally.unsent, job.seconds_left()) == (160, 0)
+
+
+async def test_a_thousand_selling_partners_are_taken_up_at_once(app: Application) -> None:
+    """A job that goes on counts its rows twice, however many selling partners it has."""
+
+    class Counting(MemoryJournal):
+        reads = 0
+
+        async def count(self, run: Run) -> Mapping[State, int]:
+            self.reads += 1
+            return await super().count(run)
+
+    journal = Counting()
+    sellers = {f"A{n}": f"Atzr|A{n}" for n in range(20)}
+    async with app:
+        async with Job(app, kind=KIND, journal=journal, selling_partners=sellers) as job:
+            await job.add(theirs(1, tuple(sellers)))
+        async with Job(app, journal=journal, number=1, selling_partners=sellers) as job:
+            assert (job.tally.waiting, journal.reads) == (20, 0)
 
 
 async def test_whose_token_is_missing_waits(sandbox: Sandbox, app: Application, tmp_path: Path) -> None:
@@ -738,6 +870,22 @@ async def test_a_dry_run_sends_nothing(sandbox: Sandbox, sp: SellingPartner, tmp
         await job.add(rows(1))
         await job.run()
     assert not (tmp_path / "none.db").exists()
+
+
+@on_virtual_time
+async def test_a_dry_run_waits_for_nothing(tmp_path: Path) -> None:
+    """A dry run writes to nobody, so it looks at all rows at once; how long the job would take counts the windows."""
+    sandbox = Sandbox(plans=PLANS, clock=anyio.current_time)
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **given(sandbox))
+    windows = Windows(zone=ZoneInfo("UTC"), max_per_day=2)
+    began = anyio.current_time()
+    options: dict[str, Any] = {"journal": tmp_path / "none.db", "dry_run": True, "windows": windows}
+    async with sp, Job(sp, kind=KIND, **options) as job:
+        await job.add([*rows(4), row(5, not_before="2999-01-01")])
+        tally = await job.run()
+        assert job.seconds_left() > 86_400
+    assert (tally.sent, tally.waiting) == (5, 0)
+    assert anyio.current_time() - began < 60
 
 
 def solicited(number: int) -> dict[str, Any]:
