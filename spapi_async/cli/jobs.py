@@ -28,6 +28,7 @@ from ..jobs.runner import Job
 from ..jobs.source import Source
 from ..jobs.sqlite import SqliteJournal
 from ..operation import UsagePlan
+from . import job_list, job_pages, job_status
 from .job_report import JobReport
 from .options import add_source, region_of, source_of, usage_plan
 from .progress import Progress, progress_on
@@ -44,6 +45,13 @@ ALL_SENT, SOME_REFUSED, NOT_DONE, SOME_IN_DOUBT, INTERRUPTED = 0, 1, 2, 3, 130
 _MOST_IN_HAND = 10_000
 """Each row in hand is a task; many more would only fill the memory."""
 
+_ON_JOURNAL = {
+    "status": (job_status, "tell how far a job is, once or on a live screen"),
+    "report": (job_pages, "write what became of every row, as a CSV and an HTML page"),
+    "list": (job_list, "list the jobs of a journal"),
+}
+"""Commands that only read one."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
@@ -55,6 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         epilog="Exit status: 0 all sent, 1 rows refused, 2 usage, configuration or not done, 3 rows in doubt, "
         "130 interrupted. Credentials come from SPAPI_CLIENT_ID, SPAPI_CLIENT_SECRET and SPAPI_REFRESH_TOKEN.",
     )
+    for name, (module, help_) in _ON_JOURNAL.items():
+        reading = commands.add_parser(name, help=help_, description=f"{help_[0].upper()}{help_[1:]}.")
+        module.add_arguments(reading)
     add_source(run)
     run.add_argument("--journal", type=Path, required=True, metavar="FILE.db", help="remembers what was sent")
     add_target(run, sandbox="to a sandbox that runs on this machine for this job")
@@ -106,6 +117,9 @@ def run(arguments: argparse.Namespace) -> int:
         ConfigError: A credential, an option or the file is wrong. Nothing was sent.
         JobError: The journal cannot be used. Nothing was sent.
     """
+    if arguments.job_command in _ON_JOURNAL:
+        status: int = _ON_JOURNAL[arguments.job_command][0].run(arguments)
+        return status
     kind = find_kind(arguments.kind, withdrawn=arguments.withdrawn)
     check_target(arguments)
     if arguments.sandbox_plan and not arguments.sandbox:
