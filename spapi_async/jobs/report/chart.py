@@ -12,6 +12,7 @@ from html import escape
 
 from ..row import State
 from .pace import Bin, Pace
+from .words import amount
 
 __all__ = ["PATTERNS", "legend", "pace_chart", "share_bar"]
 
@@ -111,7 +112,7 @@ def _grid(highest: float) -> Iterator[str]:
     for quarter in (0, 2, 4):
         y = 100 - 25 * quarter
         yield f'<line class="grid" x1="0" x2="100%" y1="{y}%" y2="{y}%"/>'
-        yield f'<text class="y" x="-8" y="{y}%" dy="4">{highest * quarter / 4:g}</text>'
+        yield f'<text class="y" x="-8" y="{y}%" dy="4">{amount(highest * quarter / 4)}</text>'
 
 
 def _bars(pace: Pace, highest: float) -> Iterator[str]:

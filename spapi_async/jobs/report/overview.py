@@ -229,9 +229,8 @@ def group(reasons: Iterable[ReasonCount]) -> Sequence[Reason]:
     groups: dict[tuple[State, Sequence[str]], _Group] = {}
     for each in reasons:
         start = found.end() if (found := _ANSWERED.match(each.reason)) else 0  # 403 and 404 are not the same
-        words = _WITH_DIGIT.split(each.reason[start:])
-        words[0] = each.reason[:start] + words[0]
-        known = groups.setdefault((each.state, tuple(words)), _Group())
+        first, *others = _WITH_DIGIT.split(each.reason[start:])
+        known = groups.setdefault((each.state, (each.reason[:start] + first, *others)), _Group())
         known.add(_WITH_DIGIT.findall(each.reason, start), each.count)
     grouped = [
         Reason(state=state, words=plain(known.between(words)) or "no reason given", count=known.count)
@@ -242,8 +241,8 @@ def group(reasons: Iterable[ReasonCount]) -> Sequence[Reason]:
     for state in (State.REFUSED, State.IN_DOUBT):
         rare = [reason.count for reason in grouped[_MOST_REASONS:] if reason.state is state]
         if rare:
-            words = "1 other reason" if len(rare) == 1 else f"{len(rare):,} other reasons"
-            shown.append(Reason(state=state, words=words, count=sum(rare)))
+            others = "1 other reason" if len(rare) == 1 else f"{len(rare):,} other reasons"
+            shown.append(Reason(state=state, words=others, count=sum(rare)))
     return shown
 
 

@@ -6,6 +6,7 @@ page forbids scripts besides. What is listed is bounded, so that the page stays 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from importlib import resources
@@ -83,6 +84,10 @@ def page_of(
 def _words(text: str, most: int) -> str:
     text = plain(text)
     return f"<bdi>{escape(text if len(text) <= most else text[: most - 1] + '…', quote=False)}</bdi>"
+
+
+def _kind(kind: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "<wbr>", _words(kind, _LONGEST_NAME))
 
 
 def _moment(moment: float) -> str:
@@ -186,10 +191,7 @@ def _parts(overview: Overview) -> Iterator[str]:
         return
     yield '<section aria-labelledby="parts">\n<h2 id="parts">Selling partners and kinds</h2>'
     shown, others = overview.parts[:_MOST_PARTS], overview.parts[_MOST_PARTS:]
-    cells = [
-        _part_cells(_words(part.selling_partner, _LONGEST_NAME), _words(part.kind, _LONGEST_NAME), part)
-        for part in shown
-    ]
+    cells = [_part_cells(_words(part.selling_partner, _LONGEST_NAME), _kind(part.kind), part) for part in shown]
     if others:
         cells.append(_part_cells(f"{len(others):,} others", "", fold(others)))
     heads = [
@@ -238,12 +240,12 @@ def _rows(
         "What helps",
         "Request id",
     ]
-    classes = ("n", *["name"] * has_sellers, *["id"] * has_kinds, "id", "words", "words", "name")
+    classes = ("n", *["name"] * has_sellers, *["name"] * has_kinds, "id", "words", "words", "name")
     cells = (
         [
             f"{row.number}",
             *[_words(names.get(row.selling_partner, row.selling_partner[:8]), _LONGEST_NAME)] * has_sellers,
-            *[_words(row.kind, _LONGEST_NAME)] * has_kinds,
+            *[_kind(row.kind)] * has_kinds,
             _words(row.order_id, _LONGEST_NAME) + (f"<br>key {_words(row.key, _LONGEST_NAME)}" if row.key else ""),
             _words(row.reason, _LONGEST),
             escape(cure(row), quote=False),
