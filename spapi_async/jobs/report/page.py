@@ -132,12 +132,8 @@ def _pace(overview: Overview, pace: Pace) -> Iterator[str]:
     yield '<section aria-labelledby="pace">\n<h2 id="pace">Pace over time</h2>'
     earlier = ""
     if pace.earlier:
-        had = "1 row had its outcome" if pace.earlier == 1 else f"{pace.earlier:,} rows had their outcome"
-        earlier = (
-            f" {had} before this job began and is not shown."
-            if pace.earlier == 1
-            else f" {had} before this job began and are not shown."
-        )
+        had = "row, which had its" if pace.earlier == 1 else "rows, which had their"
+        earlier = f" Without {pace.earlier:,} {had} outcome before this job began."
     if not pace.bins:
         yield f"<p>No row has got an outcome in this job yet.{earlier}</p>\n</section>"
         return

@@ -20,9 +20,9 @@ def share(part: int, whole: int) -> str:
 
 def duration(seconds: float) -> str:
     """Write a duration as in 45 s, 4 min 5 s, 2 h 13 min or 3 days 4 h."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
     if minutes < 60:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     hours, minutes = divmod(minutes, 60)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from spapi_async.jobs.ledger import Ledger, Run, Step, create
 from spapi_async.jobs.row import Move, Row
 from spapi_async.operation import UsagePlan
 
-BEGUN = 1_790_000_000.0  # 2026-09-21T13:33:20Z
+BEGUN = 1_790_000_000.0  # 2026-09-21T14:13:20Z
 
 HOSTILE = "</td><script>alert(1)</script>\x1b[31m\u202e & \"quotes\" 'too'"
 
@@ -129,5 +129,6 @@ class Past:
 
 
 @pytest.fixture
-def past(tmp_path: Path) -> Callable[..., None]:
-    return Past(tmp_path / "messages.db")
+def past_of() -> type[Past]:
+    """What makes journals with a past."""
+    return Past
