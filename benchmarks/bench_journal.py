@@ -33,8 +33,8 @@ from spapi_async import SellingPartner, UsagePlan
 from spapi_async.cli.bench import machine
 from spapi_async.jobs.journal import Admitted, Identity, Journal, MemoryJournal, Run
 from spapi_async.jobs.kinds import find_kind
+from spapi_async.jobs.lane import Lane
 from spapi_async.jobs.row import Admission, Move, Row, State
-from spapi_async.jobs.runner import Job
 from spapi_async.jobs.sqlite import SqliteJournal
 
 KIND = find_kind("confirmOrderDetails")
@@ -134,10 +134,11 @@ async def send(client: SellingPartner, journal: Journal, in_hand: int, first: in
     """Run a job; return the CPU seconds per row of this process."""
     began = time.process_time()
     run = await journal.start(WHO, KIND.name)
-    job = Job(client.send, KIND, journal, run, concurrency=in_hand)
-    await job.add(rows(ROWS, first), lambda row, admitted: None)
-    await job.run()
-    assert job.tally.sent == ROWS, (job.tally, job.stopped_by)
+    lane = Lane(client.send, KIND, journal, run, concurrency=in_hand)
+    for admitted in await journal.add(run, rows(ROWS, first)):
+        lane.tally.admit(admitted.admission)
+    await lane.run()
+    assert lane.tally.sent == ROWS, (lane.tally, lane.stopped)
     return (time.process_time() - began) / ROWS
 
 

@@ -134,6 +134,22 @@ class Application:
     def __repr__(self) -> str:
         return f"{type(self).__name__}(client_id={self._credentials.client_id!r}, endpoint={self._config.url!r})"
 
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **options: Unpack[Options]) -> Self:
+        """Make an application from environment variables; options given here go before them.
+
+        The variables of `SellingPartner.from_env`, without that of the refresh token.
+
+        Args:
+            environ: The environment; None takes the process's.
+            options: As described in `ClientConfig`.
+
+        Raises:
+            ConfigError: Variables are missing; it names all of them.
+        """
+        credentials = _read_environment(environ, options)
+        return cls(client_id=credentials.client_id, client_secret=credentials.client_secret, **options)
+
     def selling_partner(
         self,
         *,
@@ -304,6 +320,18 @@ class Application:
         )
 
 
+def _read_environment(environ: Mapping[str, str] | None, options: Options) -> Credentials:
+    """Fill up the options from environment variables, and return the credentials."""
+    environ = {name: hide(value) for name, value in (os.environ if environ is None else environ).items()}
+    if all(options.get(name) is None for name in ("region", "marketplace", "endpoint")):
+        options["region"] = str(environ.get("SPAPI_REGION", "")) or None
+        options["endpoint"] = str(environ.get("SPAPI_ENDPOINT", "")) or None
+    if options.get("lwa_endpoint") is None:
+        options["lwa_endpoint"] = str(environ.get("SPAPI_LWA_ENDPOINT", "")) or None
+    where = options.get("region") or options.get("marketplace") or options.get("endpoint")
+    return Credentials.from_env(environ, also_missing=() if where else ("SPAPI_REGION or SPAPI_ENDPOINT",))
+
+
 def _find_operation(name: str, what: str = "operation") -> Operation:
     from .apis import catalog
 
@@ -393,6 +421,7 @@ class SellingPartner(Apis):
     ) -> None:
         self._application = application
         self._owns_application = owns
+        self._selling_partner_id = selling_partner_id
         self._options = _CallOptions(rdt=application._config.fetches_rdt)
         self._credentials = Credentials(
             client_id=application._credentials.client_id,
@@ -436,14 +465,7 @@ class SellingPartner(Apis):
         Raises:
             ConfigError: Variables are missing; it names all of them.
         """
-        environ = {name: hide(value) for name, value in (os.environ if environ is None else environ).items()}
-        if all(options.get(name) is None for name in ("region", "marketplace", "endpoint")):
-            options["region"] = str(environ.get("SPAPI_REGION", "")) or None
-            options["endpoint"] = str(environ.get("SPAPI_ENDPOINT", "")) or None
-        if options.get("lwa_endpoint") is None:
-            options["lwa_endpoint"] = str(environ.get("SPAPI_LWA_ENDPOINT", "")) or None
-        where = options.get("region") or options.get("marketplace") or options.get("endpoint")
-        credentials = Credentials.from_env(environ, also_missing=() if where else ("SPAPI_REGION or SPAPI_ENDPOINT",))
+        credentials = _read_environment(environ, options)
         return cls(
             client_id=credentials.client_id,
             client_secret=credentials.client_secret,
@@ -452,6 +474,11 @@ class SellingPartner(Apis):
             learned_plans=learned_plans,
             **options,
         )
+
+    @property
+    def selling_partner_id(self) -> str | None:
+        """Amazon's id of the selling partner, if it was given."""
+        return self._selling_partner_id
 
     @property
     def scheduler(self) -> SellingPartnerScheduler:

@@ -132,7 +132,7 @@ class ClientConfig:
 
     @url.default
     def _url(self) -> str:
-        region = self._region()
+        region = self.known_region
         if self.endpoint is not None:
             if self.sandbox:
                 raise ConfigError("sandbox=True means Amazon's own sandbox; it cannot go with endpoint=")
@@ -141,7 +141,9 @@ class ClientConfig:
             raise ConfigError("one of region=, marketplace= or endpoint= is needed")
         return region.sandbox_endpoint if self.sandbox else region.endpoint
 
-    def _region(self) -> Region | None:
+    @property
+    def known_region(self) -> Region | None:
+        """The region that `region` or `marketplace` says; None when only the endpoint is known."""
         region = None if self.region is None else _read_region(self.region)
         if self.marketplace is not None:
             implied = _read_marketplace(self.marketplace).region
@@ -159,7 +161,7 @@ class ClientConfig:
         """
         if self.aws_region is not None:
             return self.aws_region
-        region = self._region()
+        region = self.known_region
         if region is None:
             regions = [each for each in Region if self.url in {each.endpoint, each.sandbox_endpoint}]
             if not regions:

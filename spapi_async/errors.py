@@ -15,7 +15,8 @@ A leaf: it imports nothing of ours, so every module may import it.
     │   └── CodeRefusedError         Login with Amazon takes the code for invalid
     │       └── LateCodeError        the code is older than its five minutes
     ├── JobError                     a bulk job or its journal cannot go on
-    │   └── LeaseLostError           another process has taken over a row
+    │   ├── LeaseLostError           another process has taken over a row
+    │   └── JobStoppedError          all rows of a selling partner would meet the same; they wait
     └── CallError                    one call of one operation failed
         ├── ThrottleTimeoutError     its turn would come after its deadline; nothing was sent
         ├── QueueFullError           too many calls wait for the same usage plan; nothing was sent
@@ -69,6 +70,7 @@ __all__ = [
     "ExpiredStateError",
     "ForbiddenError",
     "JobError",
+    "JobStoppedError",
     "LateCodeError",
     "LeaseLostError",
     "NotFoundError",
@@ -279,6 +281,22 @@ class JobError(SpapiError):
 
 class LeaseLostError(JobError):
     """A row of a bulk job is not in this process's hand any more, so it may not be sent by it."""
+
+
+class JobStoppedError(JobError):
+    """Parts of a bulk job stopped by themselves, since all their rows would meet the same; the others went on.
+
+    Attributes:
+        stopped: Why, by selling partner; "" where the client is of one.
+        waiting: Rows that were not sent. They wait in the journal: mend what is wrong, and go on with the job.
+    """
+
+    def __init__(self, stopped: Mapping[str, Exception], *, waiting: int) -> None:
+        self.stopped = dict(stopped)
+        self.waiting = waiting
+        told = [f"{name}: {error}" if name else str(error) for name, error in list(self.stopped.items())[:3]]
+        more = f"; and {len(self.stopped) - 3} more" if len(self.stopped) > 3 else ""
+        super().__init__(f"{'; '.join(told)}{more}; {waiting} rows wait in the journal")
 
 
 class CallError(SpapiError):

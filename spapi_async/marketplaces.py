@@ -90,6 +90,46 @@ class Marketplace(StrEnum):
         """The URL of the Vendor Central where the marketplace's vendors sign in, without a slash at its end."""
         return f"https://{_CENTRAL[self.name][1]}"
 
+    @property
+    def timezone(self) -> str:
+        """The time zone of most of its buyers, an IANA name as in `Europe/Berlin`. Amazon documents none.
+
+        Where a country has several it is the one in which most people live: Eastern time for US and CA, Mexico City
+        for MX, São Paulo (Brasília time) for BR, Sydney for AU. Others of the country may be hours away: in Los Angeles
+        it is 6:00 when it is 9:00 in New York.
+        """
+        return _TIMEZONES[self.name]
+
+
+# By a buyer's clock, so that nobody is written to at night. It need not be where Amazon counts its days: models that
+# speak of "the marketplace's local time zone" name none, and its advertising reports of US and CA are said to go by
+# Pacific time.
+_TIMEZONES = {
+    "CA": "America/Toronto",
+    "US": "America/New_York",
+    "MX": "America/Mexico_City",
+    "BR": "America/Sao_Paulo",
+    "IE": "Europe/Dublin",
+    "ES": "Europe/Madrid",
+    "UK": "Europe/London",
+    "FR": "Europe/Paris",
+    "BE": "Europe/Brussels",
+    "NL": "Europe/Amsterdam",
+    "DE": "Europe/Berlin",
+    "IT": "Europe/Rome",
+    "SE": "Europe/Stockholm",
+    "ZA": "Africa/Johannesburg",
+    "PL": "Europe/Warsaw",
+    "EG": "Africa/Cairo",
+    "TR": "Europe/Istanbul",
+    "SA": "Asia/Riyadh",
+    "AE": "Asia/Dubai",
+    "IN": "Asia/Kolkata",
+    "SG": "Asia/Singapore",
+    "AU": "Australia/Sydney",
+    "JP": "Asia/Tokyo",
+}
+
 
 _EUROPE = "sellercentral-europe.amazon.com"
 _CENTRAL = {  # Seller Central, Vendor Central

@@ -1,6 +1,7 @@
 """Marketplaces and regions."""
 
 import re
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -65,3 +66,18 @@ def test_every_host_of_a_central_is_amazons() -> None:
     """No host among those that a selling partner may be sent to is anybody else's."""
     pattern = r"((seller|vendor)central(-europe)?\.)?amazon\.[a-z.]+"
     assert {host for host in CENTRAL_HOSTS if not re.fullmatch(pattern, host)} == {"www.vendorcentral.in"}
+
+
+def test_each_marketplace_has_one_time_zone() -> None:
+    """That of most of its buyers, where its country has several."""
+    for marketplace in Marketplace:
+        assert ZoneInfo(marketplace.timezone).key == marketplace.timezone
+    assert Marketplace.GB.timezone == "Europe/London"
+    several = (Marketplace.US, Marketplace.CA, Marketplace.MX, Marketplace.BR, Marketplace.AU)
+    assert [marketplace.timezone for marketplace in several] == [
+        "America/New_York",
+        "America/Toronto",
+        "America/Mexico_City",
+        "America/Sao_Paulo",
+        "Australia/Sydney",
+    ]

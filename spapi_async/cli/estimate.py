@@ -6,23 +6,30 @@ import argparse
 import json
 import os
 import sys
+from collections import Counter
 from contextlib import nullcontext
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from ..apis.messaging_v1.operations import GET_ATTRIBUTES
+from ..apis.uploads_2020_11_01.operations import CREATE_UPLOAD_DESTINATION_FOR_RESOURCE
 from ..errors import ConfigError
 from ..jobs.attachments import AttachmentFiles
 from ..jobs.journal import Identity
 from ..jobs.kinds import Kind, find_kind
+from ..jobs.kinds.attachments import COLUMN, read
 from ..jobs.preview import JournalView, preview
+from ..jobs.row import Row
 from ..jobs.source import Source
 from ..jobs.summary import Tally
+from ..jobs.variants import needs_locale
+from ..jobs.windows import Windows
 from ..marketplaces import Region
-from ..operation import UsagePlan
-from .options import add_source, region_of, source_of, usage_plan
+from ..operation import Operation, UsagePlan
+from .options import add_source, add_windows, region_of, source_of, usage_plan, windows_of
 
 __all__ = ["add_arguments", "run"]
 
@@ -35,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add = parser.add_argument
     add_source(parser)
+    add_windows(parser)
     add("--journal", type=Path, metavar="FILE.db", help="do not count rows that it knows as settled; it is only read")
     add("--selling-partner-id", metavar="ID", help="whose rows of the journal; default $SPAPI_SELLING_PARTNER_ID")
     add("--retry-refused", action="store_true", help="count rows again that Amazon refused before")
@@ -60,15 +68,44 @@ def run(arguments: argparse.Namespace) -> int:
     """
     kind = find_kind(arguments.kind, withdrawn=True)  # nothing is sent
     plans = _plans(kind, dict(arguments.plan))
+    windows = windows_of(arguments)
     region = region_of(arguments.region)
+    needs = _Needs(kind)
     with source_of(arguments, kind, region) as source, _view(arguments) or nullcontext() as journal:
         files = AttachmentFiles(arguments.attachments_dir or Path(arguments.source).parent)
-        tally = preview(map(files.checked, source.entries), journal, retry_refused=arguments.retry_refused)
-    # Each row calls both operations, and each of them keeps its plan: the slower one sets the pace.
-    operation = max(plans, key=lambda key: _seconds(tally.waiting, plans[key]))
-    estimate = _Estimate(source, kind.name, tally, operation, plans[operation], datetime.now(UTC))
+        entries = map(files.checked, source.entries)
+        tally = preview(entries, journal, retry_refused=arguments.retry_refused, on_waiting=needs.add)
+    now = datetime.now(UTC)
+    operation, finish, is_exact = _pace(needs, plans, windows, now)
+    estimate = _Estimate(source, kind.name, tally, needs, operation, plans[operation], windows, now, finish, is_exact)
     print(json.dumps(estimate.facts(), indent=2) if arguments.json else estimate.in_words())
     return 0
+
+
+class _Needs:
+    """What the rows of a job need.
+
+    Attributes:
+        rows: How many there are.
+        calls: Of each operation, by its key; each operation has a usage plan of its own.
+        marketplaces: Theirs.
+    """
+
+    def __init__(self, kind: Kind) -> None:
+        self.rows = 0
+        self.calls = Counter({operation.key: 0 for operation in _operations(kind)})
+        self.marketplaces: set[str] = set()
+        self._kind = kind
+
+    def add(self, row: Row) -> None:
+        self.rows += 1
+        self.marketplaces.add(row.body["marketplace_id"])
+        self.calls[self._kind.operation.key] += 1
+        self.calls[self._kind.check.key] += 1
+        if needs_locale(row):
+            self.calls[GET_ATTRIBUTES.key] += 1
+        if COLUMN in row.body:
+            self.calls[CREATE_UPLOAD_DESTINATION_FOR_RESOURCE.key] += len(read(row.body[COLUMN]))
 
 
 @attrs.frozen
@@ -76,22 +113,26 @@ class _Estimate:
     source: Source
     kind: str
     tally: Tally
+    needs: _Needs
     operation: str
     plan: UsagePlan
+    windows: Windows
     now: datetime
+    finish: datetime | None
+    """When the last message goes out; None when it is too far off."""
+    is_exact: bool
+    """Whether that is when, and not only the latest that it can be."""
 
     @property
-    def seconds(self) -> float:
-        """From the first message to the last."""
-        return _seconds(self.tally.waiting, self.plan)
+    def seconds(self) -> float | None:
+        """From now to the last message."""
+        return None if self.finish is None else (self.finish - self.now).total_seconds()
 
     @property
-    def finish(self) -> datetime | None:
-        """The time on this machine's clock; None when no calendar goes so far."""
-        try:
-            return (self.now + timedelta(seconds=self.seconds)).astimezone()
-        except (OverflowError, ValueError):
-            return None
+    def opens(self) -> datetime | None:
+        """When the first message goes out; None when that is at once."""
+        opens = [self.windows.opens(self.now, marketplace) for marketplace in self.needs.marketplaces]
+        return min(filter(None, opens), default=None) if all(opens) else None
 
     def facts(self) -> dict[str, Any]:  # Any: JSON
         tally = self.tally
@@ -107,10 +148,12 @@ class _Estimate:
             "duplicates": tally.duplicates,
             "settled": _settled(tally),
             "operation": self.operation,
+            "calls": dict(self.needs.calls),
             "rate": self.plan.rate,
             "burst": self.plan.burst,
-            "seconds": round(self.seconds, 3),
-            "finish": self.finish and self.finish.isoformat(timespec="seconds"),
+            "seconds": None if self.seconds is None else round(self.seconds, 3),
+            "opens": self.opens and _local(self.opens),
+            "finish": self.finish and _local(self.finish),
         }
 
     def in_words(self) -> str:
@@ -125,37 +168,84 @@ class _Estimate:
         ]
         if not tally.waiting:
             lines.append("There is nothing to send.")
-        elif not self.seconds:
+        elif self.seconds == 0.0:
             lines.append(f"They can go out at once: the usage plan of {self.operation} has a burst of {plan.burst:g}.")
         else:
             pace = f"{plan.rate:g} a second" if plan.rate >= 1 else f"one in {_duration(1 / plan.rate)}"
+            calls = self.needs.calls[self.operation]
             lines.append(
-                f"The good ones take {_duration(self.seconds)}: {plan.burst:g} at once, then {pace}, "
-                f"by the usage plan of {self.operation}."
+                f"The good ones take {'more than a century' if self.seconds is None else _duration(self.seconds)}: "
+                f"{plan.burst:g} at once, then {pace}, by the usage plan of {self.operation}"
+                + ("." if calls == tally.waiting else f", of which they need {_number(calls, 'call')}.")
             )
-            lines.append(f"Begun now, the last one goes out {self._when()}.")
+            lines += self._windows_in_words()
+            if self.finish is not None:
+                first = f"the first one goes out {self._when(self.opens)} and " if self.opens else ""
+                latest = "" if self.is_exact else "at the latest "
+                lines.append(f"Begun now, {first}the last one goes out {latest}{self._when(self.finish)}.")
         return "\n".join(lines)
 
-    def _when(self) -> str:
-        finish = self.finish
-        if finish is None:
-            return "after the year 9999"
-        day = "" if finish.date() == self.now.astimezone().date() else f"on {finish:%A}, {finish.date()}, "
-        return f"{day}at {finish:%H:%M:%S}"
+    def _windows_in_words(self) -> list[str]:
+        between, most = self.windows.between, self.windows.max_per_day
+        words = []
+        if between:
+            whose = self.windows.zone.key if self.windows.zone else "each marketplace"
+            words.append(f"between {between[0]:%H:%M} and {between[1]:%H:%M} by the clock of {whose}")
+        if most:
+            words.append(f"at most {most} a day")
+        return [f"They go out {', '.join(words)}."] if words else []
+
+    def _when(self, moment: datetime) -> str:
+        moment, now = moment.astimezone(), self.now.astimezone()
+        day = "" if moment.date() == now.date() else f"on {moment:%A}, {moment.date()}, "
+        return f"{day}at {moment:%H:%M:%S}"
+
+
+def _operations(kind: Kind) -> list[Operation]:
+    """List the operations that a row may need a call of; the one that sends it is the first."""
+    operations = [kind.operation, kind.check]
+    if kind.longest:
+        operations.append(GET_ATTRIBUTES)
+    _, most = kind.attachments
+    if most:
+        operations.append(CREATE_UPLOAD_DESTINATION_FOR_RESOURCE)
+    return operations
 
 
 def _plans(kind: Kind, given: dict[str, UsagePlan]) -> dict[str, UsagePlan]:
-    """Return the usage plan of each operation that a row calls."""
-    plans = {operation.key: operation.plan for operation in (kind.operation, kind.check)}
+    """Return the usage plan of each operation that a row may call."""
+    plans = {operation.key: operation.plan for operation in _operations(kind)}
     for name in given:
         if name not in plans:  # a misspelt name would silently change nothing
-            raise ConfigError(f"--plan {name}: {kind.name} calls only {' and '.join(plans)}")
+            *others, last = plans
+            raise ConfigError(f"--plan {name}: {kind.name} calls only {', '.join(others)} and {last}")
     return plans | given
 
 
-def _seconds(calls: int, plan: UsagePlan) -> float:
-    """Return the time from the first to the last of so many calls, from a full bucket and at the plan's full rate."""
-    return max(0.0, (calls - plan.burst) / plan.rate)
+def _pace(
+    needs: _Needs, plans: dict[str, UsagePlan], windows: Windows, now: datetime
+) -> tuple[str, datetime | None, bool]:
+    """Find the operation that sets the pace, since each keeps its own plan, from a full bucket and at its full rate.
+
+    Returns:
+        The operation, when the last row goes out (None when it is too far off), and whether it cannot be earlier.
+    """
+    slowest, finish, is_exact = next(iter(plans)), now, True
+    for operation, calls in needs.calls.items():
+        if not calls:
+            continue
+        plan, each = plans[operation], calls / needs.rows
+        try:
+            # By each marketplace's clock in turn for all rows: whatever the mixture, none ends later than the latest.
+            ends = [
+                windows.ends(now, needs.rows, plan.rate / each, plan.burst / each, marketplace)
+                for marketplace in needs.marketplaces
+            ]
+        except OverflowError:
+            return operation, None, True
+        if max(ends) > finish:
+            slowest, finish, is_exact = operation, max(ends), min(ends) == max(ends)
+    return slowest, finish, is_exact
 
 
 def _view(arguments: argparse.Namespace) -> JournalView | None:
@@ -173,6 +263,11 @@ def _view(arguments: argparse.Namespace) -> JournalView | None:
 
 def _settled(tally: Tally) -> int:
     return tally.already_sent + tally.refused + tally.in_doubt
+
+
+def _local(moment: datetime) -> str:
+    """Write a time with the offset of this machine."""
+    return moment.astimezone().isoformat(timespec="seconds")
 
 
 def _duration(seconds: float) -> str:

@@ -14,10 +14,11 @@ from ..jobs.source import Format, Source, open_source
 from ..jobs.source.opened import read_text
 from ..jobs.template import Templates
 from ..jobs.variants import locale_of
+from ..jobs.windows import Windows
 from ..marketplaces import Region
 from ..operation import UsagePlan
 
-__all__ = ["add_source", "region_of", "source_of", "usage_plan"]
+__all__ = ["add_source", "add_windows", "region_of", "source_of", "usage_plan", "windows_of"]
 
 
 def add_source(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +56,32 @@ def source_of(arguments: argparse.Namespace, kind: Kind, region: Region | None) 
         templates=_templates(arguments),
         stdin=getattr(sys.stdin, "buffer", None),
     )
+
+
+def add_windows(parser: argparse.ArgumentParser) -> None:
+    """Add what says when messages may go out."""
+    add = parser.add_argument_group("when messages may go out").add_argument
+    add("--between", metavar="HH:MM-HH:MM", help="only then by a local clock, as in 09:00-20:00; default: at any time")
+    add(
+        "--timezone",
+        metavar="ZONE",
+        help="whose clock: an IANA name as in Europe/Berlin, or marketplace, which is the default: each row's own",
+    )
+    add(
+        "--max-per-day",
+        type=int,
+        metavar="N",
+        help="the most messages of a selling partner and kind in a day, from midnight in ZONE; in UTC without one",
+    )
+
+
+def windows_of(arguments: argparse.Namespace) -> Windows:
+    """Return what the options of `add_windows` say.
+
+    Raises:
+        ConfigError: One of them cannot be used.
+    """
+    return Windows.parse(arguments.between, arguments.timezone or "marketplace", arguments.max_per_day)
 
 
 def _templates(arguments: argparse.Namespace) -> Templates | None:

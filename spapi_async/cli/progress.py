@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
+from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
@@ -34,15 +36,17 @@ class Progress(Protocol):
     def say(self, line: str) -> None:
         """Print a line that stays."""
 
-    def read(self, tally: Tally) -> None:
+    def read(self, lines: int) -> None:
         """Show how many lines were read by now, while it is not known how many there are; call it with each."""
 
-    def show(self, tally: Tally, rate: float) -> None:
+    def show(self, tally: Tally, pace: float, left: float, waits_until: datetime | None = None) -> None:
         """Show the counts; call it several times a second.
 
         Args:
             tally: The counts.
-            rate: The usage plan's rate, in requests/s.
+            pace: Rows that get their outcome, per second.
+            left: Seconds until the last row is through.
+            waits_until: When it goes on, if it waits for a window or for a row's own moment.
         """
 
 
@@ -58,9 +62,15 @@ def progress_on(stream: TextIO, clock: Callable[[], float]) -> Progress:
 
 def duration(seconds: float) -> str:
     """Write a duration as in 4:05 or 27:46:40."""
+    if math.isinf(seconds):
+        return "ages"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _until(moment: datetime) -> str:
+    return f"waits until {moment.astimezone():%Y-%m-%d %H:%M %Z}"
 
 
 def _counts(tally: Tally) -> str:
@@ -89,17 +99,16 @@ class _PlainLines:
             # somewhere.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
-    def read(self, tally: Tally) -> None:
+    def read(self, lines: int) -> None:
         if self._is_time():
-            self.say(f"{tally.total} lines read")
+            self.say(f"{lines} lines read")
 
-    def show(self, tally: Tally, rate: float) -> None:
+    def show(self, tally: Tally, pace: float, left: float, waits_until: datetime | None = None) -> None:
         if not self._is_time():
             return
-        left = duration(tally.seconds_left(rate))
         done = tally.total - tally.waiting
-        pace = tally.pace(self._clock())
-        self.say(f"{done} of {tally.total} lines: {_counts(tally)}; {pace:.1f}/s, {left} left")
+        words = _until(waits_until) if waits_until else f"{pace:.1f}/s, {duration(left)} left"
+        self.say(f"{done} of {tally.total} lines: {_counts(tally)}; {words}")
 
     def _is_time(self) -> bool:
         now = self._clock()
@@ -138,13 +147,13 @@ class _LiveLine:
     def say(self, line: str) -> None:
         self._rich.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def read(self, tally: Tally) -> None:
+    def read(self, lines: int) -> None:
         if (now := self._clock()) >= self._next:
             self._next = now + _REDRAWN_EVERY
-            self._rich.update(self._task, description=f"{tally.total} lines read", refresh=True)
+            self._rich.update(self._task, description=f"{lines} lines read", refresh=True)
 
-    def show(self, tally: Tally, rate: float) -> None:
-        pace = tally.pace(self._clock())
-        words = f"{_counts(tally)} · {pace:.1f}/s · ETA {duration(tally.seconds_left(rate))}"
+    def show(self, tally: Tally, pace: float, left: float, waits_until: datetime | None = None) -> None:
+        ahead = _until(waits_until) if waits_until else f"{pace:.1f}/s · ETA {duration(left)}"
         done = tally.total - tally.waiting
+        words = f"{_counts(tally)} · {ahead}"
         self._rich.update(self._task, total=tally.total, completed=done, description=words, refresh=True)

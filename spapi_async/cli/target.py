@@ -7,12 +7,12 @@ import os
 from typing import Any
 
 from ..auth import FileStore
-from ..client import SellingPartner
+from ..client import Application, SellingPartner
 from ..config import Options
 from ..errors import ConfigError
 from ..marketplaces import Region
 
-__all__ = ["SANDBOX_CREDENTIALS", "add_target", "check_target", "client_of"]
+__all__ = ["SANDBOX_CREDENTIALS", "add_target", "application_of", "check_target", "client_of"]
 
 SANDBOX_CREDENTIALS: dict[str, Any] = {  # Any: some options of a client are no text
     "client_id": "amzn1.application-oa2-client.sandbox",
@@ -55,12 +55,27 @@ def check_target(arguments: argparse.Namespace) -> None:
         raise ConfigError("the tokens of --sandbox end with it; leave out --token-file")
 
 
-def client_of(arguments: argparse.Namespace, options: Options) -> SellingPartner:
+def client_of(
+    arguments: argparse.Namespace, options: Options, *, selling_partner_id: str | None = None
+) -> SellingPartner:
     """Make a client of the options, and of the environment where they are silent.
 
     Raises:
         ConfigError: A credential or an option is missing or wrong.
     """
+    return SellingPartner.from_env(selling_partner_id=selling_partner_id, **_where(arguments, options))
+
+
+def application_of(arguments: argparse.Namespace, options: Options) -> Application:
+    """The same for an application, whose selling partners come by themselves.
+
+    Raises:
+        ConfigError: A credential or an option is missing or wrong.
+    """
+    return Application.from_env(**_where(arguments, options))
+
+
+def _where(arguments: argparse.Namespace, options: Options) -> Options:
     if arguments.region:
         options["region"] = arguments.region
     if arguments.endpoint:
@@ -71,4 +86,4 @@ def client_of(arguments: argparse.Namespace, options: Options) -> SellingPartner
     token_file = arguments.token_file or os.environ.get("SPAPI_TOKEN_FILE")
     if token_file:
         options["token_store"] = FileStore(token_file)
-    return SellingPartner.from_env(**options)
+    return options

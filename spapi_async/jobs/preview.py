@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from ..errors import JobError
-from .journal import Identity, body_bytes, digest, digests, resolve
+from .journal import Admitted, Identity, body_bytes, digest, digests, resolve
 from .row import Admission, Row, State, admit
 from .source import Entry
 from .sqlite import open_read_only
@@ -50,6 +50,10 @@ class JournalView:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the journal."""
         self._connection.close()
 
     def admission(self, row: Row, *, retry_refused: bool = False) -> Admission:
@@ -58,16 +62,27 @@ class JournalView:
         Raises:
             JobError: The journal cannot be read.
         """
+        admitted = self.admitted(row, retry_refused=retry_refused)
+        return admitted.admission if admitted else Admission.NEW
+
+    def admitted(self, row: Row, *, retry_refused: bool = False) -> Admitted | None:
+        """Say what would become of a row, and how the journal has it; None if it does not know it.
+
+        Raises:
+            JobError: The journal cannot be read.
+        """
         try:
             stored = self._ledger.find(self._selling_partner, row)
         except sqlite3.Error as error:
             raise self._unusable(error) from error
+        if stored is None:
+            return None
         content = digest(self._ledger.salt, body_bytes(row.body))
         admission = admit(stored, content, _NO_RUN, row.number, retry_refused)
-        if stored is not None and admission is Admission.IN_HAND:
+        if admission is Admission.IN_HAND:
             # Until that process is through with it; what it leaves would become this.
-            return Admission.IN_DOUBT if stored.row.state is State.SENDING else Admission.RESUMED
-        return admission
+            admission = Admission.IN_DOUBT if stored.row.state is State.SENDING else Admission.RESUMED
+        return Admitted(admission=admission, stored=stored.row)
 
     def _identify(self, identity: Identity) -> str:
         token, named = digests(self._ledger.salt, identity)
@@ -87,13 +102,20 @@ class JournalView:
         return JobError(f"the journal {self._path} cannot be read: {error}")
 
 
-def preview(entries: Iterable[Entry], journal: JournalView | None = None, *, retry_refused: bool = False) -> Tally:
+def preview(
+    entries: Iterable[Entry],
+    journal: JournalView | None = None,
+    *,
+    retry_refused: bool = False,
+    on_waiting: Callable[[Row], None] | None = None,
+) -> Tally:
     """Count what would become of the rows of a source; `waiting` are those that would be sent.
 
     Args:
         entries: Of the source, their attachments looked at. They are taken one by one, so their number does not matter.
         journal: What is known of the rows; None when they are all new.
         retry_refused: As of a job.
+        on_waiting: Is called with each row that would be sent.
 
     Raises:
         ConfigError: The source cannot be read on.
@@ -105,12 +127,16 @@ def preview(entries: Iterable[Entry], journal: JournalView | None = None, *, ret
             row = entry.row
             if row is None:
                 tally.invalid += 1
-            elif not seen.add(row):
-                tally.admit(Admission.REPEATED)
+                continue
+            if not seen.add(row):
+                admission = Admission.REPEATED
             elif journal is None:
-                tally.admit(Admission.NEW)
+                admission = Admission.NEW
             else:
-                tally.admit(journal.admission(row, retry_refused=retry_refused))
+                admission = journal.admission(row, retry_refused=retry_refused)
+            tally.admit(admission)
+            if on_waiting and admission.is_waiting:
+                on_waiting(row)
     return tally
 
 

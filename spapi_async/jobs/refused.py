@@ -62,6 +62,22 @@ class RefusedRows:
                 "name another by --refused"
             ) from error
 
+    def take_over(self) -> None:
+        """Take the rows of the file as it is there, so that those of another run join them.
+
+        Raises:
+            JobError: It cannot be read, or is no such file.
+        """
+        try:
+            with self.path.open(encoding="utf-8", newline="") as file:
+                for record in csv.DictReader(file):
+                    line, reason, cure = (record.pop(name) for name in REPORT_COLUMNS)
+                    self.add(int(line), {name: value or "" for name, value in record.items()}, reason, cure)
+        except FileNotFoundError:
+            return
+        except (OSError, UnicodeError, csv.Error, KeyError, ValueError, AttributeError) as error:
+            raise JobError(f"{self.path} is no file of refused rows; name another by --refused") from error
+
     def add(self, line: int, fields: Mapping[str, str], reason: str, cure: str) -> None:
         """Add a row.
 

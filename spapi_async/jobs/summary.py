@@ -3,20 +3,45 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Self
 
 import attrs
 
-from .row import Admission
+from .row import Admission, State
 
-__all__ = ["Tally"]
+__all__ = ["Pace", "Tally"]
 
 _WINDOW = 10.0
 """Seconds over which the pace is measured."""
 
 
+class Pace:
+    """How many rows get their outcome in a second."""
+
+    def __init__(self) -> None:
+        self._settled: deque[float] = deque()
+
+    def note(self, now: float) -> None:
+        """Count a row."""
+        self._settled.append(now)
+        self._forget(now)
+
+    def per_second(self, now: float) -> float:
+        """Return the rows per second over the last seconds."""
+        self._forget(now)
+        if len(self._settled) < 2:
+            return 0.0
+        return len(self._settled) / max(now - self._settled[0], 1.0)
+
+    def _forget(self, now: float) -> None:
+        while self._settled and self._settled[0] < now - _WINDOW:
+            self._settled.popleft()
+
+
 @attrs.define
 class Tally:
-    """What became of the rows of one run. Plain counts; a program that shows them looks whenever it likes.
+    """What became of the rows of one run, or of several together. Plain counts; who shows them looks when he likes.
 
     Args:
         sent: By this run.
@@ -39,7 +64,12 @@ class Tally:
     unsent: int = 0
     waiting: int = 0
     elsewhere: int = 0
-    _settled: deque[float] = attrs.field(factory=deque, repr=False)
+
+    @classmethod
+    def sum(cls, tallies: Iterable[Tally]) -> Self:
+        """Add up."""
+        columns = zip(*map(attrs.astuple, tallies), strict=True)
+        return cls(*map(sum, columns))
 
     @property
     def total(self) -> int:
@@ -56,6 +86,13 @@ class Tally:
             + self.elsewhere
         )
 
+    def resume(self, counts: Mapping[State, int]) -> None:
+        """Count the rows that an earlier run left, by their states in the journal."""
+        self.already_sent += counts.get(State.SENT, 0)
+        self.refused += counts.get(State.REFUSED, 0)
+        self.in_doubt += counts.get(State.IN_DOUBT, 0)
+        self.waiting += sum(count for state, count in counts.items() if not state.is_settled)
+
     def admit(self, admission: Admission) -> None:
         """Count a row that a source brought."""
         match admission:
@@ -69,24 +106,3 @@ class Tally:
                 self.duplicates += 1
             case _:
                 self.waiting += 1
-
-    def settle(self, now: float) -> None:
-        """Take one row from those that wait; the caller counts what it became."""
-        self.waiting -= 1
-        self._settled.append(now)
-        self._forget(now)
-
-    def pace(self, now: float) -> float:
-        """Return the rows settled per second over the last seconds."""
-        self._forget(now)
-        if len(self._settled) < 2:
-            return 0.0
-        return len(self._settled) / max(now - self._settled[0], 1.0)
-
-    def _forget(self, now: float) -> None:
-        while self._settled and self._settled[0] < now - _WINDOW:
-            self._settled.popleft()
-
-    def seconds_left(self, rate: float) -> float:
-        """Return how long the waiting rows take at a usage plan's rate, in requests/s."""
-        return self.waiting / rate

@@ -42,7 +42,7 @@ _ADMIN = "/_sandbox/"
 _UNKNOWN = "unknown"
 _CHANGES = {"plans": ("rate", "burst"), "tokens": ("tokens",), "eat": ("rate",), "application-rates": ("rate",)}
 _LWA_CHANGES = {
-    "revoke": '{} or {"seller": "SELLER1"}',
+    "revoke": '{}, {"seller": "SELLER1"} or {"seller": "SELLER1", "refresh_tokens": true}',
     "lwa": '{"down": 30}',
     "secret": '{"client_id": "app", "secret": "new"}',
 }
@@ -224,16 +224,18 @@ class Sandbox:
         """
         self._throttle.set_application_rate(name, rate)
 
-    def revoke(self, seller: str | None = None) -> int:
+    def revoke(self, seller: str | None = None, *, refresh_tokens: bool = False) -> int:
         """Let the access tokens and restricted data tokens that were given out so far open nothing any more.
 
         Args:
             seller: The selling partner whose they are; "" for grantless ones, None for all.
+            refresh_tokens: Refuse the refresh tokens that were used so far, too: the authorisation was taken back. One
+                that was not used yet, as after a new consent, is good.
 
         Returns:
             How many there were.
         """
-        return self._lwa.revoke(seller)
+        return self._lwa.revoke(seller, refresh_tokens)
 
     def fail_lwa(self, seconds: float) -> None:
         """Let the token endpoint answer 503 `temporarily_unavailable` for so many seconds from now; 0 ends it.
@@ -466,10 +468,10 @@ class Sandbox:
         """Do for another process what `revoke`, `fail_lwa` and `set_client_secret` do for this one."""
         try:
             match page, orjson.loads(body or b"{}"):
-                case "revoke", {**fields} if not fields:
-                    return reply(200, {"revoked": self.revoke()})
-                case "revoke", {"seller": str(seller), **rest} if not rest:
-                    return reply(200, {"revoked": self.revoke(seller)})
+                case "revoke", {**fields} if fields.keys() <= {"seller", "refresh_tokens"}:
+                    seller, too = fields.get("seller"), fields.get("refresh_tokens", False)
+                    if isinstance(seller, str | None) and isinstance(too, bool):
+                        return reply(200, {"revoked": self.revoke(seller, refresh_tokens=too)})
                 case "lwa", {"down": int() | float() as seconds, **rest} if not rest:
                     self.fail_lwa(seconds)
                     return reply(200, {})

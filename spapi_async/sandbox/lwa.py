@@ -106,6 +106,8 @@ class Lwa:
         self._new_secrets: dict[str, str] = {}
         self._down_until = -math.inf
         self._codes: dict[str, _Code] = {}
+        self._used: set[str] = set()
+        self._refused: set[str] = set()
 
     def find(self, token: str) -> Grant | None:
         """Give what a token stands for, expired or not; None when it was never given out."""
@@ -117,8 +119,15 @@ class Lwa:
         self._grants[token] = grant
         return token
 
-    def revoke(self, seller: str | None) -> int:
-        """Forget the access tokens and restricted data tokens of a selling partner, or all; give how many."""
+    def revoke(self, seller: str | None, refresh_tokens: bool) -> int:
+        """Forget the access tokens and restricted data tokens of a selling partner, or all; give how many.
+
+        Args:
+            seller: None for all.
+            refresh_tokens: Refuse the refresh tokens that were used so far, too.
+        """
+        if refresh_tokens:
+            self._refused |= {token for token in self._used if seller in (None, _seller(token))}
         gone = [token for token, grant in self._grants.items() if seller is None or grant.seller == seller]
         for token in gone:
             del self._grants[token]
@@ -175,7 +184,7 @@ class Lwa:
         answer: dict[str, Any]
         if grant_type == "refresh_token":
             refresh_token = fields.get("refresh_token") or _missing("refresh_token")
-            grant = Grant(client_id=client_id, seller=_seller(refresh_token), expires_at=expires_at)
+            grant = Grant(client_id=client_id, seller=self._seller(refresh_token), expires_at=expires_at)
             # The same refresh token comes back: Amazon does not rotate it.
             answer = {"refresh_token": refresh_token}
         elif grant_type == "authorization_code":
@@ -208,6 +217,13 @@ class Lwa:
             raise LwaError("invalid_grant", words)
         del self._codes[name]
         return code.seller
+
+    def _seller(self, refresh_token: str) -> str:
+        if refresh_token in self._refused:
+            raise _invalid_token()
+        seller = _seller(refresh_token)
+        self._used.add(refresh_token)
+        return seller
 
     def _client(self, fields: Mapping[str, str]) -> str:
         client_id = fields.get("client_id") or _missing("client_id")
@@ -243,5 +259,9 @@ def _seller(refresh_token: str) -> str:
     prefix, _, rest = refresh_token.partition("|")
     seller = rest.split(".")[0].split("|")[0]
     if prefix != "Atzr" or not seller or "revoked" in rest.lower() or "invalid" in rest.lower():
-        raise LwaError("invalid_grant", "The refresh token is invalid, expired, revoked or of another client.")
+        raise _invalid_token()
     return seller
+
+
+def _invalid_token() -> LwaError:
+    return LwaError("invalid_grant", "The refresh token is invalid, expired, revoked or of another client.")

@@ -91,9 +91,9 @@ class SandboxProcess:
         application_plan(rate)  # JSON has no infinity, and would make no limit of it
         self._ask("POST", "application-rates", {"operation": name, "rate": rate})
 
-    def revoke(self, seller: str | None = None) -> int:
+    def revoke(self, seller: str | None = None, *, refresh_tokens: bool = False) -> int:
         """Let the tokens that were given out so far open nothing any more; see `Sandbox.revoke`."""
-        answer: dict[str, int] = self._ask("POST", "revoke", {} if seller is None else {"seller": seller})
+        answer: dict[str, int] = self._ask("POST", "revoke", {"seller": seller, "refresh_tokens": refresh_tokens})
         return answer["revoked"]
 
     def fail_lwa(self, seconds: float) -> None:

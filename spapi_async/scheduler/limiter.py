@@ -102,6 +102,11 @@ class Scheduler:
         _, lanes = self._lanes.path(account, call)
         return max(predict(lanes, call.priority, now, calls))
 
+    def plan(self, account: Account, operation: Operation) -> UsagePlan:
+        """Return the usage plan in use for an operation."""
+        lane, _ = self._lanes.path(account, Call(operation=operation, path=""))
+        return lane.plan
+
     def learned_plans(self, account: Account) -> dict[str, UsagePlan]:
         """Return the usage plans whose rate Amazon told, by operation."""
         return self._lanes.learned(account)

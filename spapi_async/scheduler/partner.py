@@ -33,6 +33,18 @@ class SellingPartnerScheduler:
         """
         return self._scheduler.snapshot(self._account)
 
+    def plan(self, operation: Operation | str) -> UsagePlan:
+        """Return the usage plan in use for an operation: Amazon's word, where it has told, else yours or the built-in.
+
+        Args:
+            operation: As in `orders_v0.get_orders`.
+
+        Raises:
+            ConfigError: There is no operation of that name.
+        """
+        known = self._find(operation) if isinstance(operation, str) else operation
+        return self._scheduler.plan(self._account, known)
+
     def estimate(
         self,
         operation: Operation | str,

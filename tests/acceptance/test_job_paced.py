@@ -9,11 +9,8 @@ from pathlib import Path
 import pytest
 
 from spapi_async import SellingPartner, UsagePlan
-from spapi_async.jobs.journal import Identity
+from spapi_async.jobs import Job
 from spapi_async.jobs.kinds import KINDS
-from spapi_async.jobs.row import State
-from spapi_async.jobs.runner import Job
-from spapi_async.jobs.sqlite import SqliteJournal
 from spapi_async.sandbox import start_process
 
 KIND = KINDS["confirmOrderDetails"]
@@ -38,14 +35,12 @@ async def test_sixty_messages_take_what_the_plan_says(tmp_path: Path) -> None:
             lwa_endpoint=sandbox.lwa_endpoint,
             plans=plans,
         )
-        async with client, SqliteJournal(tmp_path / "jobs.db") as journal:
-            run = await journal.start(Identity(refresh_token="Atzr|SELLER1"), KIND.name)
-            job = Job(client.send, KIND, journal, run)
-            await job.add((KIND.row(n, one) for n, one in enumerate(fields, 2)), lambda row, admitted: None)
+        async with client, Job(client, kind=KIND, journal=tmp_path / "jobs.db") as job:
+            await job.add(fields)
             started = time.monotonic()
-            await job.run()
+            tally = await job.run()
             wall = time.monotonic() - started
-            assert dict(await journal.count(run)) == {State.SENT: COUNT}
+            assert tally.sent == COUNT
         delivered = Counter(message["order_id"] for message in sandbox.messages())
         statuses = sandbox.requests()["operations"]
     assert delivered == {one["order_id"]: 1 for one in fields}

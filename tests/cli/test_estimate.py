@@ -14,10 +14,12 @@ from spapi_async.jobs.kinds import KINDS, find_kind
 from spapi_async.jobs.row import Move
 from spapi_async.jobs.source import open_source
 from spapi_async.jobs.sqlite import SqliteJournal
+from spapi_async.jobs.windows import Windows
 from spapi_async.scheduler.bucket import Bucket
 
 KIND = "confirmOrderDetails"
 SEND, CHECK = "messaging_v1.create_confirm_order_details", "messaging_v1.get_messaging_actions_for_order"
+LOCALE, UPLOAD = "messaging_v1.get_attributes", "uploads_2020_11_01.create_upload_destination_for_resource"
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
@@ -84,7 +86,9 @@ def test_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
         "operation": SEND,
         "rate": 1.0,
         "burst": 5.0,
+        "calls": {SEND: 25, CHECK: 25, LOCALE: 0},
         "seconds": 20.0,
+        "opens": None,
     }
 
 
@@ -93,7 +97,8 @@ def test_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
 def test_it_agrees_with_the_scheduler(kind: Any, count: int) -> None:
     """The client's own bucket, full, says the same of the last of so many calls, to the second."""
     plan = kind.operation.plan
-    assert estimate._seconds(count, plan) == pytest.approx(Bucket(plan).wait(0.0, count - 1), abs=1.0)
+    seconds = (Windows().ends(START, count, plan.rate, plan.burst) - START).total_seconds()
+    assert seconds == pytest.approx(Bucket(plan).wait(0.0, count - 1), abs=1.0)
 
 
 def test_the_slower_operation_sets_the_pace(capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,6 +112,88 @@ def test_the_slower_operation_sets_the_pace(capsys: pytest.CaptureFixture[str]) 
     assert (found["operation"], found["rate"], found["burst"], found["seconds"]) == (SEND, 2.0, 30.0, 35.0)
 
 
+def test_uploads_count(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each attachment takes a call, of which there are ten a second; with another plan they can set the pace."""
+    Path("a.txt").write_text("a", encoding="utf-8")
+    rows = [f"902-{n},A1PA6795UKMFR9,{'a.txt;a.txt|b.txt;a.txt|c.txt' if n % 2 else 'a.txt'}" for n in range(100)]
+    Path("messages.csv").write_text("\n".join(["order_id,marketplace_id,attachments", *rows]), encoding="utf-8")
+    found = facts(capsys, "--kind", "invoice")
+    assert (found["calls"][UPLOAD], found["operation"], found["seconds"]) == (200, "messaging_v1.send_invoice", 95.0)
+    found = facts(capsys, "--kind", "invoice", "--plan", f"{UPLOAD}=1/10")
+    assert (found["operation"], found["burst"], found["seconds"]) == (UPLOAD, 10.0, 190.0)
+    assert main(arguments("--kind", "invoice", "--plan", f"{UPLOAD}=1/10")) == 0
+    words = (
+        f"take 3 min 10 s: 10 at once, then 1 a second, by the usage plan of {UPLOAD}, of which they need 200 calls."
+    )
+    assert words in capsys.readouterr().out
+
+
+def test_buyers_languages_count(capsys: pytest.CaptureFixture[str]) -> None:
+    """A row with texts in several languages asks for its buyer's; one with a single text does not."""
+    rows = [f"902-{n},A1PA6795UKMFR9,hello,{'hallo' if n < 60 else ''}" for n in range(100)]
+    Path("messages.csv").write_text("\n".join(["order_id,marketplace_id,text,text.de", *rows]), encoding="utf-8")
+    found = facts(capsys, "--plan", f"{LOCALE}=0.5/10")
+    assert found["calls"] == {SEND: 100, CHECK: 100, LOCALE: 60}
+    assert (found["operation"], found["seconds"]) == (LOCALE, 100.0)
+    Path("de.txt").write_text("hallo", encoding="utf-8")
+    write(*good(100))
+    Path("orders.csv").write_text(Path("messages.csv").read_text().replace(",text", "").replace(",hello", ""))
+    templates = ["--template", "hello", "--template-file", "de=de.txt"]
+    assert main(["estimate", "orders.csv", "--kind", KIND, "--json", *templates]) == 0
+    assert json.loads(capsys.readouterr().out)["calls"][LOCALE] == 100
+
+
+def test_windows(capsys: pytest.CaptureFixture[str]) -> None:
+    """With hours and a limit for the day it tells when the first and the last message go out."""
+    write(*good(250))
+    more = ["--between", "14-20", "--timezone", "Europe/Berlin", "--max-per-day", "100"]
+    found = facts(capsys, *more)
+    assert datetime.fromisoformat(found["opens"]) == START + timedelta(hours=1)
+    assert datetime.fromisoformat(found["finish"]) == START + timedelta(days=2, hours=1, seconds=45)
+    assert found["seconds"] == 2 * 86_400 + 3645.0
+    assert main(arguments(*more)) == 0
+    opens, finish = (datetime.fromisoformat(found[name]).astimezone() for name in ("opens", "finish"))
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        f"The good ones take 2 days 1 h: 5 at once, then 1 a second, by the usage plan of {SEND}.",
+        "They go out between 14:00 and 20:00 by the clock of Europe/Berlin, at most 100 a day.",
+        f"Begun now, the first one goes out at {opens:%H:%M:%S} and "
+        f"the last one goes out on {finish:%A}, {finish:%Y-%m-%d}, at {finish:%H:%M:%S}.",
+    ]
+
+
+def test_windows_of_several_marketplaces(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each row goes by its own clock, so the end is the latest that can be; rows of one clock have one end."""
+    write(*good(10), "902-99,A21TJRUUN4KGV,hello")
+    between = ["--between", "9:00-20:00"]
+    found = facts(capsys, *between)
+    assert found["opens"] is None
+    assert datetime.fromisoformat(found["finish"]) == START + timedelta(seconds=6)  # both are open: 13:00, 17:30
+    found = facts(capsys, "--between", "15-20")
+    assert found["opens"] is None  # in India
+    assert datetime.fromisoformat(found["finish"]) == START + timedelta(hours=2, seconds=6)
+    assert main(arguments("--between", "15-20")) == 0
+    out = capsys.readouterr().out
+    assert "They go out between 15:00 and 20:00 by the clock of each marketplace.\n" in out
+    assert "Begun now, the last one goes out at the latest at " in out
+    write(*good(10), "902-99,A13V1IB3VIYZZH,hello")
+    assert main(arguments("--between", "15-20")) == 0
+    out = capsys.readouterr().out
+    assert "the latest" not in out
+
+
+def test_an_end_that_is_too_far_off(capsys: pytest.CaptureFixture[str]) -> None:
+    """Beyond a century there is none."""
+    write(*good(100))
+    more = ["--max-per-day", "1", "--plan", f"{SEND}=1e-8/5"]
+    found = facts(capsys, *more)
+    assert (found["seconds"], found["finish"]) == (None, None)
+    assert main(arguments(*more)) == 0
+    out = capsys.readouterr().out
+    assert "The good ones take more than a century: 5 at once, " in out
+    assert "They go out at most 1 a day." in out
+    assert "Begun now" not in out
+
+
 @pytest.mark.parametrize(
     ("count", "plan", "words"),
     [
@@ -117,7 +204,7 @@ def test_the_slower_operation_sets_the_pace(capsys: pytest.CaptureFixture[str]) 
         (8, "0.001/1", "take 1 h 56 min: 1 at once, then one in 16 min 40 s, by"),
         (25, "0.0001/1", "take 2 days 18 h: 1 at once, then one in 2 h 46 min, by"),
         (2, "0.00001/1", "take 1 day 3 h: 1 at once, then one in 1 day 3 h, by"),
-        (2, "1e-15/1", "the last one goes out after the year 9999."),
+        (2, "1e-15/1", "take more than a century: 1 at once, then one in "),
     ],
 )
 def test_durations_in_words(count: int, plan: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -178,8 +265,11 @@ def test_the_region_is_that_of_a_job(capsys: pytest.CaptureFixture[str], monkeyp
     ("more", "words"),
     [
         (["--kind", "confirmOrder"], "no kind is called 'confirmOrder'. Did you mean confirmOrderDetails?"),
-        (["--plan", f"{SEND}s=1/1"], f"--plan {SEND}s: {KIND} calls only {SEND} and {CHECK}"),
+        (["--plan", f"{SEND}s=1/1"], f"--plan {SEND}s: {KIND} calls only {SEND}, {CHECK} and {LOCALE}"),
         (["--journal", "messages.csv"], "the journal messages.csv cannot be read"),
+        (["--between", "9am-8pm"], "'9am-8pm' are no hours of a day; write them as in 09:00-20:00"),
+        (["--timezone", "Europe/Berln"], "no time zone is called 'Europe/Berln'. Did you mean Europe/Berlin"),
+        (["--max-per-day", "0"], "at most 0 messages a day would be none"),
     ],
 )
 def test_wrong_use_is_one_clear_line(capsys: pytest.CaptureFixture[str], more: list[str], words: str) -> None:

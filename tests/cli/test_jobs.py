@@ -408,7 +408,7 @@ def test_ctrl_c(tmp_path: Path, times: int) -> None:
             time.sleep(0.1)
         out, err = process.communicate(timeout=20)
     assert process.returncode == 130, err
-    assert err == "spapi-async: interrupted; run the same command again to go on\n"
+    assert err == "spapi-async: interrupted; to go on: run the same command again\n"
     assert "Press Ctrl-C again" in out
     with closing(sqlite3.connect(journal)) as connection:
         states = [state for (state,) in connection.execute("SELECT state FROM row ORDER BY number")]

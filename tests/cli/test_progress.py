@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import math
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,8 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"), [(0.4, "0:00"), (59.6, "1:00"), (245, "4:05"), (3600, "1:00:00"), (100_000, "27:46:40")]
+    ("seconds", "expected"),
+    [(0.4, "0:00"), (59.6, "1:00"), (245, "4:05"), (3600, "1:00:00"), (100_000, "27:46:40"), (math.inf, "ages")],
 )
 def test_durations_read_like_a_clock(seconds: float, expected: str) -> None:
     """Minutes and seconds, with hours when there are some."""
@@ -37,8 +40,8 @@ def test_without_a_terminal_there_is_a_line_now_and_then() -> None:
     with progress_on(stream, clock) as progress:
         for tenth in range(110):
             clock.now = tenth / 10
-            progress.show(tally, 2.0)
-    expected = "4 of 14 lines: 3 sent, 1 refused, 0 in doubt; 0.0/s, 0:05 left\n"
+            progress.show(tally, 1.5, 5.0)
+    expected = "4 of 14 lines: 3 sent, 1 refused, 0 in doubt; 1.5/s, 0:05 left\n"
     assert stream.getvalue() == expected * 2
 
 
@@ -48,8 +51,8 @@ def test_while_a_source_is_read_there_is_no_end_to_show() -> None:
     with progress_on(plain, clock) as lines, progress_on(terminal, clock) as live:
         for tenth in range(110):
             clock.now = tenth / 10
-            lines.read(Tally(waiting=tenth, invalid=1))
-            live.read(Tally(waiting=tenth, invalid=1))
+            lines.read(tenth + 1)
+            live.read(tenth + 1)
     assert plain.getvalue() == "51 lines read\n101 lines read\n"
     assert "0/?" in terminal.getvalue()
     assert " lines read" in terminal.getvalue()
@@ -67,9 +70,9 @@ def test_on_a_terminal_there_is_a_live_line() -> None:
     """On a terminal the counts, the pace and the time left stand in one line that is drawn anew."""
     stream = Terminal()
     with progress_on(stream, Clock()) as progress:
-        progress.show(Tally(sent=3, waiting=10), 2.0)
+        progress.show(Tally(sent=3, waiting=10), 2.0, 5.0)
         progress.say("line 7: [b]not markup[/b]")
-        progress.show(Tally(sent=4, waiting=9), 2.0)
+        progress.show(Tally(sent=4, waiting=9), 2.0, 4.5)
     shown = stream.getvalue()
     assert "4 sent, 0 refused, 0 in doubt" in shown
     assert "line 7: [b]not markup[/b]" in shown
@@ -81,5 +84,17 @@ def test_a_terminal_without_rich_gets_plain_lines(monkeypatch: pytest.MonkeyPatc
     clock, stream = Clock(), Terminal()
     with progress_on(stream, clock) as progress:
         clock.now = 5.0
-        progress.show(Tally(sent=1), 1.0)
-    assert stream.getvalue() == "1 of 1 lines: 1 sent, 0 refused, 0 in doubt; 0.0/s, 0:00 left\n"
+        progress.show(Tally(sent=1), 1.0, 0.0)
+    assert stream.getvalue() == "1 of 1 lines: 1 sent, 0 refused, 0 in doubt; 1.0/s, 0:00 left\n"
+
+
+def test_a_job_that_waits_says_until_when() -> None:
+    """Where all rows that are left wait for a window, the moment stands there in the place of the pace."""
+    clock, plain, terminal = Clock(), io.StringIO(), Terminal()
+    moment = datetime(2026, 5, 1, 9, tzinfo=UTC)
+    with progress_on(plain, clock) as lines, progress_on(terminal, clock) as live:
+        clock.now = 5.0
+        lines.show(Tally(sent=1, waiting=1), 0.0, 3600.0, moment)
+        live.show(Tally(sent=1, waiting=1), 0.0, 3600.0, moment)
+    assert f"waits until {moment.astimezone():%Y-%m-%d %H:%M}" in plain.getvalue()
+    assert "waits until" in terminal.getvalue()

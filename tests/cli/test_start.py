@@ -24,7 +24,7 @@ def loaded(command: str) -> set[str]:
 @pytest.mark.parametrize(
     ("command", "needed", "needless"),
     [
-        ("jobs", "spapi_async.jobs.runner", {"rich", "click", "uvicorn", "spapi_async.sandbox", "aiobotocore"}),
+        ("jobs", "spapi_async.jobs.lane", {"rich", "click", "uvicorn", "spapi_async.sandbox", "aiobotocore"}),
         ("call", "spapi_async.client", {"rich", "click", "uvicorn", "spapi_async.sandbox", "spapi_async.codegen"}),
         ("plans", "spapi_async.apis.namespace", {"httpx", "aiohttp", "rich", "spapi_async.client", "cattrs"}),
         (

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
 import orjson
 import pytest
 
@@ -7,6 +10,7 @@ from spapi_async.apis.messaging_v1.operations import OPERATIONS as MESSAGING
 from spapi_async.apis.solicitations_v1.operations import OPERATIONS as SOLICITATIONS
 from spapi_async.errors import ConfigError
 from spapi_async.jobs.kinds import KINDS, WITHDRAWN, Kind, Uploaded, find_kind
+from spapi_async.jobs.kinds.columns import local_instant, read_not_before
 from spapi_async.marketplaces import Region
 from spapi_async.operation import Priority, Reply
 
@@ -263,3 +267,35 @@ def test_a_withdrawn_kind_has_to_be_asked_for() -> None:
     with pytest.raises(ConfigError, match=r"was withdrawn by Amazon 2025-08-04; --withdrawn"):
         find_kind("negativeFeedbackRemoval")
     assert find_kind("amazonMotors", withdrawn=True).operation.retired
+
+
+@pytest.mark.parametrize(
+    ("time", "zone", "expected"),
+    [
+        ("2026-03-29T01:59:59", "Europe/Berlin", "2026-03-29T00:59:59"),
+        ("2026-03-29T02:00:00", "Europe/Berlin", "2026-03-29T01:00:00"),
+        ("2026-03-29T02:30:00.5", "Europe/Berlin", "2026-03-29T01:00:00"),
+        ("2026-03-29T02:59:59", "Europe/Berlin", "2026-03-29T01:00:00"),
+        ("2026-03-29T03:00:00", "Europe/Berlin", "2026-03-29T01:00:00"),
+        ("2026-10-25T02:30:00", "Europe/Berlin", "2026-10-25T00:30:00"),
+        ("2026-10-25T03:00:00", "Europe/Berlin", "2026-10-25T02:00:00"),
+        ("2026-03-08T02:30:00", "America/New_York", "2026-03-08T07:00:00"),
+        ("2026-10-04T02:15:00", "Australia/Lord_Howe", "2026-10-03T15:30:00"),  # by half an hour
+        ("2018-11-04T00:00:00", "America/Sao_Paulo", "2018-11-04T03:00:00"),  # no midnight
+        ("2011-12-30T12:00:00", "Pacific/Apia", "2011-12-30T10:00:00"),  # no day
+        ("2026-07-01T12:00:00", "Asia/Tokyo", "2026-07-01T03:00:00"),
+    ],
+)
+def test_a_local_time_that_there_is_twice_or_never(time: str, zone: str, expected: str) -> None:
+    """Of two moments it is the first, and of none the first one after the gap."""
+    moment = local_instant(datetime.fromisoformat(time), ZoneInfo(zone))
+    assert moment == datetime.fromisoformat(expected).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize("value", ["0001-01-01", "9999-12-31T23:59:59", "2026-12-01T24:01", "NaT", "2026-12-01T\x00"])
+@pytest.mark.parametrize("zone", [ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York"), ZoneInfo("Asia/Tokyo")])
+def test_times_at_the_end_of_the_calendar(value: str, zone: ZoneInfo) -> None:
+    """What is no moment, or lies beyond those that can be counted, is a mistake."""
+    moment, mistakes = read_not_before("when", value, zone)
+    assert bool(moment) != bool(mistakes)
+    assert [mistake.field for mistake in mistakes] in ([], ["when"])

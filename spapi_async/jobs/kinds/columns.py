@@ -7,14 +7,25 @@ https://developer-docs.amazon.com/sp-api/docs/messaging-api-v1-reference.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 
 import attrs
 
 from ...marketplaces import Marketplace, Region
 
-__all__ = ["Mistake", "check_key", "check_marketplace", "check_order_id", "check_period", "check_text", "instant"]
+__all__ = [
+    "Mistake",
+    "check_key",
+    "check_marketplace",
+    "check_order_id",
+    "check_period",
+    "check_text",
+    "instant",
+    "local_instant",
+    "read_not_before",
+]
 
 
 @attrs.frozen
@@ -135,3 +146,57 @@ def instant(text: str) -> datetime:
     if time.tzinfo is None:
         raise ValueError("it has no zone")
     return time
+
+
+def local_instant(time: datetime, zone: tzinfo) -> datetime:
+    """Return the moment at which clocks of a zone show a time.
+
+    Of two it is the first. A time that the clocks skip, as when summer time begins, is the moment after the gap.
+
+    Args:
+        time: The time, without a zone.
+        zone: The zone.
+
+    Returns:
+        The moment in UTC.
+
+    Raises:
+        OverflowError: It is at the very beginning or end of the calendar.
+    """
+    first, second = (time.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    if first <= second:
+        return first
+    # The first reads the time by the clock before the gap, so it lies behind it, and the second before it. Clocks
+    # change at whole seconds.
+    after = first.astimezone(zone).utcoffset()
+    seconds = range(int(second.timestamp()), int(first.timestamp()) + 1)
+    gap = bisect_left(seconds, True, key=lambda each: datetime.fromtimestamp(each, zone).utcoffset() == after)
+    return datetime.fromtimestamp(seconds[gap], UTC)
+
+
+def read_not_before(column: str, value: str, zone: tzinfo | None) -> tuple[float, Sequence[Mistake]]:
+    """Read the moment before which a row is not to be sent.
+
+    Args:
+        column: The column it stands in.
+        value: ISO 8601; a date alone is its midnight. Empty: at any time.
+        zone: Where a time without a zone is local; None if such a time is a mistake.
+
+    Returns:
+        The moment in seconds since 1970, 0 for at any time; and what is wrong.
+    """
+    value = value.strip()
+    if not value:
+        return 0.0, ()
+    cure = "write it as 2026-12-01T09:00:00+01:00, or leave it empty for at any time"
+    try:
+        time = datetime.fromisoformat(value)
+        if time.tzinfo is None and zone is None:
+            cure = "write one, as in 2026-12-01T09:00:00+01:00, or give --timezone, as in Europe/Berlin"
+            return 0.0, [Mistake(column, f"{value[:40]!r} has no zone", cure)]
+        moment = (local_instant(time, zone) if time.tzinfo is None and zone else time).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0, [Mistake(column, f"{value[:40]!r} is no time", cure)]
+    if moment <= 0:  # a slip of the year would send at once
+        return 0.0, [Mistake(column, f"{value[:40]!r} is before 1970", cure)]
+    return moment, ()

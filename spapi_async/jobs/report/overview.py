@@ -229,8 +229,8 @@ def group(reasons: Iterable[ReasonCount]) -> Sequence[Reason]:
     groups: dict[tuple[State, Sequence[str]], _Group] = {}
     for each in reasons:
         start = found.end() if (found := _ANSWERED.match(each.reason)) else 0  # 403 and 404 are not the same
-        first, *others = _WITH_DIGIT.split(each.reason[start:])
-        known = groups.setdefault((each.state, (each.reason[:start] + first, *others)), _Group())
+        first, *rest = _WITH_DIGIT.split(each.reason[start:])
+        known = groups.setdefault((each.state, (each.reason[:start] + first, *rest)), _Group())
         known.add(_WITH_DIGIT.findall(each.reason, start), each.count)
     grouped = [
         Reason(state=state, words=plain(known.between(words)) or "no reason given", count=known.count)

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from datetime import tzinfo
 
 import attrs
 
+from ...errors import ConfigError
 from ...marketplaces import Region
 from ..kinds import Kind, Mistake
+from ..kinds.columns import read_not_before
 from ..row import Row
 from ..template import Templates, column_name, text_mistakes
 from ..variants import column_of, is_variant, locale_of
 from .encoding import readable, undecodable
 
-__all__ = ["REPORT_COLUMNS", "Columns", "Entry", "column_of_header", "plain"]
+__all__ = ["REPORT_COLUMNS", "SELLING_PARTNER", "Columns", "Entry", "column_of_header", "plain"]
 
 REPORT_COLUMNS = ("line", "reason", "cure")
 """The columns that the file of refused rows adds. They are ignored on the way in, so that file can be run again."""
+
+SELLING_PARTNER = "selling_partner"
+"""The column that names who sells, where a job has several selling partners."""
+_NEEDS = {SELLING_PARTNER: "--credentials FILE", "not_before": "--not-before not_before"}
+"""Columns that there are with an option only."""
 
 _FORMULA = re.compile(r'="(.*)"', re.DOTALL)
 
@@ -30,7 +38,8 @@ class Entry:
     Args:
         number: The line where it begins, from 1.
         fields: What stands in its columns, as it came. All in the first one when it cannot be divided into columns.
-        row: The row it makes; None when it has mistakes.
+        row: The row it makes; None when it has mistakes. Its `selling_partner` is the name that its column has, which
+            the job replaces by what the journal knows it by.
         mistakes: What is wrong with it.
     """
 
@@ -69,32 +78,67 @@ class Columns:
         kind: What the rows are.
         region: The region the job sends to, when it is known; rows of others are mistakes.
         templates: What the text is made of; None when the source has it.
-        encoding: The name of the source's encoding, to say what a wrong byte is not.
+        selling_partners: The names that the column `selling_partner` may have; None when there is no such column.
+        not_before: The column of the moments before which rows are not sent; None when there is none.
+        zone: Where the times without a zone in that column are local; None if such a time is a mistake.
 
     Attributes:
         required: The columns that a source must have.
         fields: Those of them that a template names.
+        numbers: Those that take whole numbers, where values have a type.
+        times: Those that hold times.
+        not_before: The column of moments, as it is compared; "" when there is none.
+        encoding: The name of the source's encoding, to say what a wrong byte is not.
+
+    Raises:
+        ConfigError: The templates do not fit the kind, or `not_before` names a column that holds something else.
     """
 
-    def __init__(self, kind: Kind, region: Region | None, templates: Templates | None, encoding: str) -> None:
+    def __init__(
+        self,
+        kind: Kind,
+        region: Region | None = None,
+        templates: Templates | None = None,
+        *,
+        selling_partners: Container[str] | None = None,
+        not_before: str | None = None,
+        zone: tzinfo | None = None,
+    ) -> None:
+        if templates:
+            templates.check(kind, REPORT_COLUMNS)
         self._kind = kind
         self._region = region
         self._templates = templates
-        self._encoding = encoding
-        self.fields: Sequence[str] = ()
-        own = kind.columns
-        if templates:
-            self.fields = templates.fields
-            own = tuple(column for column in own if column != "text")
-        self.required: Sequence[str] = tuple(dict.fromkeys([*own, *self.fields]))
+        self._selling_partners = selling_partners
+        self._zone = zone
+        self.encoding = "UTF-8"
+        self.fields: Sequence[str] = templates.fields if templates else ()
+        self.not_before = "" if not_before is None else self._column_of_moments(not_before)
+        own = tuple(column for column in kind.columns if not (templates and column == "text"))
+        added = [*([] if selling_partners is None else [SELLING_PARTNER]), *filter(None, [self.not_before])]
+        self.required: Sequence[str] = tuple(dict.fromkeys([*own, *added, *self.fields]))
+        self._needed = frozenset([*self.required]) - ({self.not_before} - {*self.fields})
         self._optional = tuple(name for name in (*kind.optional, "key") if name not in self.required)
         self._known = frozenset([*self.required, *self._optional, *REPORT_COLUMNS])
         self._has_text = "text" in kind.columns
         self._has_variants = "text" in own
+        self.numbers = frozenset(["key", SELLING_PARTNER, *self.fields])
+        self.times = frozenset([*kind.period, *filter(None, [self.not_before])])
+
+    def _column_of_moments(self, not_before: str) -> str:
+        kind, name = self._kind, column_of_header(not_before)
+        others = {*kind.columns, *kind.optional, *REPORT_COLUMNS, SELLING_PARTNER, "key", "text", ""} - {*kind.period}
+        if name in others or is_variant(name):
+            raise ConfigError(f"--not-before names {not_before[:40]!r}, which is no column of times; name another one")
+        return name
 
     def knows(self, column: str) -> bool:
         """Whether a source may have a column."""
         return column in self._known or (self._has_variants and is_variant(column))
+
+    def needs(self, column: str) -> bool:
+        """Whether a row must have a value in a column."""
+        return column in self._needed
 
     def unknown(self, column: str) -> Mistake:
         """Say that a column is unknown, and which one may be meant."""
@@ -102,6 +146,8 @@ class Columns:
             return Mistake("", f"has a column {column}, and the template makes the text", "take away one of them")
         near = difflib.get_close_matches(column, [*self.required, *self._optional], n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
+        if column in _NEEDS:
+            hint = f" without {_NEEDS[column]}"
         return Mistake(
             "",
             f"the column {column[:40]!r} is unknown{hint}",
@@ -143,7 +189,7 @@ class Columns:
         if what.startswith("half"):
             return Mistake(field, f"holds {what}, written as an escape", "write the character itself")
         cure = "save the file as “CSV UTF-8”, or say its encoding by --encoding"
-        return Mistake(field, f"holds {what}, which is no {self._encoding}", cure)
+        return Mistake(field, f"holds {what}, which is no {self.encoding}", cure)
 
     def entry(self, number: int, fields: Mapping[str, str], values: Mapping[str, str]) -> Entry:
         """Make the entry of a record.
@@ -162,7 +208,8 @@ class Columns:
             return self._made(number, fields, values, texts)
         filled, mistakes = self._templates.fill(values)
         if mistakes:
-            others = self._kind.mistakes({**values, "text": "-"}, self._region)
+            others = [*self._kind.mistakes({**values, "text": "-"}, self._region), *self._whose(values)[1]]
+            others += self._when(values)[1]
             told = [each.field for each in others]
             return self.refused(number, fields, [*others, *(each for each in mistakes if each.field not in told)])
         beside = {name: text for name, text in filled.items() if name != "text"}
@@ -173,13 +220,17 @@ class Columns:
         self, number: int, fields: Mapping[str, str], values: Mapping[str, str], beside: Mapping[str, str]
     ) -> Entry:
         """Make an entry of values for the kind, and of what the row's body has beside them: variants and fields."""
-        mistakes = list(self._kind.mistakes(values, self._region))
+        whose, nobody = self._whose(values)
+        not_before, never = self._when(values)
+        mistakes = [*self._kind.mistakes(values, self._region), *nobody, *never]
         for name, text in beside.items():
             if is_variant(name):
                 mistakes += (attrs.evolve(each, field=name) for each in text_mistakes(self._kind, text))
         if not mistakes:
             row = self._kind.row(number, values)
-            row = attrs.evolve(row, body={**beside, **row.body}) if beside else row
+            if beside or whose or not_before:
+                body = {**beside, **row.body}
+                row = attrs.evolve(row, body=body, selling_partner=whose, not_before=not_before)
             return Entry(number=number, fields=fields, row=row)
         if self._templates:
             mistakes = [
@@ -189,3 +240,21 @@ class Columns:
                 for each in mistakes
             ]
         return self.refused(number, fields, list(dict.fromkeys(mistakes)))
+
+    def _whose(self, values: Mapping[str, str]) -> tuple[str, Sequence[Mistake]]:
+        """Return the name of the selling partner, "" for the only one, and what is wrong with it."""
+        if self._selling_partners is None:
+            return "", ()
+        name = values[SELLING_PARTNER].strip()
+        if not name:
+            return "", [Mistake(SELLING_PARTNER, "is missing", "give the name that it has in the credentials")]
+        if name in self._selling_partners:
+            return name, ()
+        # It may be a refresh token, put there by mistake.
+        shown = repr(name) if len(name) <= 40 and "|" not in name else "this name"
+        cure = "write it as it stands there, capitals too, or add it there"
+        return "", [Mistake(SELLING_PARTNER, f"{shown} is not in the credentials", cure)]
+
+    def _when(self, values: Mapping[str, str]) -> tuple[float, Sequence[Mistake]]:
+        """Return the moment before which the row is not sent, and what is wrong with it."""
+        return read_not_before(self.not_before, values[self.not_before], self._zone) if self.not_before else (0.0, ())

@@ -136,7 +136,7 @@ class _Records:
         names, count = self._names, len(self._names)
         if len(values) > count and self._may_pad and not any(map(str.strip, values[count:])):
             del values[count:]
-        elif len(values) < count and not any(name in self._columns.required for name in names[len(values) :]):
+        elif len(values) < count and not any(map(self._columns.needs, names[len(values) :])):
             values += [""] * (count - len(values))  # some spreadsheets leave out empty cells at the right
         if len(values) != count:
             return self._uneven(number, values)

@@ -9,8 +9,9 @@ import shutil
 import stat
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import tzinfo
 from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -21,7 +22,7 @@ from ...errors import ConfigError
 from ...marketplaces import Region
 from ..kinds import Kind
 from ..template import Templates
-from .columns import REPORT_COLUMNS, Columns, Entry
+from .columns import Columns, Entry
 from .delimited import DELIMITERS, read_delimited
 from .encoding import MARK, Encoding, detect, find_encoding, marked
 from .json_lines import read_json_lines
@@ -70,6 +71,7 @@ class Source:
         encoding: Python's name of its encoding.
         columns: The columns that it has, or for JSON Lines those it must have.
         knows: Whether it may have a column.
+        not_before: The column of the moments before which rows are not sent; "" when there is none.
         words: What it was found to be, in one line.
         entries: Its records, read while they are taken. Taking them raises `ConfigError` when the file cannot be read
             on.
@@ -80,6 +82,7 @@ class Source:
     encoding: str
     columns: Sequence[str]
     knows: Callable[[str], bool] = attrs.field(repr=False)
+    not_before: str
     words: str
     entries: Iterator[Entry] = attrs.field(repr=False)
 
@@ -93,6 +96,9 @@ def open_source(
     format: Format | None = None,  # noqa: A002 - it is what everybody calls it
     encoding: str | None = None,
     templates: Templates | None = None,
+    selling_partners: Container[str] | None = None,
+    not_before: str | None = None,
+    zone: tzinfo | None = None,
     stdin: BinaryIO | None = None,
 ) -> Iterator[Source]:
     """Open a source and read it up to its first record; its size does not matter.
@@ -107,15 +113,18 @@ def open_source(
         format: How it is written. Default: what its name says, else its content.
         encoding: Its encoding, as in `shift_jis`. Default: found out.
         templates: What the texts are made of. Default: the source has a column `text`.
+        selling_partners: The names that its column `selling_partner` may have. Default: it has no such column.
+        not_before: Its column of the moments before which rows are not sent. Default: it has none.
+        zone: Where the times without a zone in that column are local. Default: such a time is a mistake.
         stdin: What "-" stands for.
 
     Raises:
-        ConfigError: It cannot be used as a whole, or the templates do not fit the kind; the message says why.
+        ConfigError: It cannot be used as a whole, the templates do not fit the kind, or `not_before` names a column
+            that holds something else; the message says why.
     """
     is_stdin = str(path) == "-"
     name = "standard input" if is_stdin else str(path)
-    if templates:
-        templates.check(kind, REPORT_COLUMNS)
+    columns = Columns(kind, region, templates, selling_partners=selling_partners, not_before=not_before, zone=zone)
     with ExitStack() as stack:
         with _faults(name):
             if is_stdin:
@@ -140,7 +149,7 @@ def open_source(
             format_ = format or _format_of(name, head, found)
             # Line ends stay as they are: those within a quoted text are the text's.
             text = stack.enter_context(io.TextIOWrapper(file, encoding=found.name, errors=MARK, newline=""))
-            columns = Columns(kind, region, templates, _short(found))
+            columns.encoding = _short(found)
             source = _source(name, Lines(text), format_, found, columns)
         yield source
 
@@ -215,7 +224,8 @@ def _source(name: str, lines: Lines, format_: Format, encoding: Encoding, column
         names, delimiter, entries = read_delimited(lines, columns, "\t" if format_ is Format.TSV else None)
         kind_of_file = f"{format_.upper()} separated by {DELIMITERS.get(delimiter, repr(delimiter))}"
     words = f"{name}: {kind_of_file}, {encoding.words}"
-    return Source(name, format_, encoding.name, names, columns.knows, words, _guarded(name, entries))
+    entries = _guarded(name, entries)
+    return Source(name, format_, encoding.name, names, columns.knows, columns.not_before, words, entries)
 
 
 def _guarded(name: str, entries: Iterator[Entry]) -> Iterator[Entry]:

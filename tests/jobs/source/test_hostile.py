@@ -10,6 +10,8 @@ import gzip
 import io
 import json
 from collections.abc import Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
@@ -18,7 +20,7 @@ from hypothesis import given, strategies as st
 from spapi_async.errors import ConfigError
 from spapi_async.jobs.kinds import KINDS
 from spapi_async.jobs.refused import RefusedRows
-from spapi_async.jobs.source import Entry, Format, open_source
+from spapi_async.jobs.source import Columns, Entry, Format, entry_of, open_source
 from spapi_async.jobs.template import Templates
 
 KIND = KINDS["confirmOrderDetails"]
@@ -26,31 +28,37 @@ DE = "A1PA6795UKMFR9"
 TEMPLATES = Templates.of({"": "Hello {name}, {{{size}}}", "de": "Hallo {name}"})
 HEAD = "order_id,marketplace_id,text"
 FILLED_HEAD = "order_id,marketplace_id,name,size"
+# Of several selling partners, with moments.
+SELLERS = {"shop.de", "A1SELLER"}
+MORE: dict[str, Any] = {"selling_partners": SELLERS, "not_before": "when", "zone": ZoneInfo("Europe/Berlin")}
 
 # What breaks readers: quotes, separators, line ends, zeros, marks, halves of letters, formulas, braces, ids.
 PIECES = [
     *'",;\t\n\r \'={}[]:\\\x00\x1a\x85\xa0“”é漢\ufeff\u2028😀',
     *('""', '"\n', '\r\n', '="', '="902-1"', "'902-1", "null", "NaN", "1e999", "\\u0000", "\\ud800", "<b>", "a@b.de"),
     *(DE, "902-1", "order_id", "hello", "sep=;", "x" * 900, "," * 50),
+    *("shop.de", "2026-03-29T02:30", "2026-12-01", "9999-12-31T23:59:59-12:00", "0001-01-01", "T24:00", "Z"),
 ]  # fmt: skip
 JUNK = st.lists(st.sampled_from(PIECES), max_size=8).map("".join)
 NASTY_BYTES = st.sampled_from(
     [b"", b"\xff", b"\xc3", b"\x81", b"\xed\xa0\x80", b"\xff\xfe", b"\x00", b"\xe9", b"\x1f\x8b"]
 )
-STARTS = st.sampled_from([b"", f"{HEAD}\n".encode(), b'{"order_id": 1}\n', b"\x1f\x8b"])
-NAMES = st.sampled_from(["order_id", "marketplace_id", "name", "size", "key", "x", "Name "])
+STARTS = st.sampled_from(
+    [b"", f"{HEAD}\n".encode(), f"{HEAD},selling_partner,when\n".encode(), b'{"order_id": 1}\n', b"\x1f\x8b"]
+)
+NAMES = st.sampled_from(["order_id", "marketplace_id", "name", "size", "key", "x", "Name ", "selling_partner", "when"])
 LINE_ENDS = st.sampled_from(["\n", "\r\n", "\r"])
 UNTOLD = ("utf-16-le", "shift_jis", "mac_roman")
 ENCODINGS = st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp1252", "shift_jis", "mac_roman"])
 
 
 def read(
-    content: bytes, form: Format | None, templates: Templates | None = None, encoding: str | None = None
+    content: bytes, form: Format | None, templates: Templates | None = None, encoding: str | None = None, **more: Any
 ) -> Sequence[Entry] | None:
     """Read a source; None if it cannot be used as a whole, which is said in one line."""
     stdin = io.BytesIO(content)
     try:
-        with open_source("-", KIND, format=form, templates=templates, encoding=encoding, stdin=stdin) as source:
+        with open_source("-", KIND, format=form, templates=templates, encoding=encoding, stdin=stdin, **more) as source:
             return list(source.entries)
     except ConfigError as error:
         words = str(error)
@@ -74,6 +82,8 @@ def check(entries: Sequence[Entry], last_line: int) -> None:
         if entry.row:
             assert orjson.dumps(dict(entry.row.body))
             assert KIND.call(entry.row).body
+            assert entry.row.selling_partner in {"", *SELLERS}
+            assert 0 <= entry.row.not_before < 1e12
 
 
 def lines_of(text: str) -> int:
@@ -86,8 +96,9 @@ def test_any_bytes_are_rows_or_clear_errors(data: bytes, start: bytes) -> None:
     content = start + data
     for form in None, *Format:
         for each in content, gzip.compress(content, 1):
-            if (entries := read(each, form)) is not None:
-                check(entries, 10**9)
+            for more in {}, MORE:
+                if (entries := read(each, form, **more)) is not None:
+                    check(entries, 10**9)
 
 
 @given(
@@ -97,16 +108,23 @@ def test_any_bytes_are_rows_or_clear_errors(data: bytes, start: bytes) -> None:
     encoding=ENCODINGS,
     byte=NASTY_BYTES,
     is_filled=st.booleans(),
+    has_more=st.booleans(),
 )
 def test_no_row_of_a_csv_vanishes(
-    pieces: Sequence[tuple[str, bool]], end: str, delimiter: str, encoding: str, byte: bytes, is_filled: bool
+    pieces: Sequence[tuple[str, bool]],
+    end: str,
+    delimiter: str,
+    encoding: str,
+    byte: bytes,
+    is_filled: bool,
+    has_more: bool,
 ) -> None:
     """Every row, however its neighbours are broken, stands in exactly one entry: accepted, or with what is wrong."""
-    lines, tags = [FILLED_HEAD if is_filled else HEAD], []
+    lines, tags = [(FILLED_HEAD if is_filled else HEAD) + has_more * ",selling_partner,when"], []
     for number, (junk, is_inside) in enumerate(pieces):
         tag = f"TAG-{number:04}"
         tags.append(tag)
-        good = f"{tag},{DE},{'Ann,L' if is_filled else 'hello'}"
+        good = f"{tag},{DE},{'Ann,L' if is_filled else 'hello'}" + has_more * ",shop.de,2026-12-01"
         lines += [f"{tag},{DE},{junk}"] if is_inside else [junk, good]
     text = end.join(line.replace(",", delimiter) if line.startswith(("TAG", "order")) else line for line in lines)
     content = text.encode(encoding, "replace")
@@ -114,7 +132,8 @@ def test_no_row_of_a_csv_vanishes(
     is_wide = encoding.startswith(("utf-16", "utf-32"))
     middle = len(content) // 2
     content = content if is_wide else content[:middle] + byte + content[middle:]
-    entries = read(content, None, TEMPLATES if is_filled else None, encoding if encoding in UNTOLD else None)
+    told = encoding if encoding in UNTOLD else None
+    entries = read(content, None, TEMPLATES if is_filled else None, told, **(MORE if has_more else {}))
     if entries is None:
         return
     check(entries, lines_of(text) + 1)  # the byte may part a line end
@@ -192,9 +211,11 @@ def test_no_line_of_json_lines_vanishes(lines: Sequence[str], end: str, byte: by
     """Every line that is not empty is one entry, with a template too, whatever it holds."""
     text = end.join(lines)
     content = text.encode() + byte
-    good = json.dumps({"order_id": "902-1", "marketplace_id": DE, "name": "Ann", "size": "L"})
+    good = json.dumps(
+        {"order_id": "902-1", "marketplace_id": DE, "name": "Ann", "size": "L", "selling_partner": "shop.de"}
+    )
     for before in "", good + end:
-        entries = read(before.encode() + content, Format.JSONL, TEMPLATES)
+        entries = read(before.encode() + content, Format.JSONL, TEMPLATES, **MORE)
         if entries is None:
             assert byte or not before
             continue
@@ -203,3 +224,53 @@ def test_no_line_of_json_lines_vanishes(lines: Sequence[str], end: str, byte: by
             told = (before + text).replace("\r\n", "\n").replace("\r", "\n").split("\n")
             assert [entry.number for entry in entries] == [n for n, line in enumerate(told, 1) if line.strip()]
             assert entries[0].row
+
+
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.just(10**4000),
+    st.floats(),
+    st.complex_numbers(),
+    st.decimals(),
+    JUNK,
+    st.text(st.characters(), max_size=3),  # halves of letters too
+    st.binary(max_size=3),
+    st.dates(),
+    st.datetimes(),
+    st.datetimes(timezones=st.timezones()),
+    st.times(),
+    st.timedeltas(),
+    st.uuids(),
+    st.sampled_from([KIND, Format.CSV, Entry, print, ..., object(), range(3), iter([]), memoryview(b"a")]),
+)
+
+
+@given(
+    row=st.one_of(
+        ODD,
+        st.dictionaries(
+            st.one_of(NAMES, ODD.filter(lambda value: value == value)),
+            st.recursive(
+                ODD,
+                lambda inner: st.one_of(
+                    st.lists(inner, max_size=3),
+                    st.tuples(inner),
+                    st.frozensets(ODD, max_size=2),
+                    st.dictionaries(ODD, inner, max_size=2),
+                ),
+                max_leaves=5,
+            ),
+            max_size=6,
+        ),
+    ),
+    is_filled=st.booleans(),
+)
+def test_no_row_of_a_program_vanishes(row: Any, is_filled: bool) -> None:
+    """Whatever a program hands in, among it what is no mapping, is one entry."""
+    columns = Columns(KIND, templates=TEMPLATES if is_filled else None, **MORE)
+    good = {"order_id": "902-1", "marketplace_id": DE, "selling_partner": "shop.de"}
+    good |= {"name": "Ann", "size": "L"} if is_filled else {"text": "hello"}
+    rows = [row, good | row if isinstance(row, dict) else good]
+    check([entry_of(number, each, columns) for number, each in enumerate(rows, 1)], 2)

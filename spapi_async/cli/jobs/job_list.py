@@ -11,9 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ..jobs.report.overview import Overview, title_of
-from ..jobs.report.reading import Reader
-from ..jobs.report.table import iso
+from ...jobs.report.overview import Overview, title_of
+from ...jobs.report.reading import Reader
+from ...jobs.report.table import iso
 from .text_table import Column, plain_table
 
 __all__ = ["add_arguments", "run"]

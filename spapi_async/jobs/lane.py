@@ -1,4 +1,4 @@
-"""Sends the rows of a job: claim, check, send, settle; with a stop that leaves nothing open.
+"""Sends the rows of a job that are of one selling partner: claim, check, send, settle; a stop leaves nothing open.
 
 Every message goes through the client like any other call; the one thing added is a stage right before the wire that
 writes to the journal. It decides nothing about pace: the check and the send each wait for their own usage plan inside
@@ -7,9 +7,10 @@ the client, and so many rows are in hand as calls may wait there at once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
 
@@ -29,11 +30,13 @@ from ..errors import (
     StatusError,
 )
 from ..events import Emit, RowSettled
+from ..marketplaces import Region
 from ..middleware import Middleware, Next
-from ..operation import Call, Reply
-from .journal import Admitted, Journal, Run
+from ..operation import Call, Reply, UsagePlan
+from .journal import Journal, Run
 from .kinds import Kind, Uploaded
 from .kinds.attachments import COLUMN
+from .outcome import Outcome
 from .row import Move, Row, State
 from .summary import Tally
 from .variants import localized, needs_locale
@@ -48,17 +51,24 @@ from .verdict import (
     refusal_of,
     words_of,
 )
+from .windows import Windows
 
-__all__ = ["Attach", "Job", "Refused", "Send"]
+__all__ = ["Attach", "Lane", "Send"]
 
 MOST_FAILURES = 5
-"""Failures one after the other, each after the client's own retries, until the job stops by itself."""
+"""Failures one after the other, each after the client's own retries, until the lane stops by itself."""
 
 _LOOK_AGAIN = 1.0
 """Seconds after which a process that has nothing left looks again what became of the rows that others have in hand."""
 
-_CHUNK = 500
-"""Rows that are added in one transaction."""
+_LONGEST_NAP = 60.0
+"""Seconds; the clock on the wall is looked at again then, since it may be set, or the machine may have slept."""
+
+
+def _set_event() -> anyio.Event:
+    event = anyio.Event()
+    event.set()
+    return event
 
 
 class Send(Protocol):
@@ -75,8 +85,12 @@ class Attach(Protocol):
         """Upload the files of a row; `anew`: also those that were uploaded before."""
 
 
-Refused = Callable[[Row, str, str], None]
-"""Takes a row that Amazon refused, as it was before, with the reason and the cure."""
+class _NotNow(Exception):  # noqa: N818 - no error: it passes the stages as one
+    """Its window closed while a row waited for its turn."""
+
+    def __init__(self, opens: datetime) -> None:
+        super().__init__(opens)
+        self.opens = opens
 
 
 class _Active:
@@ -96,7 +110,7 @@ class _Active:
         return localized(self.row, self.locale)
 
 
-class Job:
+class Lane:
     """Sends the rows of one run, at most once each.
 
     Args:
@@ -106,15 +120,23 @@ class Job:
         run: From `Journal.start`.
         concurrency: Rows in hand at once. It should be somewhat above the burst of the usage plan. Default 16.
         grace: Seconds that exchanges under way get after `drain`. Default 10.
-        on_refused: Is called with each row that Amazon refuses.
-        emit: Takes a `RowSettled` for each row that gets its outcome.
+        windows: When rows may go out, and how many a day. None: at any time.
+        region: The region of the marketplaces, when it is known.
+        on_outcome: Is called with each outcome. It must not raise.
+        room: Waits until there is room for further outcomes.
         attach: Uploads the files of rows that have attachments. None if no row has.
+        plan: Tells the usage plan in use for the kind's operation; the journal keeps it for who asks about the pace.
         now: The time, with a zone.
 
     Attributes:
+        send: As given.
+        kind: The kind of its rows.
+        part: What the journal knows it by.
+        concurrency: As given; a change counts from the next run on.
         tally: The counts so far.
-        stopped_by: Why the job stopped by itself, in words; "" while it did not.
+        stopped: Why it stopped by itself; None while it did not.
         is_draining: Whether it takes no further rows.
+        waits_until: When it looks for rows again, if it waits for a window or for a row's own moment.
     """
 
     def __init__(
@@ -126,77 +148,109 @@ class Job:
         *,
         concurrency: int = 16,
         grace: float = 10.0,
-        on_refused: Refused | None = None,
+        windows: Windows | None = None,
+        region: Region | None = None,
+        on_outcome: Callable[[Outcome], None] | None = None,
+        room: Callable[[], Awaitable[None]] | None = None,
         emit: Emit | None = None,
         attach: Attach | None = None,
+        plan: Callable[[], UsagePlan] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self.kind = kind
+        self.part = run
+        self.concurrency = concurrency
         self.tally = Tally()
-        self.stopped_by = ""
+        self.stopped: SpapiError | ValueError | None = None
         self.is_draining = False
-        self._send = send
-        self._kind = kind
+        self.waits_until: datetime | None = None
+        self.send = send
         self._journal = journal
-        self._run = run
-        self._concurrency = concurrency
         self._grace = grace
-        self._on_refused = on_refused
+        self._windows = windows
+        self._region = region
+        self._on_outcome = on_outcome
+        self._room = room
         self._emit = emit
         self._attach = attach
+        self._plan = plan
+        self._noted: UsagePlan | None = None
         self._now = now
         self._claimed: list[Row] = []
         self._claiming = anyio.Lock()
         self._is_exhausted = False
+        self._is_woken = False
+        self._resumed = _set_event()
+        self._nudged = anyio.Event()
         self._drained = anyio.Event()
         self._active: set[_Active] = set()
         self._failures = {"check": 0, "locale": 0, "upload": 0, "send": 0}
         self._has_worked = False
-
-    async def add(
-        self, rows: Iterable[Row], admitted: Callable[[Row, Admitted], None], *, retry_refused: bool = False
-    ) -> None:
-        """Add the rows of the source. All of them, before the first is sent.
-
-        Args:
-            rows: In the order of their lines.
-            admitted: Is called with each row and what became of it.
-            retry_refused: Try rows again that Amazon refused in an earlier run.
-
-        Raises:
-            JobError: The journal cannot be written.
-        """
-        chunk: list[Row] = []
-        for row in rows:
-            chunk.append(row)
-            if len(chunk) == _CHUNK:
-                await self._add(chunk, admitted, retry_refused)
-                chunk = []
-        await self._add(chunk, admitted, retry_refused)
+        self._marketplace_id = ""
 
     async def run(self) -> None:
         """Send all rows that wait. Returns when they are settled, or after `drain`, `abort` or a stop by itself."""
+        self._is_woken = True
+        while self._is_woken and not self.is_draining:
+            self._is_woken = False
+            await self._send_all()
+
+    async def _send_all(self) -> None:
         self._is_exhausted = False
         try:
+            await self._note_plan()
             async with anyio.create_task_group() as watch:
                 watch.start_soon(self._end_drain)
                 async with anyio.create_task_group() as workers:
-                    for _ in range(self._concurrency):
+                    for _ in range(self.concurrency):
                         workers.start_soon(self._work)
                 watch.cancel_scope.cancel()
+        except JobError as error:
+            self._stop(error)
         finally:
             try:
-                await self._journal.release(self._run)
+                await self._journal.release(self.part)
                 await self._count_elsewhere()
             except JobError as error:  # they stay CLAIMED until somebody finds that this process is gone
                 self._stop(error)
+
+    def wake(self) -> None:
+        """There are new rows; also when it has just found that there are none."""
+        self._is_woken = True
+        self._is_exhausted = False
+        self._nudge()
+
+    def seconds_left(self) -> float:
+        """Return how long the rows that wait will take by the usage plan in use, and in their windows."""
+        plan = self._plan() if self._plan else self.kind.operation.plan
+        if not self._windows:
+            return self.tally.waiting / plan.rate
+        if not self.tally.waiting:
+            return 0.0
+        now = self._now()
+        try:
+            ends = self._windows.ends(now, self.tally.waiting, plan.rate, plan.burst, self._marketplace_id)
+        except OverflowError:
+            return math.inf
+        return (ends - now).total_seconds()
+
+    def pause(self) -> None:
+        """Take no further rows for now. Rows that wait for their turn stay in hand; exchanges under way go on."""
+        if self._resumed.is_set() and not self.is_draining:
+            self._resumed = anyio.Event()
+            self._let_go()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._resumed.set()
 
     def drain(self) -> None:
         """Take no further rows. Rows that wait for their turn stay READY; exchanges under way get the grace."""
         self.is_draining = True
         self._drained.set()
-        for active in self._active:
-            if not active.is_on_wire:
-                active.scope.cancel()
+        self._resumed.set()
+        self._nudge()
+        self._let_go()
 
     def abort(self) -> None:
         """End the exchanges under way too; their rows are IN_DOUBT then."""
@@ -204,11 +258,18 @@ class Job:
         for active in self._active:
             active.scope.cancel()
 
-    async def _add(self, rows: Sequence[Row], admitted: Callable[[Row, Admitted], None], retry_refused: bool) -> None:
-        outcomes = await self._journal.add(self._run, rows, retry_refused=retry_refused)
-        for row, outcome in zip(rows, outcomes, strict=True):
-            self.tally.admit(outcome.admission)
-            admitted(row, outcome)
+    @property
+    def _takes_rows(self) -> bool:
+        return self._resumed.is_set() and not self.is_draining
+
+    def _let_go(self) -> None:
+        for active in self._active:
+            if not active.is_on_wire:
+                active.scope.cancel()
+
+    def _nudge(self) -> None:
+        self._nudged.set()
+        self._nudged = anyio.Event()
 
     async def _end_drain(self) -> None:
         await self._drained.wait()
@@ -223,14 +284,17 @@ class Job:
                 try:
                     with active.scope, suppress(LeaseLostError):  # it is another process's now, and settled there
                         await self._process(active)
+                        await self._note_plan()
                 finally:
                     self._active.discard(active)
+                if active.scope.cancelled_caught and active.row.state is State.CLAIMED and not self.is_draining:
+                    self._claimed.append(active.row)  # of a pause
         except JobError as error:  # the journal: nothing may be sent without it
             self._stop(error)
 
     async def _count_elsewhere(self) -> None:
         """Count what other processes did of the rows that waited here."""
-        tally, counts = self.tally, await self._journal.count(self._run)
+        tally, counts = self.tally, await self._journal.count(self.part)
         left = sum(count for state, count in counts.items() if not state.is_settled)
         elsewhere = tally.waiting + tally.unsent - left
         tally.waiting -= elsewhere
@@ -241,44 +305,106 @@ class Job:
         tally.elsewhere += elsewhere - refused - in_doubt
 
     async def _next(self) -> Row | None:
-        if not self._claimed:
+        while not self.is_draining:
+            if not self._resumed.is_set():
+                await self._resumed.wait()
+            if self._room is not None:
+                await self._room()
+            if not self._takes_rows:
+                continue
+            if self._claimed:  # without the lock while there are some: a thousand workers would queue up for it
+                return self._claimed.pop()
             async with self._claiming:
                 await self._claim()
-        # Without the lock while there are some: a thousand workers would queue up for it.
-        return self._claimed.pop() if self._claimed and not self.is_draining else None
+            if self._is_exhausted:
+                return None
+        return None
 
     async def _claim(self) -> None:
+        """Claim rows, or wait until there may be some; both end early when no rows are to be taken."""
         is_last = False
-        while not (self._claimed or self.is_draining or self._is_exhausted):
-            self._claimed = list(await self._journal.claim(self._run, self._concurrency))
-            self._claimed.reverse()
-            if self._claimed:
-                return
-            if is_last:
-                self._is_exhausted = True
-                return
+        while self._takes_rows and not (self._claimed or self._is_exhausted):
+            now = self._now()
+            opens = self._windows.first(now, self._region) if self._windows else None
+            if opens is not None:
+                await self._wait_until(opens)
+                continue
+            if await self._claim_some(now):
+                continue
             # Another process may have the last rows in hand. Should it die, they are ours. Asking takes back what the
             # dead left, so nothing in hand is no reason to end before one more claim.
-            is_last = not await self._journal.held(self._run)
-            if not is_last:
-                with anyio.move_on_after(_LOOK_AGAIN):
-                    await self._drained.wait()
+            moment = await self._next_moment(now)
+            if moment is not None:
+                is_last = False
+                await self._wait_until(moment)
+            elif is_last:
+                self._is_exhausted = True
+            else:
+                is_last = True
+
+    async def _claim_some(self, now: datetime) -> bool:
+        """Claim rows; return whether there were any. Those whose marketplace sleeps are put off."""
+        windows = self._windows
+        if windows is None:
+            rows = await self._journal.claim(self.part, self.concurrency)
+        else:
+            begin, _ = windows.day(now)
+            rows = await self._journal.claim(
+                self.part, self.concurrency, most=windows.max_per_day, since=begin.timestamp()
+            )
+        closed: dict[datetime, list[Row]] = {}
+        for row in rows:
+            self._marketplace_id = row.body["marketplace_id"]
+            opens = windows.opens(now, row.body["marketplace_id"]) if windows else None
+            if opens is None:
+                self._claimed.append(row)
+            else:
+                closed.setdefault(opens, []).append(row)
+        self._claimed.reverse()
+        for opens, put_off in closed.items():
+            await self._journal.defer(put_off, opens.timestamp())
+        return bool(rows)
+
+    async def _next_moment(self, now: datetime) -> datetime | None:
+        """Return when there may be rows to claim, though there are none now; None if that is never."""
+        soon = now + timedelta(seconds=_LOOK_AGAIN)
+        moments: list[datetime] = []
+        if await self._journal.held(self.part):
+            moments.append(soon)
+        if (later := await self._journal.next_attempt(self.part)) is not None:
+            moments.append(datetime.fromtimestamp(later, UTC))
+        most = self._windows.max_per_day if self._windows else None
+        if self._windows and most is not None:
+            ready = (await self._journal.count(self.part)).get(State.READY, 0)
+            if ready > self.tally.unsent:  # those that were tried are for a later run
+                begin, end = self._windows.day(now)
+                sent = await self._journal.sent_since(self.part, begin.timestamp())
+                moments.append(end if sent >= most else soon)
+        return min(moments, default=None)
+
+    async def _wait_until(self, moment: datetime) -> None:
+        seconds = (moment - self._now()).total_seconds()
+        if seconds > _LOOK_AGAIN and not self._active:
+            self.waits_until = moment
+        with anyio.move_on_after(min(max(seconds, 0.0), _LONGEST_NAP)):
+            await self._nudged.wait()
+        self.waits_until = None
 
     async def _process(self, active: _Active) -> None:
         row = active.row
         try:
-            reply = await self._send(self._kind.check_call(row))
-            is_offered = self._kind.is_offered(reply)
+            reply = await self.send(self.kind.check_call(row))
+            is_offered = self.kind.is_offered(reply)
         except (SpapiError, ValueError) as error:
             await self._preparation_failed(active, "check", error)
             return
         self._worked("check")
         if not is_offered:
-            await self._refuse(active, not_offered(self._kind, row, self._now()), reply.request_id)
+            await self._refuse(active, not_offered(self.kind, row, self._now()), reply.request_id)
             return
         if needs_locale(row):
             try:
-                active.locale = self._kind.locale_in(await self._send(self._kind.locale_call(row)))
+                active.locale = self.kind.locale_in(await self.send(self.kind.locale_call(row)))
             except (SpapiError, ValueError) as error:
                 await self._preparation_failed(active, "locale", error)
                 return
@@ -292,7 +418,10 @@ class Job:
                 await self._preparation_failed(active, "upload", error)
                 return
             try:
-                await self._send(self._kind.call(active.localized, uploaded), inner=[partial(self._journalled, active)])
+                await self.send(self.kind.call(active.localized, uploaded), inner=[partial(self._journalled, active)])
+            except _NotNow as later:
+                await self._journal.defer([active.row], later.opens.timestamp())
+                self._is_exhausted = False
             except SpapiError as error:
                 if isinstance(error, JobError):
                     raise
@@ -314,7 +443,7 @@ class Job:
             return ()
         if self._attach is None:
             raise ConfigError("a job whose rows have attachments needs attach=")
-        uploaded = await self._attach(self._kind, active.row, anew=active.uploads > 0)
+        uploaded = await self._attach(self.kind, active.row, anew=active.uploads > 0)
         active.uploads += 1
         self._worked("upload")
         return uploaded
@@ -323,6 +452,8 @@ class Job:
         """Write the intent before the wire is touched, and the outcome of the exchange after it: the inner stage."""
         if active.row.state is not State.CLAIMED:
             raise LeaseLostError(f"line {active.row.number}: the row is not in this process's hand any more")
+        if self._windows and (opens := self._windows.opens(self._now(), active.row.body["marketplace_id"])):
+            raise _NotNow(opens)
         active.row = await self._journal.move(active.row, Move.BEGIN)
         active.is_on_wire = True
         try:
@@ -389,18 +520,31 @@ class Job:
     ) -> None:
         before = active.row
         active.row = row = await self._journal.move(before, move, reason=reason, request_id=request_id)
-        self.tally.settle(anyio.current_time())
+        self.tally.waiting -= 1
         match row.state:
             case State.SENT:
                 self.tally.sent += 1
             case State.REFUSED:
                 self.tally.refused += 1
-                if self._on_refused:
-                    self._on_refused(before, reason, cure_of(reason))
             case State.IN_DOUBT:
                 self.tally.in_doubt += 1
             case _:  # the lease was lost meanwhile, and it goes out elsewhere
                 self.tally.elsewhere += 1
+                return
+        why, retry_from = (refusal.why, refusal.retry_from) if refusal else ("", None)
+        if self._on_outcome:
+            self._on_outcome(
+                Outcome(
+                    row=before,
+                    selling_partner=self.part.label,
+                    state=row.state,
+                    reason=reason,
+                    cure=cure_of(reason) if row.state is State.REFUSED else "",
+                    why=why,
+                    retry_from=retry_from,
+                    request_id=row.request_id,
+                )
+            )
         if self._emit:
             self._emit(
                 RowSettled(
@@ -409,10 +553,15 @@ class Job:
                     state=row.state,
                     reason=reason,
                     request_id=row.request_id,
-                    why=refusal.why if refusal else "",
-                    retry_from=refusal.retry_from if refusal else None,
+                    why=why,
+                    retry_from=retry_from,
                 )
             )
+
+    async def _note_plan(self) -> None:
+        if self._plan is not None and (plan := self._plan()) != self._noted:
+            self._noted = plan
+            await self._journal.note_plan(self.part, plan)
 
     def _worked(self, stage: str) -> None:
         self._failures[stage] = 0
@@ -431,5 +580,5 @@ class Job:
 
     def _stop(self, error: SpapiError | ValueError) -> None:
         if not self.is_draining:
-            self.stopped_by = str(error)
+            self.stopped = error
         self.drain()

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import attrs
 
-from ..jobs.report.overview import Figures, Overview, Part, Reason, Standing, fold, title_of
-from ..jobs.report.reading import Reader
-from ..jobs.report.table import iso
-from ..jobs.report.words import amount, duration as in_words, share
-from ..jobs.row import State
-from .progress import duration
+from ...jobs.report.overview import Figures, Overview, Part, Reason, Standing, fold, title_of
+from ...jobs.report.reading import Reader
+from ...jobs.report.table import iso
+from ...jobs.report.words import amount, duration as in_words, share
+from ...jobs.row import State
+from ..progress import duration
 from .text_table import Column, plain_table, rich_table
 
 if TYPE_CHECKING:

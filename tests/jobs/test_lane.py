@@ -26,12 +26,13 @@ from spapi_async.errors import (
     TransferError,
 )
 from spapi_async.events import Event, RowSettled
-from spapi_async.jobs import runner
+from spapi_async.jobs import lane as lanes
 from spapi_async.jobs.attachments import AttachmentError
 from spapi_async.jobs.journal import Identity, MemoryJournal, Run
 from spapi_async.jobs.kinds import KINDS, Kind, Uploaded
+from spapi_async.jobs.lane import Lane
+from spapi_async.jobs.outcome import Outcome
 from spapi_async.jobs.row import Move, Row, State
-from spapi_async.jobs.runner import Job
 from spapi_async.middleware import Middleware, compose
 from spapi_async.operation import Call, Reply
 
@@ -127,12 +128,17 @@ def rows(count: int) -> Sequence[Row]:
     ]
 
 
-async def job_of(journal: MemoryJournal, amazon: Amazon, count: int, **options: Any) -> tuple[Job, Run]:
+async def add(journal: MemoryJournal, lane: Lane, added: Sequence[Row]) -> None:
+    for outcome in await journal.add(lane.part, added):
+        lane.tally.admit(outcome.admission)
+
+
+async def lane_of(journal: MemoryJournal, amazon: Amazon, count: int, **options: Any) -> tuple[Lane, Run]:
     run = await journal.start(Identity(refresh_token="Atzr|x"), KIND.name)
     amazon.journal, amazon.run = journal, run
-    job = Job(amazon.send, KIND, journal, run, **options)
-    await job.add(rows(count), lambda row, admitted: None)
-    return job, run
+    lane = Lane(amazon.send, KIND, journal, run, **options)
+    await add(journal, lane, rows(count))
+    return lane, run
 
 
 async def numbers(journal: MemoryJournal, run: Run, state: State) -> list[str]:
@@ -143,34 +149,33 @@ async def test_every_row_is_checked_and_sent_once(journal: MemoryJournal) -> Non
     """Each row gets one message, and each is told as an event with its line and Amazon's request id."""
     events: list[Event] = []
     amazon = Amazon()
-    job, run = await job_of(journal, amazon, 40, emit=events.append)
-    await job.run()
+    lane, run = await lane_of(journal, amazon, 40, emit=events.append)
+    await lane.run()
     assert amazon.taken == {f"902-{n}": 1 for n in range(1, 41)}
     assert dict(await journal.count(run)) == {State.SENT: 40}
-    assert (job.tally.sent, job.tally.waiting, job.tally.total) == (40, 0, 40)
+    assert (lane.tally.sent, lane.tally.waiting, lane.tally.total) == (40, 0, 40)
     assert events[0] == RowSettled(kind=KIND.name, number=2, state="SENT", reason="", request_id="id-1")
 
 
 async def test_no_more_rows_are_in_hand_than_told(journal: MemoryJournal) -> None:
     """However many rows there are, only so many wait in the client at once."""
     amazon = Amazon()
-    job, _ = await job_of(journal, amazon, 50, concurrency=3)
-    await job.run()
+    lane, _ = await lane_of(journal, amazon, 50, concurrency=3)
+    await lane.run()
     assert amazon.most_at_once == 3
 
 
 async def test_a_message_that_is_not_offered_is_not_sent(journal: MemoryJournal) -> None:
     """When the order does not offer the kind, the row is refused without being sent."""
-    refused: list[tuple[str, str, str]] = []
+    outcomes: list[Outcome] = []
     amazon = Amazon(checks={"902-2": [NO_OFFER], "902-3": [status(404, "no such order")]})
-    job, run = await job_of(
-        journal, amazon, 3, on_refused=lambda row, why, cure: refused.append((row.order_id, why, cure))
-    )
-    await job.run()
+    lane, run = await lane_of(journal, amazon, 3, on_outcome=outcomes.append)
+    await lane.run()
     assert set(amazon.taken) == {"902-1"}
     assert await numbers(journal, run, State.REFUSED) == ["902-2", "902-3"]
-    assert refused[0][:2] == ("902-2", "Amazon does not offer confirmOrderDetails for this order now")
-    assert refused[1][1] == "Amazon answered 404: no such order"
+    refused = {each.order_id: each for each in outcomes if each.state is State.REFUSED}
+    assert refused["902-2"].reason == "Amazon does not offer confirmOrderDetails for this order now"
+    assert refused["902-3"].reason == "Amazon answered 404: no such order"
 
 
 @pytest.mark.parametrize(
@@ -189,12 +194,12 @@ async def test_a_message_that_is_not_offered_is_not_sent(journal: MemoryJournal)
 async def test_what_becomes_of_a_row(journal: MemoryJournal, answers: list[Answer], state: State, taken: int) -> None:
     """A 429 is waited out; Amazon's no settles the row; an answer that never came leaves it in doubt."""
     amazon = Amazon(sends={"902-2": [*answers]})
-    job, run = await job_of(journal, amazon, 3)
-    await job.run()
+    lane, run = await lane_of(journal, amazon, 3)
+    await lane.run()
     assert "902-2" in await numbers(journal, run, state)
     assert amazon.taken["902-2"] == taken
     assert amazon.taken["902-1"] == amazon.taken["902-3"] == 1
-    assert not job.stopped_by
+    assert lane.stopped is None
 
 
 @pytest.mark.parametrize(
@@ -209,11 +214,11 @@ async def test_what_becomes_of_a_row(journal: MemoryJournal, answers: list[Answe
     ids=str,
 )
 async def test_a_fault_of_all_rows_stops_the_job(journal: MemoryJournal, error: SpapiError) -> None:
-    """What every row would meet stops the job when nothing has worked yet; all rows wait for the next run."""
+    """What every row would meet stops the lane when nothing has worked yet; all rows wait for the next run."""
     amazon = Amazon(checks={f"902-{n}": [error] for n in range(1, 31)})
-    job, run = await job_of(journal, amazon, 30)
-    await job.run()
-    assert job.stopped_by == str(error)
+    lane, run = await lane_of(journal, amazon, 30)
+    await lane.run()
+    assert lane.stopped is error
     assert dict(await journal.count(run)) == {State.READY: 30}
     assert not amazon.taken
 
@@ -222,29 +227,29 @@ async def test_a_fault_of_all_rows_stops_the_job(journal: MemoryJournal, error: 
 async def test_one_unlucky_row_does_not_stop_the_job(journal: MemoryJournal, unlucky: str) -> None:
     """A row whose check Amazon answers with 5xx is left for the next run and the rest is sent, the first one too."""
     amazon = Amazon(checks={unlucky: [status(500)]})
-    job, run = await job_of(journal, amazon, 9, concurrency=1)
-    await job.run()
+    lane, run = await lane_of(journal, amazon, 9, concurrency=1)
+    await lane.run()
     assert await numbers(journal, run, State.READY) == [unlucky]
-    assert (job.tally.sent, job.tally.unsent, job.stopped_by) == (8, 1, "")
+    assert (lane.tally.sent, lane.tally.unsent, lane.stopped) == (8, 1, None)
 
 
 async def test_the_job_stops_before_every_row_is_in_doubt(journal: MemoryJournal) -> None:
     """When Amazon fails message after message, the job stops after a few, though the checks go well."""
     amazon = Amazon(sends={f"902-{n}": [status(500)] for n in range(4, 31)})
-    job, run = await job_of(journal, amazon, 30, concurrency=1)
-    await job.run()
+    lane, run = await lane_of(journal, amazon, 30, concurrency=1)
+    await lane.run()
     assert dict(await journal.count(run)) == {State.SENT: 3, State.IN_DOUBT: 5, State.READY: 22}
-    assert job.stopped_by
+    assert lane.stopped is not None
 
 
 async def test_a_fault_of_the_send_that_is_not_the_rows_leaves_it_ready(journal: MemoryJournal) -> None:
     """A row whose send met a lost role was not sent, and is ready for the next run."""
     denied = status(403, "Access to requested resource is denied.")
     amazon = Amazon(sends={f"902-{n}": [denied] for n in range(1, 31)})
-    job, run = await job_of(journal, amazon, 30, concurrency=1)
-    await job.run()
+    lane, run = await lane_of(journal, amazon, 30, concurrency=1)
+    await lane.run()
     assert dict(await journal.count(run)) == {State.READY: 30}
-    assert job.tally.unsent == 5
+    assert lane.tally.unsent == 5
 
 
 class Gate:
@@ -264,12 +269,12 @@ async def test_drain_lets_exchanges_end(journal: MemoryJournal) -> None:
     """After a drain nothing new begins; the message under way may arrive, and all other rows are ready."""
     gate, waiting = Gate(), Gate()
     amazon = Amazon(sends={"902-1": [gate]}, checks={"902-2": [waiting]})
-    job, run = await job_of(journal, amazon, 9, concurrency=2)
+    lane, run = await lane_of(journal, amazon, 9, concurrency=2)
     async with anyio.create_task_group() as group:
-        group.start_soon(job.run)
+        group.start_soon(lane.run)
         await gate.entered.wait()
         await waiting.entered.wait()
-        job.drain()
+        lane.drain()
         gate.release.set()
     assert dict(await journal.count(run)) == {State.SENT: 1, State.READY: 8}
     assert amazon.taken == {"902-1": 1}
@@ -279,11 +284,11 @@ async def test_the_grace_has_an_end(journal: MemoryJournal) -> None:
     """An exchange that does not end within the grace is ended, and its row is in doubt."""
     gate = Gate()
     amazon = Amazon(sends={"902-1": [gate]})
-    job, run = await job_of(journal, amazon, 3, concurrency=1, grace=0.0)
+    lane, run = await lane_of(journal, amazon, 3, concurrency=1, grace=0.0)
     async with anyio.create_task_group() as group:
-        group.start_soon(job.run)
+        group.start_soon(lane.run)
         await gate.entered.wait()
-        job.drain()
+        lane.drain()
     [doubtful] = await journal.rows(run, State.IN_DOUBT)
     assert doubtful.reason == "the job was interrupted while the message was under way"
     assert dict(await journal.count(run)) == {State.IN_DOUBT: 1, State.READY: 2}
@@ -293,12 +298,12 @@ async def test_abort_ends_exchanges_at_once(journal: MemoryJournal) -> None:
     """An abort waits for nobody: what was under way is in doubt."""
     gate = Gate()
     amazon = Amazon(sends={"902-1": [gate]})
-    job, run = await job_of(journal, amazon, 3, concurrency=1, grace=3600.0)
+    lane, run = await lane_of(journal, amazon, 3, concurrency=1, grace=3600.0)
     async with anyio.create_task_group() as group:
-        group.start_soon(job.run)
+        group.start_soon(lane.run)
         await gate.entered.wait()
-        job.drain()
-        job.abort()
+        lane.drain()
+        lane.abort()
     assert dict(await journal.count(run)) == {State.IN_DOUBT: 1, State.READY: 2}
 
 
@@ -311,11 +316,11 @@ async def test_a_throttled_row_is_ready_after_a_drain(journal: MemoryJournal) ->
         raise status(429)
 
     amazon = Amazon(sends={"902-1": [throttled]})
-    job, run = await job_of(journal, amazon, 2, concurrency=1)
+    lane, run = await lane_of(journal, amazon, 2, concurrency=1)
     async with anyio.create_task_group() as group:
-        group.start_soon(job.run)
+        group.start_soon(lane.run)
         await gate.entered.wait()
-        job.drain()
+        lane.drain()
         gate.release.set()
     assert dict(await journal.count(run)) == {State.READY: 2}
     assert not amazon.taken
@@ -325,9 +330,9 @@ async def test_being_cancelled_leaves_nothing_open(journal: MemoryJournal) -> No
     """A job whose task is cancelled from outside writes what became of its rows all the same."""
     gate = Gate()
     amazon = Amazon(sends={"902-1": [gate]})
-    job, run = await job_of(journal, amazon, 5, concurrency=2)
+    lane, run = await lane_of(journal, amazon, 5, concurrency=2)
     async with anyio.create_task_group() as group:
-        group.start_soon(job.run)
+        group.start_soon(lane.run)
         await gate.entered.wait()
         await anyio.lowlevel.checkpoint()
         group.cancel_scope.cancel()
@@ -342,15 +347,15 @@ async def test_a_journal_that_fails_stops_the_job_before_the_wire(
 ) -> None:
     """When the intent cannot be written, nothing is sent."""
     amazon = Amazon()
-    job, _ = await job_of(journal, amazon, 9)
+    lane, _ = await lane_of(journal, amazon, 9)
 
     class Full(MemoryJournal):
         async def move(self, *args: Any, **kwargs: Any) -> Row:
             raise JobError("the disk is full")
 
     monkeypatch.setattr(journal, "move", Full().move)
-    await job.run()
-    assert job.stopped_by == "the disk is full"
+    await lane.run()
+    assert str(lane.stopped) == "the disk is full"
     assert not amazon.taken
 
 
@@ -358,16 +363,16 @@ async def test_the_same_rows_again_send_nothing(journal: MemoryJournal) -> None:
     """A second run of the same rows sends nothing and counts them as sent before."""
     amazon = Amazon()
     for _ in range(2):
-        job, _ = await job_of(journal, amazon, 5)
-        await job.run()
+        lane, _ = await lane_of(journal, amazon, 5)
+        await lane.run()
     assert sum(amazon.taken.values()) == 5
-    assert (job.tally.sent, job.tally.already_sent) == (0, 5)
+    assert (lane.tally.sent, lane.tally.already_sent) == (0, 5)
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> MemoryJournal:
     """A journal that looks around whenever it is asked; the jobs ask at once."""
-    monkeypatch.setattr(runner, "_LOOK_AGAIN", 0.0)
+    monkeypatch.setattr(lanes, "_LOOK_AGAIN", 0.0)
     return MemoryJournal(ticks=itertools.count().__next__)
 
 
@@ -375,36 +380,36 @@ async def test_two_processes_send_each_row_once(impatient: MemoryJournal) -> Non
     """Both work on the same job; what the other one did is counted apart, and refused and doubtful rows as such."""
     journal = impatient
     amazon = Amazon(sends={"902-2": [status(400)], "902-4": [status(500)]})
-    job, run = await job_of(journal, amazon, 12, concurrency=3)
+    lane, run = await lane_of(journal, amazon, 12, concurrency=3)
     beside = MemoryJournal(journal)
     joined = await beside.start(Identity(refresh_token="Atzr|x"), KIND.name, job=run.number)
-    other = Job(amazon.send, KIND, beside, joined, concurrency=2)
-    await other.add(rows(12), lambda row, admitted: None)
+    other = Lane(amazon.send, KIND, beside, joined, concurrency=2)
+    await add(beside, other, rows(12))
     async with anyio.create_task_group() as group:
-        group.start_soon(job.run)
+        group.start_soon(lane.run)
         group.start_soon(other.run)
     assert set(amazon.taken.values()) == {1}
     assert dict(await journal.count(run)) == {State.SENT: 10, State.REFUSED: 1, State.IN_DOUBT: 1}
-    for tally in (job.tally, other.tally):
+    for tally in (lane.tally, other.tally):
         assert (tally.refused, tally.in_doubt, tally.waiting, tally.total) == (1, 1, 0, 12)
         assert tally.sent + tally.elsewhere == 10
-    assert job.tally.sent + other.tally.sent == 10
+    assert lane.tally.sent + other.tally.sent == 10
 
 
 async def test_the_last_rows_of_a_dead_process_are_sent(impatient: MemoryJournal) -> None:
     """A process that has nothing left waits for the rows that another one has in hand, and takes them when it dies."""
     journal = impatient
     amazon = Amazon()
-    job, run = await job_of(journal, amazon, 6, concurrency=2)
+    lane, run = await lane_of(journal, amazon, 6, concurrency=2)
     beside = MemoryJournal(journal)
     await beside.claim(run, 3)
     async with anyio.create_task_group() as group:
-        group.start_soon(job.run)
+        group.start_soon(lane.run)
         while sum(amazon.taken.values()) < 3:
             await anyio.lowlevel.checkpoint()
         beside.kill()
     assert dict(await journal.count(run)) == {State.SENT: 6}
-    assert job.tally.sent == 6
+    assert lane.tally.sent == 6
 
 
 async def test_rows_of_a_process_that_dies_at_the_last_moment_are_sent(
@@ -412,7 +417,7 @@ async def test_rows_of_a_process_that_dies_at_the_last_moment_are_sent(
 ) -> None:
     """It dies after this one found nothing to claim and before it looks who has rows in hand: they are claimed then."""
     journal = impatient
-    job, run = await job_of(journal, Amazon(), 6, concurrency=2)
+    lane, run = await lane_of(journal, Amazon(), 6, concurrency=2)
     beside, held = MemoryJournal(journal), journal.held
     await beside.claim(run, 3)
 
@@ -421,7 +426,7 @@ async def test_rows_of_a_process_that_dies_at_the_last_moment_are_sent(
         return await held(run)
 
     monkeypatch.setattr(journal, "held", held_by_the_dead)
-    await job.run()
+    await lane.run()
     assert dict(await journal.count(run)) == {State.SENT: 6}
 
 
@@ -429,27 +434,27 @@ async def test_a_row_that_was_taken_over_is_not_sent(journal: MemoryJournal) -> 
     """When the lease is lost between the check and the send, the row is left to whoever has it, and the job goes on."""
     gate = Gate()
     amazon = Amazon(checks={"902-1": [gate]})
-    job, run = await job_of(journal, amazon, 3, concurrency=1)
+    lane, run = await lane_of(journal, amazon, 3, concurrency=1)
     beside = MemoryJournal(journal)
     async with anyio.create_task_group() as group:
-        group.start_soon(job.run)
+        group.start_soon(lane.run)
         await gate.entered.wait()
         journal.kill()  # the process sleeps, and counts as dead
         await beside.recover()
         [taken] = await beside.claim(run, 1)
         await beside.move(taken, Move.REFUSE)
         gate.release.set()
-    assert not job.stopped_by
+    assert lane.stopped is None
     assert amazon.taken == {"902-2": 1, "902-3": 1}
-    assert (job.tally.sent, job.tally.refused, job.tally.waiting) == (2, 1, 0)
+    assert (lane.tally.sent, lane.tally.refused, lane.tally.waiting) == (2, 1, 0)
 
 
 async def test_a_machine_that_slept_after_the_intent_was_written_does_not_send(journal: MemoryJournal) -> None:
     """Right before the wire the lease is looked at once more: what was not sent then is ready, not in doubt."""
     amazon = Amazon()
-    job, run = await job_of(journal, amazon, 2, concurrency=1)
-    job._journal = Asleep(journal)  # type: ignore[assignment]
-    await job.run()
+    lane, run = await lane_of(journal, amazon, 2, concurrency=1)
+    lane._journal = Asleep(journal)  # type: ignore[assignment]
+    await lane.run()
     assert not amazon.taken
     assert dict(await journal.count(run)) == {State.READY: 2}
 
@@ -491,25 +496,22 @@ class Attaching:
         return [Uploaded("id-1", "a.pdf")]
 
 
-async def invoices(journal: MemoryJournal, amazon: Amazon, count: int, **options: Any) -> tuple[Job, Run]:
+async def invoices(journal: MemoryJournal, amazon: Amazon, count: int, **options: Any) -> tuple[Lane, Run]:
     run = await journal.start(Identity(refresh_token="Atzr|x"), INVOICE.name)
     amazon.journal, amazon.run = journal, run
     amazon.checks |= {f"902-{n}": [INVOICE_OFFER] for n in range(1, count + 1)}
-    job = Job(amazon.send, INVOICE, journal, run, concurrency=1, **options)
+    lane = Lane(amazon.send, INVOICE, journal, run, concurrency=1, **options)
     fields = {"marketplace_id": "A1PA6795UKMFR9", "attachments": "a.pdf"}
-    await job.add(
-        [INVOICE.row(n + 1, {"order_id": f"902-{n}", **fields}) for n in range(1, count + 1)],
-        lambda row, admitted: None,
-    )
-    return job, run
+    await add(journal, lane, [INVOICE.row(n + 1, {"order_id": f"902-{n}", **fields}) for n in range(1, count + 1)])
+    return lane, run
 
 
 async def test_attachments_are_uploaded_before_the_intent_is_written(journal: MemoryJournal) -> None:
     """A row is uploaded for while it is CLAIMED: an upload that is cut short leaves nothing in doubt."""
     amazon = Amazon()
     attaching = Attaching(amazon)
-    job, run = await invoices(journal, amazon, 2, attach=attaching)
-    await job.run()
+    lane, run = await invoices(journal, amazon, 2, attach=attaching)
+    await lane.run()
     assert attaching.calls == [("902-1", False, "CLAIMED"), ("902-2", False, "CLAIMED")]
     assert await numbers(journal, run, State.SENT) == ["902-1", "902-2"]
 
@@ -519,8 +521,8 @@ async def test_a_missing_attachment_is_uploaded_once_more(journal: MemoryJournal
     """When Amazon does not know an attachment it is uploaded anew, once; the second time its no counts."""
     amazon = Amazon(sends={"902-1": [NOT_THERE] * times})
     attaching = Attaching(amazon)
-    job, run = await invoices(journal, amazon, 1, attach=attaching)
-    await job.run()
+    lane, run = await invoices(journal, amazon, 1, attach=attaching)
+    await lane.run()
     assert [anew for _, anew, _ in attaching.calls] == [False, True]
     [row] = await journal.rows(run, state)
     assert row.attempts == 2
@@ -544,8 +546,8 @@ async def test_an_upload_that_failed_leaves_nothing_in_doubt(
 ) -> None:
     """Whatever happens before the message, the buyer got nothing; only Amazon's own no to it is a refusal."""
     amazon = Amazon()
-    job, run = await invoices(journal, amazon, 2, attach=Attaching(amazon, failures=[error]))
-    await job.run()
+    lane, run = await invoices(journal, amazon, 2, attach=Attaching(amazon, failures=[error]))
+    await lane.run()
     assert await numbers(journal, run, state) == ["902-1"]
     assert await numbers(journal, run, State.SENT) == ["902-2"]
 
@@ -553,9 +555,9 @@ async def test_an_upload_that_failed_leaves_nothing_in_doubt(
 async def test_a_job_without_an_uploader_sends_no_invoice(journal: MemoryJournal) -> None:
     """Rows with attachments stop a job that was not told how to upload them; nothing is sent without its files."""
     amazon = Amazon()
-    job, run = await invoices(journal, amazon, 2)
-    await job.run()
-    assert "attach=" in job.stopped_by
+    lane, run = await invoices(journal, amazon, 2)
+    await lane.run()
+    assert "attach=" in str(lane.stopped)
     assert len(await numbers(journal, run, State.READY)) == 2
 
 
@@ -566,10 +568,10 @@ async def test_a_refusal_tells_why_and_when(journal: MemoryJournal) -> None:
     run = await journal.start(Identity(refresh_token="Atzr|x"), kind.name)
     amazon = Amazon(journal=journal, run=run)
     now = datetime(2026, 5, 2, tzinfo=UTC)
-    job = Job(amazon.send, kind, journal, run, emit=events.append, now=lambda: now)  # type: ignore[arg-type]
+    lane = Lane(amazon.send, kind, journal, run, emit=events.append, now=lambda: now)  # type: ignore[arg-type]
     fields = {"order_id": "902-1", "marketplace_id": "A1PA6795UKMFR9", "earliest_delivery_date": "2026-05-01T00:00Z"}
-    await job.add([kind.row(2, fields)], lambda row, admitted: None)
-    await job.run()
+    await add(journal, lane, [kind.row(2, fields)])
+    await lane.run()
     [event] = events
     assert (event.state, event.why, event.retry_from) == ("REFUSED", "too early", datetime(2026, 5, 6, tzinfo=UTC))
     assert event.reason.endswith("tried again from 2026-05-06T00:00:00+00:00")
@@ -590,11 +592,11 @@ async def test_a_buyer_gets_the_text_in_its_language(journal: MemoryJournal, ans
     """Where a row has texts in several languages, Amazon is asked for the buyer's; unless it answers, none is sent."""
     amazon = Amazon(locales={"902-1": [answer]})
     run = await journal.start(Identity(refresh_token="Atzr|x"), KIND.name)
-    job = Job(amazon.send, KIND, journal, run)
+    lane = Lane(amazon.send, KIND, journal, run)
     [row] = rows(1)
     texts = attrs.evolve(row, body=row.body | {"text": "hello", "text.de": "Hallo"})
-    await job.add([texts], lambda row, admitted: None)
-    await job.run()
+    await add(journal, lane, [texts])
+    await lane.run()
     assert amazon.texts.get("902-1") == text
     assert (await journal.count(run)).get(State.SENT, 0) == (text is not None)
     assert not (await journal.count(run)).get(State.IN_DOUBT)

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from ..errors import ConfigError
-from ..jobs.report.page import MOST_DOUBTS, MOST_REFUSED, page_of
-from ..jobs.report.reading import Reader, names_of
-from ..jobs.report.table import write_rows
-from ..jobs.row import Row, State
+from ...errors import ConfigError
+from ...jobs.report.page import MOST_DOUBTS, MOST_REFUSED, page_of
+from ...jobs.report.reading import Reader, names_of
+from ...jobs.report.table import write_rows
+from ...jobs.row import Row, State
 
 __all__ = ["add_arguments", "run"]
 

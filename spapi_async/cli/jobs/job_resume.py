@@ -1,0 +1,86 @@
+"""`spapi-async jobs resume`: go on with a job by what its journal knows, without the file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import anyio
+
+from ...errors import JobError
+from ...jobs.journal import JobRecord
+from ...jobs.refused import RefusedRows
+from ...jobs.sqlite import open_read_only
+from ..progress import progress_on
+from .program import EPILOG, Program, add_sending, completed, start_sandbox
+from .telling import Telling
+
+__all__ = ["add_arguments", "find_job", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    parser.description = (
+        "Send what waits in a job of a journal. The file is not needed; options that are not given are those of the "
+        "first run."
+    )
+    parser.epilog = EPILOG
+    add_job(parser)
+    add_sending(parser)
+
+
+def add_job(parser: argparse.ArgumentParser) -> None:
+    """Add what names a job of a journal."""
+    parser.add_argument("journal", type=Path, metavar="JOURNAL", help="the journal's file")
+    parser.add_argument("job", type=int, nargs="?", metavar="JOB", help="its number; default: the latest job")
+
+
+def find_job(path: Path, number: int | None) -> JobRecord:
+    """Return a job of a journal, the latest if no number is given.
+
+    Raises:
+        JobError: There is none, or the journal cannot be read.
+    """
+    connection, ledger = open_read_only(path)
+    with closing(connection):
+        records = ledger.jobs()
+    if not records:
+        raise JobError(f"{path} has no job yet")
+    for record in records:
+        if record.number == (number or records[-1].number):
+            return record
+    raise JobError(f"{path} has no job {number}; there are {records[0].number} to {records[-1].number}")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Go on with the job and return the exit status of `jobs run`.
+
+    Raises:
+        ConfigError: A credential or an option is wrong. Nothing was sent.
+        JobError: The journal cannot be used, or its job was interrupted while its source was read. Nothing was sent.
+    """
+    record = find_job(arguments.journal, arguments.job)
+    if record.options and record.loaded is None:
+        raise JobError(
+            f"job {record.number} was interrupted while {record.source or 'its source'} was read, so some rows may not "
+            "be in the journal: run the command again that began it"
+        )
+    completed(arguments, record.options)
+    name = f"job {record.number}" + (f" ({record.name})" if record.name else "")
+    columns = record.options.get("columns", ["order_id", "marketplace_id"])
+    with ExitStack() as stack:
+        sandbox = stack.enter_context(start_sandbox(arguments)) if arguments.sandbox else None
+        progress = progress_on(sys.stdout, time.monotonic)
+        path = arguments.refused or arguments.journal.with_suffix(f".job-{record.number}.refused.csv")
+        refused = RefusedRows(path, columns)
+        refused.check()
+        refused.take_over()
+        telling = Telling(name, refused, columns.__contains__, progress.say)
+        again = f"spapi-async jobs resume {arguments.journal} {record.number}"
+        program = Program(arguments, sandbox, progress, telling, again)
+        begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.begun))
+        told = [f"{name} of {arguments.journal}, begun {begun}"]
+        return anyio.run(lambda: program.run(None, told, number=record.number))

@@ -1,0 +1,697 @@
+"""A bulk job: rows of one or many selling partners, sent side by side, at most once each.
+
+    async with Job(sp, kind="confirmOrderDetails", journal="messages.db") as job:
+        await job.add(rows)
+        async for outcome in job.run():
+            print(outcome.order_id, outcome.state, outcome.reason)
+
+Here is what belongs to the job as a whole; `lane` sends the rows of one selling partner.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+import attrs
+from anyio import to_thread
+from anyio.abc import TaskGroup
+
+from ..client import Application, SellingPartner
+from ..config import check_kind
+from ..errors import ConfigError, JobError, JobStoppedError
+from ..hidden import hide
+from .attachments import AttachmentFiles, Uploader
+from .doubt import SEEN, ask, can_tell
+from .dry_run import DryRun
+from .identity import Identity
+from .journal import Admitted, Journal
+from .kinds import Kind, find_kind
+from .kinds.attachments import COLUMN as ATTACHMENTS
+from .lane import Attach, Lane, Send
+from .outcome import Added, Outcome, Rejection
+from .row import Move, Row, State
+from .source import Entry
+from .source.columns import Columns
+from .source.mappings import entry_of
+from .sqlite import SqliteJournal
+from .summary import Pace, Tally
+from .template import Templates
+from .windows import Windows
+
+__all__ = ["Job", "Running"]
+
+_CHUNK = 500
+"""Rows that are added in one transaction."""
+_MOST_IN_HAND = 4_000
+"""Rows in hand of all selling partners together: each is a task, and what it has under way is in the memory."""
+_MOST_UNREAD = 1_000
+"""Outcomes that wait for whoever iterates over them; no further rows are taken before they are fewer."""
+
+Rows = Iterable[Mapping[str, Any] | Row | Entry] | AsyncIterable[Mapping[str, Any] | Row | Entry]
+"""Rows: mappings of columns, whose values the columns check (so Any), or what `open_source` and `Kind.row` make."""
+SellingPartners = Mapping[str, str] | Callable[[str], str | Awaitable[str]]
+"""Refresh tokens by selling partner."""
+
+
+class Job:
+    """Sends rows, at most one message for each, and remembers in a journal what became of every one.
+
+    Use it as an async context manager. Leaving the block, by an exception too, takes no further rows and gives the
+    exchanges under way the grace; what was not sent waits in the journal. The same rows added again, by the same
+    process or by another one, send only what was not sent.
+
+    Args:
+        client: Of the selling partner; or the application, if rows of many say in `selling_partner` whose they are.
+        kind: Of the rows, as in `confirmOrderDetails`; see the table of kinds in the reference. May be left out with
+            `number`.
+        journal: The path of a SQLite file, which is made if it is not there; or an open journal, as a `MemoryJournal`.
+        number: The job of the journal to go on with. Default: a new one.
+        selling_partners: With an application: the refresh token of each value of `selling_partner`, as a mapping or a
+            function (which may be async, and raises `LookupError` for whom it does not know). Best, the values are
+            Amazon's selling partner ids: the journal knows a selling partner by them after it has authorised anew.
+        name: Of a new job, for people.
+        source: Where the rows of a new job come from. While a process works at a job of the same source, a second one
+            shares that.
+        options: What the journal keeps with a new job: anything that JSON has, and no secret.
+        template: Makes the texts: one with `{column}` fields, or several by locale, "" for everybody.
+        attachments: The folder where relative paths of attachments begin. Default: the working folder.
+        windows: When rows may go out, and how many a day. Default: at any time.
+        concurrency: Rows in hand at once, of each selling partner. Default 16; with more than 250 selling partners it
+            is less, so that all together have at most 4,000.
+        grace: Seconds that exchanges under way get when the job is left or drained. Default 10.
+        keep_bodies: Keep the texts of rows that are settled. Default: they are dropped.
+        dry_run: Do everything but sending. Amazon is asked for each order, no buyer gets anything, and the journal is
+            only read: an outcome SENT means that the row would be sent.
+        same_selling_partner: A person says that what the journal has under another refresh token is this one's too.
+        on_outcome: Is called with each outcome, besides `run()`. An exception in it is logged and changes nothing.
+        now: The time, with a zone.
+
+    Attributes:
+        number: The journal's number for the job; None before the first row was added.
+
+    Raises:
+        ConfigError: An argument is wrong.
+        JobError: On entering: the journal cannot be used.
+    """
+
+    def __init__(
+        self,
+        client: SellingPartner | Application,
+        *,
+        kind: str | Kind | None = None,
+        journal: Journal | str | os.PathLike[str],
+        number: int | None = None,
+        selling_partners: SellingPartners | None = None,
+        name: str = "",
+        source: str = "",
+        options: Mapping[str, Any] | None = None,  # Any: JSON
+        template: str | Mapping[str, str] | Templates | None = None,
+        attachments: str | os.PathLike[str] = ".",
+        windows: Windows | None = None,
+        concurrency: int = 16,
+        grace: float = 10.0,
+        keep_bodies: bool = False,
+        dry_run: bool = False,
+        same_selling_partner: bool = False,
+        on_outcome: Callable[[Outcome], object] | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        check_kind(
+            "client", isinstance(client, SellingPartner | Application), "a SellingPartner or Application", client
+        )
+        check_kind("concurrency", concurrency >= 1, "a number from 1", concurrency)
+        if isinstance(client, Application) != (selling_partners is not None):
+            raise ConfigError(
+                "selling_partners= belongs to an Application, whose rows name their selling partner: give both, or a "
+                "SellingPartner and no selling_partners"
+            )
+        if kind is None and number is None:
+            raise ConfigError("kind= is missing; it may be left out only with number=")
+        self.number = number
+        self._client = client
+        self._application = client if isinstance(client, Application) else client._application
+        self._kind = find_kind(kind, withdrawn=True) if isinstance(kind, str) else kind
+        self._tokens = selling_partners
+        self._name = name
+        self._source = source
+        self._start_options = options
+        self._files = AttachmentFiles(Path(attachments))
+        self._templates = template if isinstance(template, Templates | None) else _templates(template)
+        self._windows = windows
+        self._concurrency = concurrency
+        self._grace = grace
+        self._same = same_selling_partner
+        self._on_outcome = on_outcome
+        self._now = now
+        self._region = self._application._config.known_region
+        self._opens: SqliteJournal | None = None
+        self._dry: DryRun | None = None
+        if not isinstance(journal, str | os.PathLike):
+            self._journal = journal
+            if dry_run:
+                raise ConfigError("dry_run= needs the path of a journal, which it only reads")
+        elif dry_run:
+            self._dry = DryRun(Path(journal))
+            self._journal = self._dry.journal
+        else:
+            self._journal = self._opens = SqliteJournal(Path(journal), keep_bodies=keep_bodies)
+        self._lanes: dict[tuple[str, str], Lane] = {}
+        self._unable: dict[str, str] = {}
+        """Who has no refresh token, and why."""
+        self._left: dict[str, int] = {}
+        """How many of the rows that an earlier run left are theirs."""
+        self._added = 0
+        self._rejected = 0
+        self._pace = Pace()
+        self._group: TaskGroup | None = None
+        self._active: set[Lane] = set()
+        self._ended = anyio.Event()
+        self._running: Running | None = None
+        self._fault: Exception | None = None
+        self._is_paused = False
+        self._is_draining = False
+
+    async def __aenter__(self) -> Self:
+        if self._opens is not None:
+            await self._opens.__aenter__()
+        try:
+            if self.number is not None:
+                await self._go_on(self.number)
+            self._group = anyio.create_task_group()
+            await self._group.__aenter__()
+        except BaseException as error:
+            if self._opens is not None:
+                await self._opens.__aexit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._group is not None
+        group, self._group = self._group, None
+        try:
+            with anyio.CancelScope(shield=True):  # it ends after the grace, whoever cancelled the block
+                self.drain()
+                while self._active:
+                    await self._ended.wait()
+            await group.__aexit__(None, None, None)
+        finally:
+            if self._opens is not None:
+                await self._opens.__aexit__(kind, error, trace)
+            if self._dry is not None:
+                self._dry.close()
+
+    # --- rows
+
+    async def add(
+        self,
+        rows: Rows,
+        *,
+        retry_refused: bool = False,
+        on_rejected: Callable[[Rejection], object] | None = None,
+    ) -> Added:
+        """Add rows. It may be called again, also while the job runs.
+
+        A row that cannot be sent keeps no other one from being added, and is told with what is wrong and what helps.
+
+        Args:
+            rows: Mappings of the columns that the reference lists, as in `{"order_id": ..., "marketplace_id": ...,
+                "text": ...}`; any number, from any iterable or async iterable.
+            retry_refused: Try rows again that Amazon refused in an earlier run.
+            on_rejected: Is called with each row that breaks a rule, or is in the job or was refused already.
+
+        Returns:
+            How many rows met what, and the first hundred rejections.
+
+        Raises:
+            JobError: The journal cannot be written.
+        """
+        if self._group is None:
+            raise JobError("rows are added within `async with`")
+        added = Added()
+        chunk: list[Row] = []
+        columns = None
+
+        def reject(rejection: Rejection) -> None:
+            added.note(rejection)
+            if on_rejected is not None:
+                on_rejected(rejection)
+
+        async for one in _each(rows):
+            self._added += 1
+            if isinstance(one, Mapping):
+                columns = columns or self._columns()
+                one = entry_of(self._added, one, columns)
+            entry = one if isinstance(one, Entry) else Entry(number=one.number, fields={}, row=one)
+            if entry.row is not None and ATTACHMENTS in entry.row.body:
+                entry = await to_thread.run_sync(self._files.checked, entry)
+            if entry.row is not None:
+                chunk.append(entry.row)
+            else:
+                self._rejected += 1
+                added.rejected += 1
+                reject(Rejection.of_entry(entry))
+            if len(chunk) == _CHUNK:
+                await self._add(chunk, added, reject, retry_refused)
+                chunk = []
+        await self._add(chunk, added, reject, retry_refused)
+        return added
+
+    async def loaded(self) -> None:
+        """Say that the source was read to its end, so that `number=` can go on without it.
+
+        Raises:
+            JobError: The journal cannot be written.
+        """
+        lane = next(iter(self._lanes.values()), None)
+        if lane is not None:
+            await self._journal.loaded(lane.part, self._rejected)
+
+    async def _add(
+        self, rows: Sequence[Row], added: Added, reject: Callable[[Rejection], None], retry_refused: bool
+    ) -> None:
+        await self._enlist(dict.fromkeys((self._seller_of(row), row.kind) for row in rows))
+        known: list[tuple[Row, Lane]] = []
+        for row in rows:
+            seller = self._seller_of(row)
+            if (lane := self._lanes.get((seller, row.kind))) is not None:
+                # Under the journal's name for who sells.
+                known.append((attrs.evolve(row, selling_partner=lane.part.selling_partner), lane))
+                continue
+            self._rejected += 1
+            added.rejected += 1
+            cure = "mend the name, or give its refresh token"
+            reject(Rejection.of_row(row, f"selling_partner: {self._unable[seller]}", cure))
+        if self._dry is not None:
+            known = [each for each in known if not self._is_known(*each, added, reject, retry_refused)]
+        if not known:
+            return
+        _, first = known[0]
+        admitted = await self._journal.add(first.part, [row for row, _ in known], retry_refused=retry_refused)
+        for (row, lane), outcome in zip(known, admitted, strict=True):
+            self._count(row, lane, outcome, added, reject)
+        if self._running is not None:
+            for lane in dict.fromkeys(lane for _, lane in known):
+                lane.wake()
+                self._launch(lane)
+
+    def _count(
+        self, row: Row, lane: Lane, admitted: Admitted, added: Added, reject: Callable[[Rejection], None]
+    ) -> None:
+        lane.tally.admit(admitted.admission)
+        added.admissions[admitted.admission] += 1
+        named = attrs.evolve(row, selling_partner=lane.part.label if self._tokens is not None else "")
+        if rejection := Rejection.of_admission(named, admitted.admission, admitted.stored):
+            reject(rejection)
+
+    def _is_known(
+        self, row: Row, lane: Lane, added: Added, reject: Callable[[Rejection], None], retry_refused: bool
+    ) -> bool:
+        """Count a row that the journal of a dry run has settled."""
+        assert self._dry is not None
+        admitted = self._dry.admitted(lane.part, row, retry_refused=retry_refused)
+        if admitted is None or admitted.admission.is_waiting:
+            return False
+        self._count(row, lane, admitted, added, reject)
+        return True
+
+    def _seller_of(self, row: Row) -> str:
+        return row.selling_partner if self._tokens is not None else ""
+
+    def _columns(self) -> Columns:
+        if self._kind is None:
+            raise ConfigError("kind= is missing: it says what the rows are")
+        sellers = self._tokens if isinstance(self._tokens, Mapping | None) else _Anybody()
+        return Columns(
+            self._kind,
+            self._region,
+            self._templates,
+            selling_partners=sellers,
+            not_before="not_before",
+            zone=self._windows.zone if self._windows else None,
+        )
+
+    # --- who sells
+
+    async def _go_on(self, number: int) -> None:
+        """Take up the rows of an earlier run."""
+        record = next((record for record in await self._journal.jobs() if record.number == number), None)
+        if record is None:
+            raise JobError(f"the journal has no job {number}")
+        self._rejected = record.rejected
+        parts = record.runs
+        if self._tokens is None and len({part.selling_partner for part in parts}) > 1:
+            raise ConfigError(f"job {number} is of several selling partners: give the refresh tokens of all")
+        named = {(part.label if self._tokens is not None else "", part.kind): part for part in parts}
+        await self._enlist(named)
+        for each, part in named.items():
+            counts = await self._journal.count(part)
+            lane = self._lanes.get(each)
+            if lane is None:
+                self._left[each[0]] = counts.get(State.READY, 0)
+                continue
+            lane.tally.resume(counts)
+
+    async def _enlist(self, parts: Iterable[tuple[str, str]]) -> None:
+        """Make a lane for each selling partner and kind that has none yet; who cannot have one is noted."""
+        new = [part for part in parts if part not in self._lanes and part[0] not in self._unable]
+        while new and self.number is None:  # the first one makes the job
+            await self._start(*new.pop(0))
+        failures: list[Exception] = []
+
+        async def start(seller: str, kind: str) -> None:
+            try:
+                await self._start(seller, kind)
+            except Exception as error:  # kept out of the group, which would wrap it up
+                failures.append(error)
+
+        async with anyio.create_task_group() as group:  # together, since they share a commit then
+            for part in new:
+                group.start_soon(start, *part)
+        if failures:
+            raise failures[0]
+
+    async def _start(self, seller: str, kind_name: str) -> None:
+        kind = find_kind(kind_name, withdrawn=True)
+        client = await self._partner(seller)
+        if client is None:
+            return
+        identity = Identity(
+            refresh_token=client._credentials.refresh_token or "", selling_partner_id=client.selling_partner_id
+        )
+        part = await self._journal.start(
+            identity,
+            kind.name,
+            same_selling_partner=self._same,
+            job=self.number,
+            label=seller or client.selling_partner_id or "",
+            name=self._name,
+            source=self._source,
+            options=self._start_options,
+        )
+        self.number = part.number
+        send: Send = client.send
+        attach: Attach = Uploader(client.send, client.transfer, self._files)
+        if self._dry is not None:
+            self._dry.knows(part, identity)
+            send, attach = self._dry.sends(kind, client.send), self._dry.attach
+        self._lanes[seller, kind.name] = Lane(
+            send,
+            kind,
+            self._journal,
+            part,
+            concurrency=self._concurrency,
+            grace=self._grace,
+            windows=self._windows,
+            region=self._region,
+            on_outcome=self._tell,
+            room=self._room,
+            emit=self._application._emit,
+            attach=attach,
+            plan=partial(client.scheduler.plan, kind.operation),
+            now=self._now,
+        )
+
+    async def _partner(self, seller: str) -> SellingPartner | None:
+        if isinstance(self._client, SellingPartner):
+            return self._client
+        assert self._tokens is not None
+        try:
+            token = self._tokens[seller] if isinstance(self._tokens, Mapping) else self._tokens(seller)
+            token = hide(await token if isinstance(token, Awaitable) else token)
+            return self._client.selling_partner(refresh_token=token, selling_partner_id=seller)
+        except LookupError:
+            self._unable[seller] = f"there is no refresh token for {seller!r}"
+        except ConfigError as error:
+            self._unable[seller] = str(error)
+        return None
+
+    # --- the run
+
+    def run(self) -> Running:
+        """Send all rows that wait.
+
+            async for outcome in job.run():
+                ...
+
+        or `tally = await job.run()`, which only counts. It ends when no row waits any more, or after `drain`.
+        Rows wait also for a window, or their own `not_before`. Whoever takes the outcomes slowly slows the job down.
+
+        Raises:
+            JobStoppedError: When all the others are through: a selling partner's part stopped by itself, since its rows
+                would all meet the same. They wait in the journal.
+        """
+        if self._group is None:
+            raise JobError("a job runs within `async with`")
+        return Running(self)
+
+    def pause(self) -> None:
+        """Take no further rows for now; exchanges under way go on, and rows that wait for their turn leave it."""
+        self._is_paused = True
+        for lane in self._lanes.values():
+            lane.pause()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._is_paused = False
+        for lane in self._lanes.values():
+            lane.resume()
+
+    def drain(self) -> None:
+        """Take no further rows; exchanges under way get the grace, and all other rows wait in the journal."""
+        self._is_draining = True
+        for lane in self._lanes.values():
+            lane.drain()
+        if self._running is not None:
+            self._running.make_room()
+
+    def abort(self) -> None:
+        """End the exchanges under way too: their rows are IN_DOUBT then."""
+        self.drain()
+        for lane in self._lanes.values():
+            lane.abort()
+
+    @property
+    def tally(self) -> Tally:
+        """The counts so far, of all selling partners."""
+        tally = Tally.sum(lane.tally for lane in self._lanes.values())
+        tally.invalid += self._rejected
+        tally.waiting += sum(self._left.values())
+        return tally
+
+    @property
+    def pace(self) -> float:
+        """Rows that got their outcome, per second, over the last ten seconds."""
+        return self._pace.per_second(anyio.current_time())
+
+    @property
+    def stopped(self) -> Mapping[str, Exception]:
+        """Why parts of the job stopped by themselves, by selling partner ("" if the client is of one)."""
+        stopped: dict[str, Exception] = {
+            seller: lane.stopped for (seller, _), lane in self._lanes.items() if lane.stopped is not None
+        }
+        return stopped | {seller: ConfigError(self._unable[seller]) for seller in self._left}
+
+    @property
+    def waits_until(self) -> datetime | None:
+        """When the next row may go out, if all that are left wait for a window or for their own moment."""
+        moments = [lane.waits_until for lane in self._active]
+        return min((moment for moment in moments if moment), default=None) if all(moments) else None
+
+    async def doubts(self) -> Sequence[Row]:
+        """Return the rows of the job that are in doubt, in the order of their lines.
+
+        Raises:
+            JobError: The journal cannot be read.
+        """
+        return () if self.number is None else await self._journal.doubts(self.number)
+
+    async def ask(self, row: Row) -> State:
+        """Ask Amazon what became of a row in doubt. Of solicitations it can tell, of messages it cannot.
+
+        Args:
+            row: Of `doubts`.
+
+        Returns:
+            `SENT`; `READY` if it was not sent, so that the next run sends it; or `IN_DOUBT` if Amazon cannot tell.
+
+        Raises:
+            CallError: Amazon did not answer; the row stays in doubt.
+            JobError: The row is in doubt no more, or the journal cannot be written.
+        """
+        lanes = self._lanes.values()
+        lane = next((lane for lane in lanes if lane.part.selling_partner == row.selling_partner), None)
+        if lane is None or not can_tell(lane.kind, row, self._now()):
+            return State.IN_DOUBT
+        return await ask(lane.send, lane.kind, self._journal, row)
+
+    async def decide(self, row: Row, *, sent: bool) -> None:
+        """Settle a row in doubt by a person's word.
+
+        Args:
+            row: Of `doubts`.
+            sent: True: it was sent. False: send it again by the next run, though the buyer may get it twice.
+
+        Raises:
+            JobError: The row is in doubt no more, or the journal cannot be written.
+        """
+        if sent:
+            await self._journal.move(row, Move.CONFIRM, reason=SEEN)
+        else:
+            await self._journal.move(row, Move.RESEND)
+
+    def seconds_left(self) -> float:
+        """Return how long the rows that wait will take at the usage plans in use, and in their windows."""
+        return max((lane.seconds_left() for lane in self._lanes.values()), default=0.0)
+
+    # --- for `Running`
+
+    def _begin(self, running: Running) -> None:
+        if self._running is not None:
+            raise JobError("the job runs already")
+        self._running = running
+        for lane in self._lanes.values():
+            self._launch(lane)
+
+    def _end(self) -> None:
+        self._running = None
+        if self._fault is not None:
+            raise self._fault
+        if stopped := self.stopped:
+            tally = self.tally
+            raise JobStoppedError(stopped, waiting=tally.waiting + tally.unsent)
+
+    def _launch(self, lane: Lane) -> None:
+        assert self._group is not None
+        if lane in self._active or self._is_draining:
+            return
+        lane.concurrency = max(min(self._concurrency, _MOST_IN_HAND // len(self._lanes)), 1)
+        if self._is_paused:
+            lane.pause()
+        if not self._active:
+            self._ended = anyio.Event()
+        self._active.add(lane)
+        self._group.start_soon(self._run_lane, lane)
+
+    async def _run_lane(self, lane: Lane) -> None:
+        try:
+            with anyio.CancelScope(shield=True):  # it ends by `drain` and its grace, whoever cancelled the block
+                await lane.run()
+        except Exception as error:  # a fault of ours: told by `run`, where the group would tear all down
+            self._fault = error
+            self.drain()
+        finally:
+            self._active.discard(lane)
+            if not self._active:
+                self._ended.set()
+                if self._running is not None:
+                    self._running.look()
+
+    def _tell(self, outcome: Outcome) -> None:
+        self._pace.note(anyio.current_time())
+        if self._on_outcome is not None:
+            try:
+                self._on_outcome(outcome)
+            except Exception:
+                # After a sent message it would look as if that had failed.
+                logging.getLogger("spapi_async").exception("on_outcome raised")
+        if self._running is not None:
+            self._running.put(outcome)
+
+    async def _room(self) -> None:
+        if self._running is not None:
+            await self._running.room()
+
+
+class Running:
+    """A run of a job: iterate over it for the outcomes, or await it for the counts."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._unread: deque[Outcome] = deque()
+        self._is_read = False
+        self._has_begun = False
+        self._looked = anyio.Event()
+        self._read = anyio.Event()
+
+    def __await__(self) -> Generator[Any, Any, Tally]:
+        return self._all().__await__()
+
+    def __aiter__(self) -> AsyncIterator[Outcome]:
+        self._is_read = True
+        return self
+
+    async def __anext__(self) -> Outcome:
+        """Return the next outcome."""
+        self._begin()
+        while not self._unread:
+            if not self._job._active:
+                self._job._end()
+                raise StopAsyncIteration
+            await self._looked.wait()
+            self._looked = anyio.Event()
+        self.make_room()
+        return self._unread.popleft()
+
+    async def _all(self) -> Tally:
+        self._begin()
+        while self._job._active:
+            await self._looked.wait()
+            self._looked = anyio.Event()
+        self._job._end()
+        return self._job.tally
+
+    def _begin(self) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            self._job._begin(self)
+
+    def put(self, outcome: Outcome) -> None:
+        """Take an outcome."""
+        if self._is_read:
+            self._unread.append(outcome)
+            self.look()
+
+    def look(self) -> None:
+        """See that whoever waits looks again."""
+        self._looked.set()
+
+    async def room(self) -> None:
+        """Wait until there is room for further outcomes, or the job is drained."""
+        while len(self._unread) >= _MOST_UNREAD and not self._job._is_draining:
+            await self._read.wait()
+
+    def make_room(self) -> None:
+        """Let those go on who wait for room."""
+        self._read.set()
+        self._read = anyio.Event()
+
+
+class _Anybody:
+    """Every selling partner, as long as no function was asked."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+def _templates(template: str | Mapping[str, str]) -> Templates | None:
+    return Templates.of({"": template} if isinstance(template, str) else template)
+
+
+async def _each(rows: Rows) -> AsyncIterator[Mapping[str, Any] | Row | Entry]:
+    if isinstance(rows, AsyncIterable):
+        async for row in rows:
+            yield row
+    else:
+        for row in rows:
+            yield row

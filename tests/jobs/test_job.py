@@ -1,0 +1,673 @@
+"""The job as a program uses it, against the sandbox in-process."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import anyio
+import anyio.lowlevel
+import httpx
+import pytest
+import trio.testing
+
+from spapi_async import Application, ConfigError, JobError, JobStoppedError, Marketplace, SellingPartner, UsagePlan
+from spapi_async.events import Event, RowSettled
+from spapi_async.jobs.job import Job
+from spapi_async.jobs.journal import MemoryJournal
+from spapi_async.jobs.outcome import Outcome, Rejection
+from spapi_async.jobs.row import Admission, State
+from spapi_async.jobs.windows import Windows
+from spapi_async.sandbox import Faults, Sandbox
+
+pytestmark = pytest.mark.anyio
+on_virtual_time = pytest.mark.parametrize(
+    "anyio_backend", [("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)})], ids=["virtual"]
+)
+FAST = UsagePlan(10_000, 10_000)
+CHECK, SEND = "messaging_v1.get_messaging_actions_for_order", "messaging_v1.create_confirm_order_details"
+PLANS = {
+    CHECK: FAST,
+    SEND: FAST,
+    "solicitations_v1.get_solicitation_actions_for_order": FAST,
+    "solicitations_v1.create_product_review_and_seller_feedback_solicitation": FAST,
+}
+KIND = "confirmOrderDetails"
+REVIEW = "productReviewAndSellerFeedback"
+NOT_OFFERED = "000-0000403-0000001"
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return request.param
+
+
+@pytest.fixture
+def sandbox() -> Sandbox:
+    return Sandbox(plans=PLANS, clock=anyio.current_time)
+
+
+def given(sandbox: Sandbox, **options: Any) -> dict[str, Any]:
+    where = {"endpoint": "http://sandbox", "lwa_endpoint": "http://sandbox/auth/o2/token"}
+    transport = httpx.ASGITransport(app=sandbox)
+    return {"client_id": "app", "client_secret": "s", "transport": transport, "plans": PLANS, **where, **options}
+
+
+@pytest.fixture
+def sp(sandbox: Sandbox) -> SellingPartner:
+    return SellingPartner(refresh_token="Atzr|SELLER1", **given(sandbox))
+
+
+@pytest.fixture
+def app(sandbox: Sandbox) -> Application:
+    return Application(**given(sandbox))
+
+
+def row(number: int, **columns: Any) -> dict[str, Any]:
+    order_id = f"902-0000001-{number:07}"
+    return {"order_id": order_id, "marketplace_id": Marketplace.DE, "text": f"message {number}"} | columns
+
+
+def rows(count: int, **columns: Any) -> list[dict[str, Any]]:
+    return [row(number, **columns) for number in range(1, count + 1)]
+
+
+def delivered(sandbox: Sandbox) -> Counter[str]:
+    return Counter(message.order_id for message in sandbox.state.messages)
+
+
+async def outcomes_of(job: Job) -> list[Outcome]:
+    return [outcome async for outcome in job.run()]
+
+
+async def test_every_row_has_one_outcome(sandbox: Sandbox, sp: SellingPartner, tmp_path: Path) -> None:
+    """Rows go in as mappings, and of each comes what became of it, with Amazon's request id."""
+    async with sp, Job(sp, kind=KIND, journal=tmp_path / "jobs.db") as job:
+        added = await job.add([*rows(5), row(6, order_id=NOT_OFFERED)])
+        outcomes = await outcomes_of(job)
+    assert (added.waiting, added.rejected, added.total) == (6, 0, 6)
+    assert sorted((outcome.number, outcome.state) for outcome in outcomes) == [
+        *((number, State.SENT) for number in range(1, 6)),
+        (6, State.REFUSED),
+    ]
+    assert all(outcome.request_id for outcome in outcomes)
+    refused = next(outcome for outcome in outcomes if outcome.state is State.REFUSED)
+    assert (refused.order_id, refused.why) == (NOT_OFFERED, "not available now")
+    assert "does not offer" in refused.reason
+    assert refused.cure
+    assert refused.row.body["text"] == "message 6"
+    assert "message 6" not in repr(refused)
+    assert delivered(sandbox) == {row(number)["order_id"]: 1 for number in range(1, 6)}
+
+
+def one_by_one() -> Iterator[Mapping[str, Any]]:
+    yield from rows(3)
+
+
+async def over_time() -> AsyncIterator[Mapping[str, Any]]:
+    for each in rows(3):
+        await anyio.lowlevel.checkpoint()
+        yield each
+
+
+@pytest.mark.parametrize("source", [lambda: rows(3), one_by_one, over_time], ids=["list", "generator", "async"])
+async def test_rows_come_from_anywhere(sp: SellingPartner, source: Callable[[], Any]) -> None:
+    """Any iterable will do, and any async one."""
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job:
+        await job.add(source())
+        tally = await job.run()
+    assert tally.sent == 3
+
+
+async def test_outcomes_by_callback(sandbox: Sandbox) -> None:
+    """`on_outcome` gets each outcome, the client's `on_event` each as a RowSettled; a fault there changes nothing."""
+    outcomes: list[Outcome] = []
+    events: list[Event] = []
+
+    def note(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        raise RuntimeError("a fault of the user's")
+
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **given(sandbox, on_event=events.append))
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal(), on_outcome=note) as job:
+        await job.add(rows(3))
+        tally = await job.run()
+    assert [outcome.state for outcome in outcomes] == [State.SENT] * 3
+    assert sum(isinstance(event, RowSettled) for event in events) == 3
+    assert tally.sent == 3
+
+
+async def test_bad_rows_are_told_and_the_rest_goes_on(sandbox: Sandbox, sp: SellingPartner) -> None:
+    """A row that breaks a rule is told with field, reason and cure; nothing is asked of Amazon for it."""
+    told: list[Rejection] = []
+    bad = [row(7, text="<b>hi</b>"), row(8, marketplace_id="nowhere"), row(1), {"order_id": 5}]
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job:
+        added = await job.add([*rows(2), *bad], on_rejected=told.append)
+        tally = await job.run()
+    assert [rejection.number for rejection in told] == [3, 4, 6, 5]  # what the journal says comes after each chunk
+    assert told[0].reason == "text: holds HTML"
+    assert told[0].cure
+    assert told[0].fields["text"] == "<b>hi</b>"
+    assert "<b>" not in repr(told[0])
+    assert told == added.rejections
+    assert (added.rejected, added.admissions) == (3, Counter({Admission.NEW: 2, Admission.REPEATED: 1}))
+    assert (tally.sent, tally.invalid, tally.duplicates, tally.total) == (2, 3, 1, 6)
+    assert len(delivered(sandbox)) == 2
+
+
+async def test_the_same_rows_again_send_nothing(sandbox: Sandbox, sp: SellingPartner, tmp_path: Path) -> None:
+    """A job over the same rows in the same journal sends only what was not sent."""
+    for count in (3, 5):
+        async with sp, Job(sp, kind=KIND, journal=tmp_path / "jobs.db") as job:
+            added = await job.add(rows(count))
+            await job.run()
+    assert added.admissions == {Admission.ALREADY_SENT: 3, Admission.NEW: 2}
+    assert set(delivered(sandbox).values()) == {1}
+
+
+async def test_rows_may_come_while_it_runs(sandbox: Sandbox, sp: SellingPartner) -> None:
+    """Rows that are added to a job that runs are sent by it, also by whoever has just got its last outcome."""
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job:
+        await job.add(rows(2))
+        seen = 0
+        async for _ in job.run():
+            seen += 1
+            if seen == 2:
+                await job.add([row(3)])
+    assert seen == 3
+    assert len(delivered(sandbox)) == 3
+
+
+async def test_an_idle_job_ends_at_once(sp: SellingPartner) -> None:
+    """A job without rows has no outcomes, no number, and nothing in doubt."""
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job:
+        assert await outcomes_of(job) == []
+        assert job.number is None
+        assert await job.doubts() == ()
+        assert (await job.run()).total == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"kind": "confirmOrderDetail"}, "Did you mean confirmOrderDetails"),
+        ({"kind": None}, "kind= is missing"),
+        ({"concurrency": 0}, "concurrency"),
+        ({"selling_partners": {}}, "selling_partners"),
+        ({"dry_run": True}, "dry_run"),
+        ({"template": "{"}, "has a { alone"),
+        ({"client": None}, "client"),
+    ],
+)
+async def test_wrong_arguments(sp: SellingPartner, wrong: dict[str, Any], words: str) -> None:
+    """What cannot work is said before anything is opened."""
+    arguments: dict[str, Any] = {"client": sp, "kind": KIND, "journal": MemoryJournal()} | wrong
+    with pytest.raises(ConfigError, match=words):
+        Job(arguments.pop("client"), **arguments)
+
+
+async def test_a_job_is_used_within_its_block(sp: SellingPartner) -> None:
+    """Outside of `async with` nothing is added and nothing runs."""
+    job = Job(sp, kind=KIND, journal=MemoryJournal())
+    with pytest.raises(JobError, match="async with"):
+        await job.add(rows(1))
+    with pytest.raises(JobError, match="async with"):
+        job.run()
+
+
+async def test_one_run_at_a_time(sp: SellingPartner) -> None:
+    """A second run beside the first is refused."""
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job:
+        await job.add(rows(2))
+        async for _ in job.run():
+            with pytest.raises(JobError, match="already"):
+                await job.run()
+
+
+# --- many selling partners
+
+
+SELLERS = {f"A{n}SELLER": f"Atzr|A{n}SELLER" for n in range(1, 5)}
+
+
+def theirs(count: int, names: Sequence[str] = tuple(SELLERS)) -> list[dict[str, Any]]:
+    return [
+        row(number, selling_partner=name, order_id=f"902-{place:07}-{number:07}")
+        for number in range(1, count + 1)
+        for place, name in enumerate(names)
+    ]
+
+
+@on_virtual_time
+async def test_selling_partners_run_side_by_side() -> None:
+    """Four selling partners at one a second each take as long as one of them, each by its own plan, without a 429."""
+    plan = UsagePlan(1, 5)
+    sandbox = Sandbox(plans={CHECK: plan, SEND: plan}, clock=anyio.current_time)
+    app = Application(**given(sandbox, plans={CHECK: plan, SEND: plan}))
+    began = anyio.current_time()
+    async with app, Job(app, kind=KIND, journal=MemoryJournal(), selling_partners=SELLERS) as job:
+        await job.add(theirs(65))
+        outcomes = await outcomes_of(job)
+    assert Counter(outcome.selling_partner for outcome in outcomes) == dict.fromkeys(SELLERS, 65)
+    assert anyio.current_time() - began == pytest.approx(60, abs=1.5)
+    assert not sandbox.requests()["operations"][SEND].get("429")
+    assert set(delivered(sandbox).values()) == {1}
+
+
+async def test_tokens_from_a_function(sandbox: Sandbox, app: Application) -> None:
+    """Refresh tokens may come from a function, async or not; whom it does not know is told, row by row."""
+
+    async def token_of(name: str) -> str:
+        await anyio.lowlevel.checkpoint()
+        return SELLERS[name]
+
+    told: list[Rejection] = []
+    async with app, Job(app, kind=KIND, journal=MemoryJournal(), selling_partners=token_of) as job:
+        added = await job.add([*theirs(2), row(9, selling_partner="A9")], on_rejected=told.append)
+        await job.run()
+    assert (added.waiting, added.rejected) == (8, 1)
+    assert told[0].reason == "selling_partner: there is no refresh token for 'A9'"
+    assert told[0].fields["selling_partner"] == "A9"
+    assert len(delivered(sandbox)) == 8
+
+
+async def test_a_withdrawn_authorisation_stops_one_of_them(sandbox: Sandbox, app: Application, tmp_path: Path) -> None:
+    """Who took back the authorisation in mid-job stops alone; authorised anew, the job delivers the rest by number."""
+    journal = tmp_path / "jobs.db"
+    async with app, Job(app, kind=KIND, journal=journal, selling_partners=SELLERS, concurrency=2) as job:
+        await job.add(theirs(30))
+
+        def revoke(_: Outcome) -> None:
+            if job.tally.sent == 20:
+                sandbox.revoke("A2SELLER", refresh_tokens=True)
+
+        job._on_outcome = revoke
+        with pytest.raises(JobStoppedError, match=r"A2SELLER: .*invalid_grant") as stopped:
+            await job.run()
+        assert list(stopped.value.stopped) == ["A2SELLER"]
+        assert stopped.value.waiting == job.tally.waiting + job.tally.unsent > 0
+        number = job.number
+    assert job.tally.sent == 120 - stopped.value.waiting
+    anew = SELLERS | {"A2SELLER": "Atzr|A2SELLER.anew"}
+    async with app, Job(app, journal=journal, number=number, selling_partners=anew) as job:
+        tally = await job.run()
+    assert (tally.sent, tally.already_sent) == (stopped.value.waiting, 120 - stopped.value.waiting)
+    assert len(delivered(sandbox)) == 120
+    assert set(delivered(sandbox).values()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("secret", "client", "words"),
+    [("wrong", SELLERS, "invalid_client"), ("s", {"A1SELLER": "Atzr|invalid"}, "invalid_grant")],
+)
+async def test_rows_of_who_stopped_stay_ready(
+    sandbox: Sandbox, secret: str, client: Mapping[str, str], words: str
+) -> None:
+    """A secret that expired stops all, a refresh token that is refused stops one; nothing was sent, all rows wait."""
+    app = Application(**given(sandbox, client_secret=secret))
+    journal = MemoryJournal()
+    async with app, Job(app, kind=KIND, journal=journal, selling_partners=client) as job:
+        await job.add(theirs(10, tuple(client)))
+        with pytest.raises(JobStoppedError, match=words) as stopped:
+            await job.run()
+        assert set(stopped.value.stopped) == set(client)
+        counts = await journal.counts(1)
+    assert {count.state for count in counts} == {State.READY}
+    assert not delivered(sandbox)
+
+
+async def test_a_missing_role_stops_one_of_them() -> None:
+    """A 403 for a role, or for the wrong region, says nothing about the rows: they wait, and the others go on."""
+    sandbox = Sandbox(plans=PLANS, clock=anyio.current_time)
+    inner = httpx.ASGITransport(app=sandbox)
+    denied = {"errors": [{"code": "Unauthorized", "message": "Access to requested resource is denied.", "details": ""}]}
+
+    class Gateway(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if "902-0000001-" in request.url.path:
+                return httpx.Response(403, json=denied)
+            return await inner.handle_async_request(request)
+
+    app = Application(**given(sandbox, transport=Gateway()))
+    async with app, Job(app, kind=KIND, journal=MemoryJournal(), selling_partners=SELLERS) as job:
+        await job.add(theirs(10))
+        with pytest.raises(JobStoppedError) as stopped:
+            await job.run()
+    assert set(stopped.value.stopped) == {"A2SELLER"}
+    assert (job.tally.sent, stopped.value.waiting) == (30, 10)
+
+
+async def test_whose_token_is_missing_waits(sandbox: Sandbox, app: Application, tmp_path: Path) -> None:
+    """A job that goes on without the token of one of its selling partners sends the others' rows, and says so."""
+    journal = tmp_path / "jobs.db"
+    async with app, Job(app, kind=KIND, journal=journal, selling_partners=SELLERS) as job:
+        await job.add(theirs(2))
+        number = job.number
+    some = {name: token for name, token in SELLERS.items() if name != "A3SELLER"}
+    async with app, Job(app, journal=journal, number=number, selling_partners=some) as job:
+        with pytest.raises(JobStoppedError, match="there is no refresh token for 'A3SELLER'; 2 rows wait"):
+            await job.run()
+        assert (job.tally.sent, job.tally.waiting) == (6, 2)
+
+
+# --- stop and go
+
+
+class Slow(httpx.AsyncBaseTransport):
+    """The sandbox, whose answers to messages wait until they are let go."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._inner = httpx.ASGITransport(app=sandbox)
+        self.under_way = 0
+        self.entered = anyio.Event()
+        self.go = anyio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = await self._inner.handle_async_request(request)
+        if "/messages/" in request.url.path:
+            self.under_way += 1
+            self.entered.set()
+            await self.go.wait()
+            self.under_way -= 1
+        return answer
+
+
+async def test_pause_and_resume(sandbox: Sandbox) -> None:
+    """Paused, a job takes no further rows and lets those go that wait for their turn; resumed, it sends all once."""
+    slow = Slow(sandbox)
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **given(sandbox, transport=slow))
+    journal = MemoryJournal()
+    async with sp, Job(sp, kind=KIND, journal=journal, concurrency=3) as job, anyio.create_task_group() as group:
+        await job.add(rows(9))
+        group.start_soon(_drive, job)
+        while slow.under_way < 3:
+            await anyio.lowlevel.checkpoint()
+        job.pause()
+        slow.go.set()
+        while job.tally.sent < 3:
+            await anyio.lowlevel.checkpoint()
+        for _ in range(50):
+            await anyio.lowlevel.checkpoint()
+        assert len(delivered(sandbox)) == 3
+        job.resume()
+    assert len(delivered(sandbox)) == 9
+    assert set(delivered(sandbox).values()) == {1}
+
+
+async def _drive(job: Job) -> None:
+    await job.run()
+
+
+async def test_a_job_may_begin_paused(sandbox: Sandbox, sp: SellingPartner) -> None:
+    """A job that was paused before it runs sends nothing until it is resumed."""
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job, anyio.create_task_group() as group:
+        await job.add(rows(3))
+        job.pause()
+        group.start_soon(_drive, job)
+        for _ in range(50):
+            await anyio.lowlevel.checkpoint()
+        assert not delivered(sandbox)
+        job.resume()
+    assert len(delivered(sandbox)) == 3
+
+
+async def test_drain_ends_the_run(sandbox: Sandbox) -> None:
+    """After a drain the exchanges under way may end and the run with them; the others wait, and that is no error."""
+    slow = Slow(sandbox)
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **given(sandbox, transport=slow))
+    journal = MemoryJournal()
+    async with sp, Job(sp, kind=KIND, journal=journal, concurrency=2) as job, anyio.create_task_group() as group:
+        await job.add(rows(9))
+        group.start_soon(_drive, job)
+        while slow.under_way < 2:
+            await anyio.lowlevel.checkpoint()
+        job.drain()
+        slow.go.set()
+    assert (job.tally.sent, job.tally.waiting) == (2, 7)
+
+
+@pytest.mark.parametrize("grace", [3600.0, 0.0], ids=["in time", "too late"])
+async def test_leaving_by_an_error_ends_in_order(sandbox: Sandbox, grace: float) -> None:
+    """An exception in the block comes out as it is; exchanges under way get the grace, and are in doubt after it."""
+    slow = Slow(sandbox)
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **given(sandbox, transport=slow))
+    journal = MemoryJournal()
+
+    async def leave() -> None:
+        async with Job(sp, kind=KIND, journal=journal, concurrency=2, grace=grace) as job:
+            await job.add(rows(5))
+            async with anyio.create_task_group() as group:
+                group.start_soon(_let_go, slow, grace)
+                async for _ in job.run():
+                    raise ValueError("a fault of the user's")
+
+    async with sp:
+        with pytest.raises(BaseException) as raised:
+            await leave()
+    assert "a fault of the user's" in repr(raised.value)
+    counts = {count.state: count.count for count in await journal.counts(1)}
+    assert set(counts) <= {State.SENT, State.READY, State.IN_DOUBT}
+    assert counts[State.SENT] >= 1
+    assert grace == 0.0 or State.IN_DOUBT not in counts
+
+
+async def _let_go(slow: Slow, grace: float) -> None:
+    await slow.entered.wait()
+    slow.go.set()
+
+
+async def test_being_cancelled_ends_in_order(sandbox: Sandbox) -> None:
+    """A cancellation from outside waits for the exchanges under way, so that none of them is in doubt."""
+    slow = Slow(sandbox)
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **given(sandbox, transport=slow))
+    journal = MemoryJournal()
+    async with sp:
+        async with anyio.create_task_group() as group:
+
+            async def work() -> None:
+                async with Job(sp, kind=KIND, journal=journal, concurrency=2) as job:
+                    await job.add(rows(5))
+                    await job.run()
+
+            group.start_soon(work)
+            while slow.under_way < 2:
+                await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+            slow.go.set()
+        counts = {count.state: count.count for count in await journal.counts(1)}
+    assert counts == {State.SENT: 2, State.READY: 3}
+
+
+@on_virtual_time
+async def test_who_reads_slowly_slows_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outcomes that nobody takes are few: no further rows are taken while so many are unread."""
+    monkeypatch.setattr("spapi_async.jobs.job._MOST_UNREAD", 5)
+    sandbox = Sandbox(plans=PLANS, clock=anyio.current_time)
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **given(sandbox))
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal(), concurrency=2) as job:
+        await job.add(rows(40))
+        read = 0
+        async for _ in job.run():
+            read += 1
+            await anyio.sleep(1)
+            assert job.tally.sent - read <= 5 + 2
+    assert read == 40
+
+
+@on_virtual_time
+async def test_a_services_own_calls_go_first() -> None:
+    """Rows are sent with the lowest priority: a call of the service's own for the same plan gets the next turn."""
+    plan = UsagePlan(1, 1)
+    sandbox = Sandbox(plans={CHECK: plan, SEND: plan}, clock=anyio.current_time)
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **given(sandbox, plans={CHECK: plan, SEND: plan}))
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job, anyio.create_task_group() as group:
+        await job.add(rows(30))
+        group.start_soon(_drive, job)
+        await anyio.sleep(5.5)
+        began = anyio.current_time()
+        await sp.messaging_v1.get_messaging_actions_for_order(
+            amazon_order_id="902-0000009-0000001", marketplace_ids=[Marketplace.DE]
+        )
+        assert anyio.current_time() - began <= 1.5
+
+
+# --- windows, on virtual time
+
+
+class Calendar:
+    """The time of day that goes with the virtual clock."""
+
+    def __init__(self, begins: datetime) -> None:
+        self._begins = begins
+        self._started = anyio.current_time()
+
+    def __call__(self) -> datetime:
+        return self._begins + timedelta(seconds=anyio.current_time() - self._started)
+
+    def seconds(self) -> float:
+        return self().timestamp()
+
+
+@pytest.fixture
+def hourly() -> dict[str, Any]:
+    plan = {CHECK: UsagePlan(1, 1), SEND: UsagePlan(1 / 3600, 1)}
+    return given(Sandbox(plans=plan, clock=anyio.current_time), plans=plan)
+
+
+async def sent_at(sp: SellingPartner, calendar: Calendar, windows: Windows, added: Sequence[Any]) -> list[datetime]:
+    """Run a job; return when each row was settled, in the order of the rows."""
+    journal = MemoryJournal(clock=calendar.seconds)
+    moments: dict[int, datetime] = {}
+    options: dict[str, Any] = {"journal": journal, "windows": windows, "now": calendar}
+    job = Job(sp, kind=KIND, on_outcome=lambda outcome: moments.update({outcome.number: calendar()}), **options)
+    async with sp, job:
+        await job.add(added)
+        await job.run()
+    return [moments[number] for number in sorted(moments)]
+
+
+@on_virtual_time
+async def test_nobody_is_written_to_at_night(hourly: dict[str, Any]) -> None:
+    """With `between` a job that reaches the evening goes on the next morning, by the clock of each marketplace."""
+    calendar = Calendar(datetime(2026, 5, 1, 17, 30, tzinfo=UTC))  # 19:30 in Berlin, 18:30 in London
+    windows = Windows(between=(time(9), time(20)))
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **hourly)
+    added = [*rows(2), row(3, marketplace_id=Marketplace.UK)]
+    moments = await sent_at(sp, calendar, windows, added)
+    berlin = sorted(moment.astimezone(ZoneInfo("Europe/Berlin")) for moment in moments[:2])
+    assert [(moment.day, moment.hour) for moment in berlin] == [(1, 19), (2, 9)]  # an hour later it was 20:30 there
+    london = moments[2].astimezone(ZoneInfo("Europe/London"))
+    assert 9 <= london.hour < 20
+
+
+@on_virtual_time
+async def test_so_many_a_day(sandbox: Sandbox) -> None:
+    """With `max_per_day` the rest waits for midnight of the zone; what was refused does not count."""
+    calendar = Calendar(datetime(2026, 5, 1, 10, tzinfo=UTC))
+    windows = Windows(zone=ZoneInfo("Europe/Berlin"), max_per_day=3)
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **given(Sandbox(plans=PLANS)))
+    moments = await sent_at(sp, calendar, windows, [row(1, order_id=NOT_OFFERED), *rows(8)[1:]])
+    days = Counter(moment.astimezone(ZoneInfo("Europe/Berlin")).day for moment in moments[1:])
+    assert days == {1: 3, 2: 3, 3: 1}
+
+
+@on_virtual_time
+async def test_a_rows_own_moment(sandbox: Sandbox) -> None:
+    """A row with `not_before` waits for it, and the others do not wait for the row."""
+    calendar = Calendar(datetime(2026, 5, 1, 10, tzinfo=UTC))
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **given(Sandbox(plans=PLANS)))
+    added = [row(1, not_before="2026-05-03T08:00:00+02:00"), row(2), row(3, not_before="2026-05-01")]
+    moments = await sent_at(sp, calendar, Windows(zone=ZoneInfo("Europe/Berlin")), added)
+    assert [moment.replace(second=0, microsecond=0) for moment in moments] == [
+        datetime(2026, 5, 3, 6, 0, tzinfo=UTC),
+        datetime(2026, 5, 1, 10, 0, tzinfo=UTC),
+        datetime(2026, 5, 1, 10, 0, tzinfo=UTC),
+    ]
+
+
+@on_virtual_time
+async def test_a_job_that_waits_says_until_when_and_is_drained_at_once(sandbox: Sandbox) -> None:
+    """While all that is left waits, `waits_until` tells until when; a drain ends the wait."""
+    calendar = Calendar(datetime(2026, 5, 1, 22, tzinfo=UTC))
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **given(Sandbox(plans=PLANS)))
+    windows = Windows(between=(time(9), time(20)), zone=ZoneInfo("UTC"))
+    options: dict[str, Any] = {"journal": MemoryJournal(clock=calendar.seconds), "windows": windows, "now": calendar}
+    async with sp, Job(sp, kind=KIND, **options) as job, anyio.create_task_group() as group:
+        await job.add(rows(3))
+        group.start_soon(_drive, job)
+        await anyio.sleep(10)
+        assert job.waits_until == datetime(2026, 5, 2, 9, tzinfo=UTC)
+        assert job.seconds_left() == pytest.approx(11 * 3600 - 10, abs=2)
+        began = anyio.current_time()
+        job.drain()
+    assert anyio.current_time() == began
+    assert job.tally.waiting == 3
+
+
+# --- without sending, and after doubt
+
+
+async def test_a_dry_run_sends_nothing(sandbox: Sandbox, sp: SellingPartner, tmp_path: Path) -> None:
+    """A dry run asks Amazon for each order and tells what would become of it; nothing is sent and nothing kept."""
+    journal = tmp_path / "jobs.db"
+    async with sp, Job(sp, kind=KIND, journal=journal) as job:
+        await job.add(rows(2))
+        await job.run()
+    before = journal.read_bytes()
+    async with sp, Job(sp, kind=KIND, journal=journal, dry_run=True) as job:
+        added = await job.add([*rows(4), row(5, order_id=NOT_OFFERED), row(6, text="")])
+        outcomes = {outcome.number: outcome.state for outcome in await outcomes_of(job)}
+    assert added.admissions == {Admission.ALREADY_SENT: 2, Admission.NEW: 3}
+    assert outcomes == {3: State.SENT, 4: State.SENT, 5: State.REFUSED}
+    assert (job.tally.sent, job.tally.already_sent, job.tally.refused, job.tally.invalid) == (2, 2, 1, 1)
+    assert len(delivered(sandbox)) == 2
+    assert journal.read_bytes() == before
+    async with sp, Job(sp, kind=KIND, journal=tmp_path / "none.db", dry_run=True) as job:
+        await job.add(rows(1))
+        await job.run()
+    assert not (tmp_path / "none.db").exists()
+
+
+def solicited(number: int) -> dict[str, Any]:
+    columns = row(number)
+    del columns["text"]
+    return columns
+
+
+@pytest.mark.parametrize(
+    ("fault", "state"), [("drop-after", State.SENT), ("drop-before", State.READY)], ids=["arrived", "lost"]
+)
+async def test_amazon_tells_of_solicitations(sandbox: Sandbox, fault: str, state: State) -> None:
+    """Of a solicitation in doubt Amazon's list says whether it was sent: it offers one for an order, and no second."""
+    name = "solicitations_v1.create_product_review_and_seller_feedback_solicitation"
+    sandbox = Sandbox(plans=PLANS, clock=anyio.current_time, faults=Faults(script={name: [fault]}))
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **given(sandbox))
+    async with sp, Job(sp, kind=REVIEW, journal=MemoryJournal()) as job:
+        await job.add([solicited(1)])
+        await job.run()
+        [doubt] = await job.doubts()
+        assert await job.ask(doubt) is state
+        assert not await job.doubts()
+        await job.run()
+    assert len(delivered(sandbox)) == 1
+
+
+async def test_a_person_decides_about_messages() -> None:
+    """Of a message Amazon cannot tell: it stays in doubt until a person says that it was sent, or to send it again."""
+    faults = Faults(script={SEND: ["drop-before", "drop-before"]})
+    sandbox = Sandbox(plans=PLANS, clock=anyio.current_time, faults=faults)
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **given(sandbox))
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job:
+        await job.add(rows(2))
+        await job.run()
+        first, second = await job.doubts()
+        assert await job.ask(first) is State.IN_DOUBT
+        await job.decide(first, sent=True)
+        await job.decide(second, sent=False)
+        assert not await job.doubts()
+        await job.run()
+    assert delivered(sandbox) == {second.order_id: 1}
