@@ -16,8 +16,9 @@ from ...jobs.report.page import MOST_DOUBTS, MOST_REFUSED, page_of
 from ...jobs.report.reading import Reader, names_of
 from ...jobs.report.table import write_rows
 from ...jobs.row import Row, State
+from .job_resume import add_job
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["Progress", "add_arguments", "run"]
 
 _EVERY, _REDRAWN_EVERY = 5.0, 0.2
 """Seconds between two lines of progress, and between two changes of one on a terminal."""
@@ -29,8 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "The journal is only read; that can be done while the job runs. Both files are replaced at once as a whole."
     )
     add = parser.add_argument
-    add("journal", type=Path, metavar="JOURNAL", help="what `jobs run --journal` was given")
-    add("job", type=int, nargs="?", metavar="JOB", help="its number in `jobs list`; default: the latest")
+    add_job(parser)
     add("--csv", type=Path, metavar="FILE", help="all rows; default: JOURNAL-job-N.csv beside the journal")
     add("--html", type=Path, metavar="FILE", help="the page; default: JOURNAL-job-N.html beside the journal")
 
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     names = names_of(job)
     refused: list[Row] = []
     doubts: list[Row] = []
-    progress = _Progress(sys.stderr, whole.total, time.monotonic)
+    progress = Progress(sys.stderr, whole.total, time.monotonic)
 
     def count(row: Row) -> None:
         progress.count()
@@ -86,7 +86,7 @@ def _replaced(path: Path) -> Iterator[TextIO]:
         raise
 
 
-class _Progress:
+class Progress:
     """Shows how many rows are written: in one line on a terminal, elsewhere in a line now and then."""
 
     def __init__(self, stream: TextIO, total: int, clock: Callable[[], float]) -> None:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import attrs
@@ -20,6 +19,7 @@ from ...jobs.report.table import iso
 from ...jobs.report.words import amount, duration as in_words, share
 from ...jobs.row import State
 from ..progress import duration
+from .job_resume import add_job
 from .text_table import Column, plain_table, rich_table
 
 if TYPE_CHECKING:
@@ -46,10 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "The journal is only read; that can be done while jobs run. --watch ends when the job has ended, or with "
         "Ctrl-C, which does nothing to the job."
     )
-    parser.add_argument("journal", type=Path, metavar="JOURNAL", help="what `jobs run --journal` was given")
-    parser.add_argument(
-        "job", type=int, nargs="?", metavar="JOB", help="its number in `jobs list`; default: the latest"
-    )
+    add_job(parser)
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--watch", action="store_true", help="a live screen; without a terminal a line every 5 seconds")
     how.add_argument("--json", action="store_true", help="print a JSON object")
@@ -170,21 +167,15 @@ def _pace(overview: Overview) -> str:
         case Standing.ENDED:
             return ""
         case Standing.READING:
-            return f"{whole.total:,} rows read so far."
+            return f"{whole.total:,} rows read so far"
         case Standing.WAITING:
-            return "No process works on it. `spapi-async jobs resume` sends what waits."
-    plan = "" if not whole.rate else f" of {amount(whole.rate)} by the plan ({share_of_plan(whole)})"
-    left = (
-        "no plan is known"
-        if whole.left is None
-        else f"by the plan {in_words(whole.left)} left, until {_when(overview)}"
-    )
-    return f"Pace {amount(whole.pace)} a second{plan}; {left}."
-
-
-def share_of_plan(figures: Figures) -> str:
-    """Return the pace in percent of what the plan allows; above it by the plan's burst."""
-    return f"{100 * figures.pace / figures.rate:.0f} %" if figures.rate else "–"
+            return "no process works on it; `spapi-async jobs resume` sends what waits"
+    pace = f"{amount(whole.pace)} a second"
+    if whole.rate:
+        pace += f", {100 * whole.pace / whole.rate:.0f} % of the plan's {amount(whole.rate)}"
+    if whole.left is None:
+        return f"{pace}; no plan is known"
+    return f"{pace}; {in_words(whole.left)} left by the plan, until {_when(overview)}"
 
 
 def _when(overview: Overview) -> str:
@@ -200,7 +191,7 @@ def _rejected(count: int) -> str:
     if not count:
         return ""
     were = "line of the source was" if count == 1 else "lines of the source were"
-    return f"{count:,} {were} rejected and became no row."
+    return f"{count:,} {were} rejected and became no row"
 
 
 def _outcome(reason: Reason) -> str:
@@ -267,8 +258,7 @@ def _screen(overview: Overview, width: int, height: int | None) -> Group:
     parts: list[Any] = [  # what rich draws, which has no type of its own
         Text(content.title, style="bold", no_wrap=True, overflow="ellipsis"),
         _bar(overview.whole, width),
-        Text(content.counts, no_wrap=True, overflow="ellipsis"),
-        *(Text(note, no_wrap=True, overflow="ellipsis") for note in content.notes),
+        *map(Text, [content.counts, *content.notes]),
     ]
     if content.parts:
         parts += [Text(), rich_table(content.columns, content.parts, width)]
