@@ -147,6 +147,7 @@ class Application:
         Raises:
             ConfigError: Variables are missing; it names all of them.
         """
+        environ = _hidden(environ)  # first of all: a traceback may show this frame
         credentials = _read_environment(environ, options)
         return cls(client_id=credentials.client_id, client_secret=credentials.client_secret, **options)
 
@@ -320,9 +321,12 @@ class Application:
         )
 
 
-def _read_environment(environ: Mapping[str, str] | None, options: Options) -> Credentials:
+def _hidden(environ: Mapping[str, str] | None) -> Mapping[str, str]:
+    return {name: hide(value) for name, value in (os.environ if environ is None else environ).items()}
+
+
+def _read_environment(environ: Mapping[str, str], options: Options) -> Credentials:
     """Fill up the options from environment variables, and return the credentials."""
-    environ = {name: hide(value) for name, value in (os.environ if environ is None else environ).items()}
     if all(options.get(name) is None for name in ("region", "marketplace", "endpoint")):
         options["region"] = str(environ.get("SPAPI_REGION", "")) or None
         options["endpoint"] = str(environ.get("SPAPI_ENDPOINT", "")) or None
@@ -465,6 +469,7 @@ class SellingPartner(Apis):
         Raises:
             ConfigError: Variables are missing; it names all of them.
         """
+        environ = _hidden(environ)  # first of all: a traceback may show this frame
         credentials = _read_environment(environ, options)
         return cls(
             client_id=credentials.client_id,

@@ -22,6 +22,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from spapi_async import Marketplace
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 
@@ -198,6 +200,13 @@ def test_operations_table_is_that_of_the_code() -> None:
     spec.loader.exec_module(module)
     written = (ROOT / "docs" / "reference" / "operations.md").read_text(encoding="utf-8")
     assert written == module.page(), "run `nox -s docs`"
+
+
+def test_time_zones_are_those_of_the_code() -> None:
+    """docs/reference/jobs.md has the time zone of each marketplace."""
+    page = (ROOT / "docs" / "reference" / "jobs.md").read_text(encoding="utf-8")
+    written = re.findall(r"^\| ([A-Z]{2}) \| `(\w+/\w+)` \|", page, re.MULTILINE)
+    assert written == [(marketplace.name, marketplace.timezone) for marketplace in Marketplace]
 
 
 @pytest.mark.skipif(not (ROOT / ".ci" / "run").exists(), reason="the sdist has no .ci/run")

@@ -23,7 +23,7 @@ from rich.pretty import pretty_repr
 from rich.traceback import Traceback
 
 import spapi_async
-from spapi_async import AwsCredentials, SellingPartner, SpapiError
+from spapi_async import Application, AwsCredentials, SellingPartner, SpapiError
 from spapi_async.apis.orders_v0.operations import GET_ORDERS
 from spapi_async.auth import Credentials, FileStore, MemoryStore, Token
 from spapi_async.auth.lwa import read_token
@@ -249,7 +249,7 @@ async def test_a_client_that_cannot_be_made_tells_no_secret(amazon: Amazon, wron
 
 async def test_an_environment_that_lacks_something_tells_no_secret(amazon: Amazon) -> None:
     """`from_env` names what is missing, and shows nothing of what is there."""
-    for read in (SellingPartner.from_env, Credentials.from_env):
+    for read in (SellingPartner.from_env, Application.from_env, Credentials.from_env):
         with pytest.raises(SpapiError) as caught:
             read({"SPAPI_CLIENT_SECRET": CLIENT_SECRET, "SPAPI_REFRESH_TOKEN": REFRESH_TOKEN})
         assert not found(told(caught.value), amazon.secrets)

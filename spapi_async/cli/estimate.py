@@ -29,7 +29,16 @@ from ..jobs.variants import needs_locale
 from ..jobs.windows import Windows
 from ..marketplaces import Region
 from ..operation import Operation, UsagePlan
-from .options import add_source, add_windows, region_of, source_of, usage_plan, windows_of
+from .options import (
+    add_credentials,
+    add_source,
+    add_windows,
+    refresh_tokens_of,
+    region_of,
+    source_of,
+    usage_plan,
+    windows_of,
+)
 
 __all__ = ["add_arguments", "run"]
 
@@ -42,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add = parser.add_argument
     add_source(parser)
+    add_credentials(parser)
     add_windows(parser)
     add("--journal", type=Path, metavar="FILE.db", help="do not count rows that it knows as settled; it is only read")
     add("--selling-partner-id", metavar="ID", help="whose rows of the journal; default $SPAPI_SELLING_PARTNER_ID")
@@ -70,8 +80,9 @@ def run(arguments: argparse.Namespace) -> int:
     plans = _plans(kind, dict(arguments.plan))
     windows = windows_of(arguments)
     region = region_of(arguments.region)
+    tokens = refresh_tokens_of(arguments)
     needs = _Needs(kind)
-    with source_of(arguments, kind, region) as source, _view(arguments) or nullcontext() as journal:
+    with source_of(arguments, kind, region, tokens) as source, _view(arguments) or nullcontext() as journal:
         files = AttachmentFiles(arguments.attachments_dir or Path(arguments.source).parent)
         entries = map(files.checked, source.entries)
         tally = preview(entries, journal, retry_refused=arguments.retry_refused, on_waiting=needs.add)
@@ -98,6 +109,7 @@ class _Needs:
         self._kind = kind
 
     def add(self, row: Row) -> None:
+        """Count what a row needs."""
         self.rows += 1
         self.marketplaces.add(row.body["marketplace_id"])
         self.calls[self._kind.operation.key] += 1
@@ -236,7 +248,7 @@ def _pace(
             continue
         plan, each = plans[operation], calls / needs.rows
         try:
-            # By each marketplace's clock in turn for all rows: whatever the mixture, none ends later than the latest.
+            # All rows by the clock of one marketplace, and of the next: no mixture ends later than the worst of them.
             ends = [
                 windows.ends(now, needs.rows, plan.rate / each, plan.burst / each, marketplace)
                 for marketplace in needs.marketplaces

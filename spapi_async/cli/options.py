@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Container, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..jobs.credentials import is_readable_by_others, read_refresh_tokens
 from ..jobs.kinds import KINDS, Kind
 from ..jobs.source import Format, Source, open_source
 from ..jobs.source.opened import read_text
@@ -18,7 +20,16 @@ from ..jobs.windows import Windows
 from ..marketplaces import Region
 from ..operation import UsagePlan
 
-__all__ = ["add_source", "add_windows", "region_of", "source_of", "usage_plan", "windows_of"]
+__all__ = [
+    "add_credentials",
+    "add_source",
+    "add_windows",
+    "refresh_tokens_of",
+    "region_of",
+    "source_of",
+    "usage_plan",
+    "windows_of",
+]
 
 
 def add_source(parser: argparse.ArgumentParser) -> None:
@@ -39,13 +50,48 @@ def add_source(parser: argparse.ArgumentParser) -> None:
         metavar="[LOCALE=]FILE",
         help="the same from a file; with a locale, as in de=text.de.txt, for buyers of that language; repeatable",
     )
+    add("--not-before", metavar="COLUMN", help="the column of the time before which a row is not sent")
 
 
-def source_of(arguments: argparse.Namespace, kind: Kind, region: Region | None) -> AbstractContextManager[Source]:
-    """Open what the options of `add_source` say.
+def add_credentials(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Add where the refresh tokens of several selling partners are."""
+    parser.add_argument(
+        "--credentials",
+        type=Path,
+        metavar="FILE",
+        help="TOML or JSON: refresh tokens by the names that stand in the column selling_partner",
+    )
+
+
+def refresh_tokens_of(arguments: argparse.Namespace) -> Mapping[str, str] | None:
+    """Return the refresh tokens of --credentials by name, with a warning if others can read them; None without it.
 
     Raises:
-        ConfigError: A template cannot be used. What is wrong with the source itself shows when it is opened.
+        ConfigError: The file cannot be used.
+    """
+    path: Path | None = arguments.credentials
+    if path is None:
+        return None
+    tokens = read_refresh_tokens(path)
+    if is_readable_by_others(path):
+        print(f"spapi-async: others can read the refresh tokens in {path}; chmod 600 {path}", file=sys.stderr)
+    return tokens
+
+
+def source_of(
+    arguments: argparse.Namespace, kind: Kind, region: Region | None, selling_partners: Container[str] | None = None
+) -> AbstractContextManager[Source]:
+    """Open what the options of `add_source` say.
+
+    Args:
+        arguments: The command line.
+        kind: What the rows are.
+        region: The region the job sends to, when it is known.
+        selling_partners: As of `refresh_tokens_of`.
+
+    Raises:
+        ConfigError: A template or the time zone cannot be used. What is wrong with the source itself shows when it is
+            opened.
     """
     return open_source(
         arguments.source,
@@ -54,6 +100,9 @@ def source_of(arguments: argparse.Namespace, kind: Kind, region: Region | None) 
         format=arguments.format and Format(arguments.format),
         encoding=arguments.encoding,
         templates=_templates(arguments),
+        selling_partners=selling_partners,
+        not_before=arguments.not_before,
+        zone=windows_of(arguments).zone,
         stdin=getattr(sys.stdin, "buffer", None),
     )
 

@@ -81,9 +81,9 @@ def _load(path: Path) -> _Pairs | str:
     except json.JSONDecodeError as error:
         return f"line {error.lineno} is no JSON; {_CURE}"
     except tomllib.TOMLDecodeError as error:
-        line = re.search(r"at line (\d+)", str(error))
-        where = f"line {line[1]}" if line else "its end"
-        return f"{where} is no TOML, or has a name for the second time; {_CURE}"
+        if line := re.search(r"at line (\d+)", str(error)):
+            return f"line {line[1]} is no TOML, or has a name for the second time; {_CURE}"
+        return f"it ends too early, perhaps since a quote is not closed; {_CURE}"
     except (ValueError, RecursionError):  # numbers of thousands of digits, thousands of brackets
         return f"it holds something else than names and refresh tokens; {_CURE}"
     return found if isinstance(found, _Pairs) else f"it is no object; {_CURE}"

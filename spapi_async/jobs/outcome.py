@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 import attrs
 
@@ -115,8 +115,12 @@ class Rejection:
 
 def fields_of(row: Row) -> Mapping[str, str]:
     """Return the columns that a row was made of, as far as it still has them."""
-    fields = {"order_id": row.order_id, "key": row.key, **row.body}
-    return {"selling_partner": row.selling_partner, **fields} if row.selling_partner else fields
+    fields = {"order_id": row.order_id, "key": row.key}
+    if row.selling_partner:
+        fields["selling_partner"] = row.selling_partner
+    if row.not_before:
+        fields["not_before"] = datetime.fromtimestamp(row.not_before, UTC).isoformat()
+    return {**fields, **row.body}
 
 
 @attrs.define(kw_only=True)

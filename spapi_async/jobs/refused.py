@@ -6,6 +6,7 @@ It is a CSV whatever the source was.
 from __future__ import annotations
 
 import csv
+import errno
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
@@ -51,9 +52,11 @@ class RefusedRows:
         """See that the file can be written, before anything is sent.
 
         Raises:
-            JobError: Its folder is not writable.
+            JobError: Its folder is not writable, or it is one itself.
         """
         try:
+            if self.path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             self._partial.touch()
             self._partial.unlink()
         except OSError as error:
@@ -101,11 +104,15 @@ class RefusedRows:
         if not self.count:
             self.path.unlink(missing_ok=True)
             return
-        with self._partial.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow([*self._columns, *REPORT_COLUMNS])
-            writer.writerows(self._records())
-        os.replace(self._partial, self.path)
+        try:
+            with self._partial.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow([*self._columns, *REPORT_COLUMNS])
+                writer.writerows(self._records())
+            os.replace(self._partial, self.path)
+        except BaseException:
+            self._partial.unlink(missing_ok=True)  # it holds buyers' texts
+            raise
 
     def close(self) -> None:
         """Drop what was collected."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -300,3 +301,30 @@ def test_a_plan_that_cannot_be_read(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(arguments("--plan", f"{SEND}=0/5"))
     assert "is no plan as in messaging_v1.create_confirm_order_details=5/10" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX's")
+def test_rows_of_several_selling_partners(capsys: pytest.CaptureFixture[str]) -> None:
+    """With their credentials and a column of moments, the file is read as by a job; others must not read the tokens."""
+    row = "902-1,A1PA6795UKMFR9,hello,A1SELLER,2026-12-01T09:00Z"
+    Path("messages.csv").write_text(
+        f"order_id,marketplace_id,text,selling_partner,when\n{row}\n{row.replace('902-1,', '902-2,').lower()}\n"
+    )
+    credentials = Path("sellers.toml")
+    credentials.write_text('A1SELLER = "Atzr|5ecre7"')
+    credentials.chmod(0o644)
+    assert main(arguments("--json", "--credentials", "sellers.toml", "--not-before", "when")) == 0
+    out, err = capsys.readouterr()
+    assert (json.loads(out)["good"], json.loads(out)["invalid"]) == (1, 1)
+    assert err == "spapi-async: others can read the refresh tokens in sellers.toml; chmod 600 sellers.toml\n"
+    credentials.chmod(0o600)
+    assert main(arguments("--credentials", "sellers.toml")) == 2
+    assert "the column 'when' is unknown" in capsys.readouterr().err
+    assert main(arguments("--not-before", "when")) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "the column 'selling_partner' is unknown without --credentials FILE" in line
+    credentials.write_text("A1SELLER = Atzr|5ecre7")
+    assert main(arguments("--credentials", "sellers.toml", "--not-before", "when")) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "sellers.toml: line 1 is no TOML" in line
+    assert "5ecre7" not in line

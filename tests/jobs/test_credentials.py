@@ -66,7 +66,7 @@ def test_tokens_by_name(tmp_path: Path, name: str, content: str) -> None:
         ("", "it names no selling partner; write NAME = "),
         (f'A1 = "{TOKEN}"\nA2 = {OTHER}\n', "line 2 is no TOML, or has a name for the second time; write NAME ="),
         (f'A1 = "{TOKEN}"\nA1 = "{OTHER}"\n', "line 2 is no TOML, or has a name for the second time; write NAME ="),
-        (f'A1 = """{TOKEN}', "its end is no TOML"),
+        (f'A1 = """{TOKEN}', "it ends too early, perhaps since a quote is not closed; write"),
         (f'A1 = "{TOKEN}"\nA2 = "{TOKEN}"', "A1 and A2 have the same refresh token; leave one of them"),
         (f'A1 = "{TOKEN}"\n[A2]\nrefresh_token = "{TOKEN}"', "A1 and A2 have the same refresh token"),
         (f'[A1]\nrefreshtoken = "{TOKEN}"', "A1: refreshtoken is unknown, did you mean refresh_token?; a table takes"),
@@ -100,7 +100,7 @@ def test_what_is_wrong_in_toml(path: Path, content: str | bytes, words: str) -> 
     [
         (f'{{"A1": "{TOKEN}",\n"A1": "{OTHER}"}}', "A1 stands there twice; leave one of them"),
         (f'{{"A1": {{"refresh_token": "{TOKEN}", "refresh_token": "{OTHER}"}}}}', "A1: refresh_token stands there"),
-        (f'{{"A1": "{TOKEN}",\n}}', "line 2 is no JSON; write NAME ="),
+        (f'{{"A1": "{TOKEN}",\nA2}}', "line 2 is no JSON; write NAME ="),
         (f'{{"A1": "{TOKEN}\n', "line 1 is no JSON"),
         (f'["{TOKEN}"]', "it is no object; write NAME ="),
         (f'"{TOKEN}"', "it is no object"),

@@ -292,10 +292,14 @@ def test_a_local_time_that_there_is_twice_or_never(time: str, zone: str, expecte
     assert moment == datetime.fromisoformat(expected).replace(tzinfo=UTC)
 
 
-@pytest.mark.parametrize("value", ["0001-01-01", "9999-12-31T23:59:59", "2026-12-01T24:01", "NaT", "2026-12-01T\x00"])
+@pytest.mark.parametrize(
+    "value",
+    ["0001-01-01", "9999-12-31T23:59:59", "9999-12-31T23:59:59-12:00", "2026-12-01T24:01", "NaT", "2026-12-01T\x00"],
+)
 @pytest.mark.parametrize("zone", [ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York"), ZoneInfo("Asia/Tokyo")])
 def test_times_at_the_end_of_the_calendar(value: str, zone: ZoneInfo) -> None:
     """What is no moment, or lies beyond those that can be counted, is a mistake."""
     moment, mistakes = read_not_before("when", value, zone)
     assert bool(moment) != bool(mistakes)
+    assert datetime.fromtimestamp(moment, UTC)
     assert [mistake.field for mistake in mistakes] in ([], ["when"])

@@ -58,3 +58,16 @@ def test_a_folder_that_cannot_be_written_shows_before_anything_is_sent(tmp_path:
     with pytest.raises(JobError, match=r"x\.refused\.csv, the file for refused rows, cannot be written"):
         rows.check()
     rows.close()
+
+
+def test_a_folder_is_no_file_for_refused_rows(path: Path) -> None:
+    """That is known at the start, and nothing is left beside it, whose texts would be buyers'."""
+    path.mkdir()
+    rows = RefusedRows(path, COLUMNS)
+    with pytest.raises(JobError, match=r"refused\.csv, the file for refused rows, cannot be written: .*; name another"):
+        rows.check()
+    rows.add(4, {"order_id": "902-4", "text": "a"}, "why", "how")
+    with pytest.raises(OSError, match="refused"):
+        rows.write()
+    rows.close()
+    assert list(path.parent.iterdir()) == [path]

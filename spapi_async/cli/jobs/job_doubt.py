@@ -103,7 +103,7 @@ async def _ask(arguments: argparse.Namespace, record: JobRecord, rows: Sequence[
     """Ask Amazon; return the rows that are in doubt still, and what went wrong."""
     left, failure, waiting = [], "", 0
     try:
-        client, tokens = client_of_job(arguments, print)
+        client, tokens = client_of_job(arguments)
         async with (
             client,
             Job(client, journal=arguments.journal, number=record.number, selling_partners=tokens) as job,

@@ -78,7 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
         refused = RefusedRows(path, columns)
         refused.check()
         refused.take_over()
-        telling = Telling(name, refused, columns.__contains__, progress.say)
+        not_before = record.options.get("not_before", "")
+        telling = Telling(name, refused, columns.__contains__, progress.say, not_before=not_before)
         again = f"spapi-async jobs resume {arguments.journal} {record.number}"
         program = Program(arguments, sandbox, progress, telling, again)
         begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.begun))

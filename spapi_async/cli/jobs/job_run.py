@@ -16,7 +16,7 @@ from ...jobs.job import Job
 from ...jobs.kinds import find_kind
 from ...jobs.refused import RefusedRows, refused_path
 from ...jobs.source import REPORT_COLUMNS, Entry, Source
-from ..options import add_source, region_of, source_of
+from ..options import add_source, refresh_tokens_of, region_of, source_of
 from ..progress import progress_on
 from .program import EPILOG, Program, add_sending, completed, kept, start_sandbox
 from .telling import Telling
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise ConfigError(f"--refused would replace {path}; name another file")
     region = region_of(arguments.region, is_elsewhere=bool(arguments.sandbox or arguments.endpoint))
     with ExitStack() as stack:
-        source = stack.enter_context(source_of(arguments, kind, region))
+        source = stack.enter_context(source_of(arguments, kind, region, refresh_tokens_of(arguments)))
         sandbox = stack.enter_context(start_sandbox(arguments)) if arguments.sandbox else None
         progress = progress_on(sys.stdout, time.monotonic)
         columns = [column for column in source.columns if column not in REPORT_COLUMNS]
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
                 name=arguments.name,
                 # The same file in another process shares the job; what comes by a pipe is another one each time.
                 source="" if arguments.source == "-" else str(Path(arguments.source).resolve()),
-                options={**kept(arguments), "columns": columns},
+                options={**kept(arguments), "columns": columns, "not_before": source.not_before},
             )
         )
 

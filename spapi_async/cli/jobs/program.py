@@ -17,9 +17,8 @@ import anyio
 from ...client import Application, SellingPartner
 from ...config import Options
 from ...errors import ConfigError, JobStoppedError
-from ...jobs.credentials import is_readable_by_others, read_refresh_tokens
 from ...jobs.job import Job
-from ..options import add_windows, usage_plan, windows_of
+from ..options import add_credentials, add_windows, refresh_tokens_of, usage_plan, windows_of
 from ..progress import Progress
 from ..target import SANDBOX_CREDENTIALS, add_target, application_of, check_target, client_of
 from .telling import Telling
@@ -73,12 +72,7 @@ def add_who(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the journal was begun with an earlier refresh token of the same selling partner",
     )
-    who.add_argument(
-        "--credentials",
-        type=Path,
-        metavar="FILE",
-        help="TOML or JSON with the refresh token of each value of the column selling_partner",
-    )
+    add_credentials(who)
 
 
 def add_sending(parser: argparse.ArgumentParser) -> None:
@@ -157,7 +151,7 @@ def start_sandbox(arguments: argparse.Namespace) -> SandboxProcess:
 
 
 def client_of_job(
-    arguments: argparse.Namespace, say: Callable[[str], object], sandbox: SandboxProcess | None = None
+    arguments: argparse.Namespace, sandbox: SandboxProcess | None = None
 ) -> tuple[SellingPartner | Application, Mapping[str, str] | None]:
     """Make the client, and read the refresh tokens if there are several selling partners.
 
@@ -173,9 +167,7 @@ def client_of_job(
     if arguments.credentials is None:
         name = arguments.selling_partner_id or os.environ.get("SPAPI_SELLING_PARTNER_ID") or None
         return client_of(arguments, options, selling_partner_id=name), None
-    if is_readable_by_others(arguments.credentials):
-        say(f"{arguments.credentials} can be read by others on this machine: chmod 600 mends that")
-    return application_of(arguments, options), read_refresh_tokens(arguments.credentials)
+    return application_of(arguments, options), refresh_tokens_of(arguments)
 
 
 class Program:
@@ -222,7 +214,7 @@ class Program:
         started = time.monotonic()
         try:
             async with AsyncExitStack() as stack:
-                client, tokens = client_of_job(arguments, self._progress.say, self._sandbox)
+                client, tokens = client_of_job(arguments, self._sandbox)
                 await stack.enter_async_context(client)
                 windows = windows_of(arguments)
                 job = Job(

@@ -26,6 +26,7 @@ class Telling:
         knows: Whether the source may have a column. What it may not have is left out of that file: run again, a
             template makes it anew.
         say: Prints a line.
+        not_before: What the source calls the column of moments; "" if it has none.
         is_dry: Whether nothing is sent.
     """
 
@@ -36,18 +37,23 @@ class Telling:
         knows: Callable[[str], bool],
         say: Callable[[str], None],
         *,
+        not_before: str = "",
         is_dry: bool = False,
     ) -> None:
         self._name = name
         self._refused = refused
         self._knows = knows
         self._say = say
+        self._not_before = not_before
         self._is_dry = is_dry
         self._listed = 0
 
     def rejected(self, rejection: Rejection) -> None:
         """List a row that is not sent."""
-        fields = {name: value for name, value in rejection.fields.items() if self._knows(name)}
+        fields = dict(rejection.fields)
+        if self._not_before and "not_before" in fields:
+            fields[self._not_before] = fields.pop("not_before")
+        fields = {name: value for name, value in fields.items() if self._knows(name)}
         self._refused.add(rejection.number, fields, rejection.reason, rejection.cure)
         self._listed += 1
         if self._listed <= _MOST_LISTED:
@@ -75,7 +81,10 @@ class Telling:
         if waiting := tally.waiting + tally.unsent:
             parts.append(f"{waiting} still waiting")
         lines = "1 line" if tally.total == 1 else f"{tally.total} lines"
-        self._say(f"{self._name}, {lines} in {duration(seconds)}: {', '.join(parts)}.")
+        if tally.total:
+            self._say(f"{self._name}, {lines} in {duration(seconds)}: {', '.join(parts)}.")
+        else:
+            self._say(f"{self._name}: no rows were read, so nothing was sent.")
         if in_doubt:
             self._say(
                 "In doubt: the buyer may have got these messages, so they are not sent again. Look for them in Seller "

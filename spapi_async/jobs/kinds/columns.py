@@ -194,7 +194,8 @@ def read_not_before(column: str, value: str, zone: tzinfo | None) -> tuple[float
         if time.tzinfo is None and zone is None:
             cure = "write one, as in 2026-12-01T09:00:00+01:00, or give --timezone, as in Europe/Berlin"
             return 0.0, [Mistake(column, f"{value[:40]!r} has no zone", cure)]
-        moment = (local_instant(time, zone) if time.tzinfo is None and zone else time).timestamp()
+        # In UTC, since a moment whose UTC is beyond the calendar could not be shown again.
+        moment = (local_instant(time, zone) if time.tzinfo is None and zone else time.astimezone(UTC)).timestamp()
     except (ValueError, OverflowError):
         return 0.0, [Mistake(column, f"{value[:40]!r} is no time", cure)]
     if moment <= 0:  # a slip of the year would send at once
