@@ -60,6 +60,14 @@ def hostile(session: nox.Session) -> None:
 
 
 @nox.session
+def report(session: nox.Session) -> None:
+    """Look at the report of a job of 400,000 rows in a real browser, where the tests look at 4,000."""
+    session.install("-e", ".[all]", *_group("test"))
+    session.env["REPORT_ROWS"] = "400000"
+    session.run("python", "-m", "pytest", "tests/jobs/report/test_page.py", *session.posargs)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Run the snippets of README and docs, check the links, and write the operations table anew."""
     session.install("-e", ".[all]", *_group("docs"))
