@@ -30,7 +30,7 @@ __all__ = ["Content", "Watch", "add_arguments", "content_of", "facts_of", "run"]
 _MOST_PARTS, _MOST_REASONS = 20, 8
 _EVERY, _LINE_EVERY = 1.0, 5.0
 """Seconds between two looks of a live screen, and between two lines where there is no terminal."""
-_RARER = 20
+_RARER = 10
 """Reading takes at most one part in so many of the time, or a big journal would slow the jobs down."""
 _WIDE = 110
 """Characters from which on there is room for all columns."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from unicodedata import east_asian_width
 
 import attrs
 
@@ -37,10 +38,10 @@ def plain_table(columns: Sequence[Column], lines: Sequence[Sequence[str]]) -> Se
     widths = _widths(columns, lines)
 
     def line(cells: Sequence[str]) -> str:
-        padded = (
-            cell.rjust(width) if column.is_number else cell.ljust(width)
-            for cell, width, column in zip(cells, widths, columns, strict=True)
-        )
+        padded = []
+        for cell, width, column in zip(cells, widths, columns, strict=True):
+            blanks = " " * (width - _width(cell))
+            padded.append(blanks + cell if column.is_number else cell + blanks)
         return (" " * _BETWEEN).join(padded).rstrip()
 
     return [line([column.title for column in columns]), *map(line, lines)]
@@ -73,7 +74,12 @@ def rich_table(columns: Sequence[Column], lines: Sequence[Sequence[str]], width:
 
 
 def _widths(columns: Sequence[Column], lines: Sequence[Sequence[str]]) -> Sequence[int]:
-    return [max(map(len, cells)) for cells in zip([column.title for column in columns], *lines, strict=True)]
+    return [max(map(_width, cells)) for cells in zip([column.title for column in columns], *lines, strict=True)]
+
+
+def _width(text: str) -> int:
+    """Return how many places a text takes on a terminal: Chinese, Japanese and Korean letters take two."""
+    return len(text) + sum(east_asian_width(letter) in "WF" for letter in text)
 
 
 def _fit(columns: Sequence[Column], widths: Sequence[int], width: int) -> Sequence[int]:

@@ -213,10 +213,10 @@ class Reader:
 
 
 def test_a_big_journal_is_read_less_often() -> None:
-    """Reading takes a twentieth of the time at most; the reasons, which take longest, stay meanwhile as they were."""
+    """Reading takes a tenth of the time at most; the reasons, which take longest, stay meanwhile as they were."""
     reader = Reader(iter([2.0, 0.25, 0.25, 0.25]))
     look = Look(reader, None, lambda: NOW, reader.ticks)
-    for _ in range(12):
+    for _ in range(9):
         assert look().whole.reasons
         reader.now += 1.0
-    assert reader.asked == [(0.0, True), (3.0, False), (8.25, False), (13.5, False)]
+    assert reader.asked == [(0.0, True), (3.0, False), (6.25, False), (9.5, False)]

@@ -39,3 +39,12 @@ def test_a_plain_table() -> None:
 def test_a_table_fits_the_terminal(width: int, line: str) -> None:
     """Words are cut, then the last columns are left out; half a figure would be a wrong one."""
     assert drawn(width)[1] == line
+
+
+def test_wide_letters_take_two_places() -> None:
+    """Names in Chinese, Japanese or Korean keep the columns in line."""
+    lines = [["東京商店", "warranty", "1", "0:01"], LINES[1]]
+    assert plain_table(COLUMNS, lines)[1] == "東京商店  warranty     1  0:01"
+    console = Console(file=io.StringIO(), width=40)
+    console.print(rich_table(COLUMNS, lines, 40))
+    assert "東京商店  warranty     1  0:01" in console.file.getvalue()
