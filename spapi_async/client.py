@@ -148,7 +148,7 @@ class Application:
             ConfigError: Variables are missing; it names all of them.
         """
         environ = _hidden(environ)  # first of all: a traceback may show this frame
-        credentials = _read_environment(environ, options)
+        credentials = _read_environment(environ, options, of_application=True)
         return cls(client_id=credentials.client_id, client_secret=credentials.client_secret, **options)
 
     def selling_partner(
@@ -325,7 +325,7 @@ def _hidden(environ: Mapping[str, str] | None) -> Mapping[str, str]:
     return {name: hide(value) for name, value in (os.environ if environ is None else environ).items()}
 
 
-def _read_environment(environ: Mapping[str, str], options: Options) -> Credentials:
+def _read_environment(environ: Mapping[str, str], options: Options, *, of_application: bool = False) -> Credentials:
     """Fill up the options from environment variables, and return the credentials."""
     if all(options.get(name) is None for name in ("region", "marketplace", "endpoint")):
         options["region"] = str(environ.get("SPAPI_REGION", "")) or None
@@ -333,7 +333,8 @@ def _read_environment(environ: Mapping[str, str], options: Options) -> Credentia
     if options.get("lwa_endpoint") is None:
         options["lwa_endpoint"] = str(environ.get("SPAPI_LWA_ENDPOINT", "")) or None
     where = options.get("region") or options.get("marketplace") or options.get("endpoint")
-    return Credentials.from_env(environ, also_missing=() if where else ("SPAPI_REGION or SPAPI_ENDPOINT",))
+    missing = () if where else ("SPAPI_REGION or SPAPI_ENDPOINT",)
+    return Credentials.from_env(environ, also_missing=missing, of_application=of_application)
 
 
 def _find_operation(name: str, what: str = "operation") -> Operation:

@@ -67,7 +67,9 @@ class Credentials:
                 raise ConfigError(f"{name} begins or ends with white space: copy it again without")
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str], *, also_missing: Sequence[str] = ()) -> Credentials:
+    def from_env(
+        cls, environ: Mapping[str, str], *, also_missing: Sequence[str] = (), of_application: bool = False
+    ) -> Credentials:
         """Read the credentials from environment variables.
 
         `SPAPI_CLIENT_ID`, `SPAPI_CLIENT_SECRET` and `SPAPI_REFRESH_TOKEN`, else the names that other clients use:
@@ -76,13 +78,16 @@ class Credentials:
         Args:
             environ: The environment.
             also_missing: What else the caller missed, to be named in the same error.
+            of_application: Leave out the refresh token, whose selling partners come by themselves.
 
         Raises:
             ConfigError: Some are not set; it names all of them at once.
         """
         environ = {name: hide(value) for name, value in environ.items()}
         found: dict[str, str | None] = {
-            field: next((environ[name] for name in names if environ.get(name)), None) for field, names in _NAMES.items()
+            field: next((environ[name] for name in names if environ.get(name)), None)
+            for field, names in _NAMES.items()
+            if not (of_application and field == "refresh_token")
         }
         missing = [" or ".join(_NAMES[field]) for field, value in found.items() if value is None]
         missing.extend(also_missing)

@@ -50,14 +50,21 @@ class Progress(Protocol):
         """
 
 
-def progress_on(stream: TextIO, clock: Callable[[], float]) -> Progress:
-    """Make what fits the stream: a live line if it is a terminal and rich is installed, else plain lines."""
+def progress_on(stream: TextIO, clock: Callable[[], float], *, is_dry: bool = False) -> Progress:
+    """Make what fits the stream: a live line if it is a terminal and rich is installed, else plain lines.
+
+    Args:
+        stream: Where it is shown.
+        clock: Gives seconds.
+        is_dry: Whether nothing is sent.
+    """
+    sent = "would be sent" if is_dry else "sent"
     if stream.isatty():
         try:
-            return _LiveLine(stream, clock)
+            return _LiveLine(stream, clock, sent)
         except ImportError:
             pass
-    return _PlainLines(stream, clock)
+    return _PlainLines(stream, clock, sent)
 
 
 def duration(seconds: float) -> str:
@@ -73,13 +80,14 @@ def _until(moment: datetime) -> str:
     return f"waits until {moment.astimezone():%Y-%m-%d %H:%M %Z}"
 
 
-def _counts(tally: Tally) -> str:
-    return f"{tally.sent} sent, {tally.refused} refused, {tally.in_doubt} in doubt"
+def _counts(tally: Tally, sent: str) -> str:
+    return f"{tally.sent} {sent}, {tally.refused} refused, {tally.in_doubt} in doubt"
 
 
 class _PlainLines:
-    def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
+    def __init__(self, stream: TextIO, clock: Callable[[], float], sent: str) -> None:
         self._stream = stream
+        self._sent = sent
         self._clock = clock
         self._next = clock() + _EVERY
 
@@ -108,7 +116,7 @@ class _PlainLines:
             return
         done = tally.total - tally.waiting
         words = _until(waits_until) if waits_until else f"{pace:.1f}/s, {duration(left)} left"
-        self.say(f"{done} of {tally.total} lines: {_counts(tally)}; {words}")
+        self.say(f"{done} of {tally.total} lines: {_counts(tally, self._sent)}; {words}")
 
     def _is_time(self) -> bool:
         now = self._clock()
@@ -119,11 +127,12 @@ class _PlainLines:
 
 
 class _LiveLine:
-    def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
+    def __init__(self, stream: TextIO, clock: Callable[[], float], sent: str) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         self._clock = clock
+        self._sent = sent
         # Refreshed by us: rich's own thread would draw in the middle of a line that is being printed.
         self._rich: RichProgress = Progress(
             BarColumn(bar_width=24),
@@ -155,5 +164,5 @@ class _LiveLine:
     def show(self, tally: Tally, pace: float, left: float, waits_until: datetime | None = None) -> None:
         ahead = _until(waits_until) if waits_until else f"{pace:.1f}/s · ETA {duration(left)}"
         done = tally.total - tally.waiting
-        words = f"{_counts(tally)} · {ahead}"
+        words = f"{_counts(tally, self._sent)} · {ahead}"
         self._rich.update(self._task, total=tally.total, completed=done, description=words, refresh=True)

@@ -394,7 +394,7 @@ class Job:
             kind.name,
             same_selling_partner=self._same,
             job=self.number,
-            label=seller or client.selling_partner_id or "",
+            label=seller,
             name=self._name,
             source=self._source,
             options=self._start_options,
@@ -551,8 +551,13 @@ class Job:
             await self._journal.move(row, Move.RESEND)
 
     def seconds_left(self) -> float:
-        """Return how long the rows that wait will take at the usage plans in use, and in their windows."""
-        return max((lane.seconds_left() for lane in self._lanes.values()), default=0.0)
+        """Return how long the rows that wait will take by the usage plans in use, and in their windows.
+
+        After a dry run: how long those would take that would be sent.
+        """
+        lanes = self._lanes.values()
+        counts = [lane.tally.waiting + (lane.tally.sent if self._dry else 0) for lane in lanes]
+        return max((lane.seconds_for(rows) for lane, rows in zip(lanes, counts, strict=True)), default=0.0)
 
     # --- for `Running`
 

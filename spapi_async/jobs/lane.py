@@ -220,16 +220,16 @@ class Lane:
         self._is_exhausted = False
         self._nudge()
 
-    def seconds_left(self) -> float:
-        """Return how long the rows that wait will take by the usage plan in use, and in their windows."""
+    def seconds_for(self, rows: int) -> float:
+        """Return how long so many rows take from a full bucket on, by the usage plan in use and in their windows."""
+        if not rows:
+            return 0.0
         plan = self._plan() if self._plan else self.kind.operation.plan
         if not self._windows:
-            return self.tally.waiting / plan.rate
-        if not self.tally.waiting:
-            return 0.0
+            return max(rows - plan.burst, 0.0) / plan.rate
         now = self._now()
         try:
-            ends = self._windows.ends(now, self.tally.waiting, plan.rate, plan.burst, self._marketplace_id)
+            ends = self._windows.ends(now, rows, plan.rate, plan.burst, self._marketplace_id)
         except OverflowError:
             return math.inf
         return (ends - now).total_seconds()

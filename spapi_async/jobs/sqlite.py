@@ -352,6 +352,8 @@ def open_read_only(path: Path) -> tuple[sqlite3.Connection, Ledger]:
     Raises:
         JobError: It cannot be read, it is no journal, or one of another version.
     """
+    if not path.exists():
+        raise JobError(f"there is no journal {path}")
     # A reader leaves a log behind where there was none. Where there is none, nobody writes either.
     is_in_use = path.with_name(path.name + "-wal").exists()
     uri = f"{path.resolve().as_uri()}?mode=ro{'' if is_in_use else '&immutable=1'}"

@@ -1,4 +1,4 @@
-"""A whole job on a socket, paced by the usage plan. This takes as long as the plan says: some ten seconds."""
+"""Whole jobs that are paced by the usage plan: on a socket, where it takes its ten seconds, and on virtual time."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import anyio
+import httpx
 import pytest
+import trio.testing
 
 from spapi_async import SellingPartner, UsagePlan
-from spapi_async.jobs import Job
+from spapi_async.jobs import Job, MemoryJournal
 from spapi_async.jobs.kinds import KINDS
-from spapi_async.sandbox import start_process
+from spapi_async.sandbox import Sandbox, start_process
 
 KIND = KINDS["confirmOrderDetails"]
 COUNT = 60
@@ -48,3 +51,36 @@ async def test_sixty_messages_take_what_the_plan_says(tmp_path: Path) -> None:
     assert sum(throttled) <= 1
     ideal = (COUNT - PLAN.burst) / PLAN.rate
     assert wall <= ideal * 1.05 + 0.5
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "anyio_backend", [("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)})], ids=["virtual"]
+)
+@pytest.mark.parametrize("latency", [0.0, 0.3])
+async def test_ten_minutes_use_the_plan(latency: float) -> None:
+    """At 1/s burst 5 a job of ten minutes uses at least 99 % of the plan, and meets no 429."""
+    plan = UsagePlan(rate=1, burst=5)
+    seconds = 600
+    sandbox = Sandbox(plans={KIND.check.key: plan, KIND.operation.key: plan}, clock=anyio.current_time, latency=latency)
+    client = SellingPartner(
+        client_id="id",
+        client_secret="secret",
+        refresh_token="Atzr|SELLER1",
+        endpoint="http://sandbox",
+        lwa_endpoint="http://sandbox/auth/o2/token",
+        transport=httpx.ASGITransport(app=sandbox),
+    )
+    most = plan.burst + plan.rate * seconds
+    rows = (
+        {"order_id": f"902-0000001-{n:07}", "marketplace_id": "A1PA6795UKMFR9", "text": f"message {n}"}
+        for n in range(int(most) + 50)
+    )
+    async with client, Job(client, kind=KIND, journal=MemoryJournal()) as job:
+        await job.add(rows)
+        with anyio.move_on_after(seconds):
+            await job.run()
+        used = len(sandbox.state.messages)
+    statuses = sandbox.requests()["operations"]
+    assert used >= 0.99 * most
+    assert not any(statuses[operation.key].get("429") for operation in (KIND.check, KIND.operation))

@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
         source = stack.enter_context(source_of(arguments, kind, region, refresh_tokens_of(arguments)))
         sandbox = stack.enter_context(start_sandbox(arguments)) if arguments.sandbox else None
-        progress = progress_on(sys.stdout, time.monotonic)
+        progress = progress_on(sys.stdout, time.monotonic, is_dry=arguments.dry_run)
         columns = [column for column in source.columns if column not in REPORT_COLUMNS]
         refused = RefusedRows(arguments.refused, columns)
         refused.check()

@@ -19,7 +19,7 @@ from ...config import Options
 from ...errors import ConfigError, JobStoppedError
 from ...jobs.job import Job
 from ..options import add_credentials, add_windows, refresh_tokens_of, usage_plan, windows_of
-from ..progress import Progress
+from ..progress import Progress, duration
 from ..target import SANDBOX_CREDENTIALS, add_target, application_of, check_target, client_of
 from .telling import Telling
 
@@ -235,8 +235,10 @@ class Program:
                     for line in first_lines:
                         self._progress.say(line)
                     is_loaded = await self._run(job, load)
-                tally, in_doubt = job.tally, await job.doubts()
+                tally, in_doubt, left = job.tally, await job.doubts(), job.seconds_left()
             self._telling.tell(tally, in_doubt, time.monotonic() - started)
+            if self._is_dry and tally.sent:
+                self._progress.say(f"To send them would take {duration(left)} by the usage plan.")
             if is_loaded:  # else it would replace a whole file by a part
                 self._telling.write()
             return self._status(job)

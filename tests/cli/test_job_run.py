@@ -10,54 +10,18 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections import Counter
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from spapi_async import UsagePlan
 from spapi_async.cli import main
 from spapi_async.retry import RetryPolicy
 from spapi_async.sandbox import SandboxProcess, start_process
 
-DE = "A1PA6795UKMFR9"
-FAST = UsagePlan(rate=100, burst=100)
-PLANS = {
-    "messaging_v1.get_messaging_actions_for_order": FAST,
-    "messaging_v1.create_confirm_order_details": FAST,
-}
-GOOD = [f"902-0000003-{n:07},{DE},hello {n}" for n in range(3)]
-NOT_OFFERED = f"000-0000403-0000001,{DE},hello"
-AMAZON_FAILS = f"000-0000500-0000001,{DE},hello"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[SandboxProcess]:
-    with start_process(plans=PLANS) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def sandbox(server: SandboxProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SandboxProcess:
-    server.reset()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SPAPI_CLIENT_ID", "id")
-    monkeypatch.setenv("SPAPI_CLIENT_SECRET", "secret")
-    monkeypatch.setenv("SPAPI_REFRESH_TOKEN", "Atzr|SELLER1")
-    monkeypatch.setenv("SPAPI_ENDPOINT", server.endpoint)
-    monkeypatch.setenv("SPAPI_LWA_ENDPOINT", server.lwa_endpoint)
-    return server
-
-
-def write(*lines: str, name: str = "messages.csv", header: str = "order_id,marketplace_id,text") -> None:
-    Path(name).write_text("\n".join([header, *lines, ""]), encoding="utf-8")
-
-
-def arguments(*more: str, source: str = "messages.csv") -> Sequence[str]:
-    plans = [part for name in PLANS for part in ("--plan", f"{name}=100/100")]
-    return ["jobs", "run", source, "--kind", "confirmOrderDetails", "--journal", "messages.db", *plans, *more]
+from .job_commands import AMAZON_FAILS, DE, GOOD, NOT_OFFERED, PLANS, arguments, write
 
 
 def test_all_sent_is_status_0(sandbox: SandboxProcess, capsys: pytest.CaptureFixture[str]) -> None:
@@ -427,3 +391,115 @@ def _wait_for_sending(journal: Path) -> None:
                     pass
         time.sleep(0.02)
     raise AssertionError("no row was sent")
+
+
+def test_a_dry_run_sends_nothing(sandbox: SandboxProcess, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --dry-run Amazon is asked for each order, and nothing is sent or kept; it says what it would take."""
+    write(*GOOD, NOT_OFFERED, f"902-0000003-0000009,{DE},<b>hi</b>")
+    assert main(arguments("--dry-run")) == 1
+    out = capsys.readouterr().out
+    assert "line 5: Amazon does not offer confirmOrderDetails for this order now" in out
+    assert "line 6: text: holds HTML" in out
+    assert "3 would be sent, 1 refused by Amazon, 1 invalid" in out
+    assert "To send them would take 0:00 by the usage plan." in out
+    assert not sandbox.messages()
+    assert not Path("messages.db").exists()
+    main(arguments())
+    assert len(sandbox.messages()) == 3
+    capsys.readouterr()
+    assert main(arguments("--dry-run")) == 1
+    assert "0 would be sent, 3 sent before, 1 refused by Amazon" in capsys.readouterr().out
+
+
+THEIRS = [f"902-{n % 2:07}-{n:07},{DE},hello {n},A{n % 2}SELLER" for n in range(6)]
+WITH_SELLERS = "order_id,marketplace_id,text,selling_partner"
+
+
+@pytest.fixture
+def sellers(sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("SPAPI_REFRESH_TOKEN")
+    path = Path("sellers.toml")
+    path.write_text('A0SELLER = "Atzr|A0SELLER"\nA1SELLER = "Atzr|A1SELLER"\n', encoding="utf-8")
+    path.chmod(0o600)
+    return path
+
+
+def test_rows_of_several_selling_partners(
+    sandbox: SandboxProcess, sellers: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --credentials each row is sent for who stands in its column; who is not in the file is told."""
+    write(*THEIRS, f"902-1,{DE},hello,A2SELLER", header=WITH_SELLERS)
+    assert main(arguments("--credentials", "sellers.toml")) == 1
+    out, err = capsys.readouterr()
+    assert "line 8: selling_partner: 'A2SELLER' is not in the credentials" in out
+    assert "6 sent, 0 refused by Amazon, 1 invalid" in out
+    assert not err
+    assert Counter(message["seller"] for message in sandbox.messages()) == {"A0SELLER": 3, "A1SELLER": 3}
+
+
+def test_one_selling_partner_stops_alone(
+    sandbox: SandboxProcess, sellers: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A refresh token that is refused stops one selling partner; one line names it, and the others' rows are sent."""
+    sellers.write_text(sellers.read_text(encoding="utf-8").replace("|A1SELLER", "|A1SELLER.invalid"), encoding="utf-8")
+    write(*THEIRS, header=WITH_SELLERS)
+    assert main(arguments("--credentials", "sellers.toml")) == 2
+    out, err = capsys.readouterr()
+    assert "3 sent" in out
+    assert "3 still waiting" in out
+    assert err.startswith("spapi-async: stopped: A1SELLER: ")
+    assert "invalid_grant" in err
+    assert err.count("\n") == 1
+
+
+def test_credentials_that_others_can_read_are_told(
+    sandbox: SandboxProcess, sellers: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file of refresh tokens with a mode for everybody is a warning, with the cure."""
+    sellers.chmod(0o644)
+    write(*THEIRS, header=WITH_SELLERS)
+    assert main(arguments("--credentials", "sellers.toml")) == 0
+    assert "chmod 600 sellers.toml" in capsys.readouterr().err
+
+
+def test_rows_wait_for_their_moment(sandbox: SandboxProcess, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --not-before a row waits for the time in its column, and the job for the row."""
+    soon = datetime.now(UTC) + timedelta(seconds=2)
+    write(f"{GOOD[0]},{soon.isoformat()}", f"{GOOD[1]},", header="order_id,marketplace_id,text,when")
+    assert main(arguments("--not-before", "when")) == 0
+    assert [message["order_id"][-1] for message in sandbox.messages()] == ["1", "0"]
+    assert datetime.now(UTC) >= soon
+
+
+def test_at_night_a_job_waits_and_can_be_interrupted(sandbox: SandboxProcess) -> None:
+    """With --between a job outside of the hours sends nothing, and Ctrl-C ends its wait at once."""
+    now = datetime.now(UTC)
+    hours = f"{(now + timedelta(hours=2)):%H:%M}-{(now + timedelta(hours=3)):%H:%M}"
+    write(*GOOD)
+    command = [sys.executable, "-m", "spapi_async", *arguments("--between", hours, "--timezone", "UTC")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 20
+    while time.monotonic() < end and not _is_loaded(Path("messages.db")):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "3 still waiting" in out
+    assert not sandbox.messages()
+
+
+def _is_loaded(journal: Path) -> bool:
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as connection:
+        return bool(connection.execute("SELECT count(*) FROM job WHERE loaded IS NOT NULL").fetchone()[0])
+    return False
+
+
+def test_texts_are_kept_if_asked(sandbox: SandboxProcess) -> None:
+    """Texts are dropped when their row is settled, unless --keep-bodies is given."""
+    for name, options in ("messages.db", ()), ("kept.db", ("--keep-bodies", "--journal", "kept.db")):
+        sandbox.reset()
+        write(*GOOD)
+        assert main(arguments(*options)) == 0
+        with closing(sqlite3.connect(name)) as connection:
+            bodies = [body for (body,) in connection.execute("SELECT body FROM row")]
+        assert all(bodies) if options else not any(bodies)
