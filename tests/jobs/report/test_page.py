@@ -20,6 +20,8 @@ from spapi_async.jobs.report.pace import Bin, Pace
 from spapi_async.jobs.report.page import MOST_REFUSED, page_of
 from spapi_async.jobs.row import Row, State
 
+from .past import Past
+
 NOW = 1_800_000_000.0
 MOST = 10_000_000  # bytes
 VOID = {"meta", "link", "br", "wbr"}
@@ -222,13 +224,13 @@ def looked_at(folder: Path, names: Sequence[str]) -> Sequence[Mapping[str, Any]]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: `apt install chromium` to try it in a real browser")
-def test_in_a_browser(tmp_path: Path, past_of: type, capsys: pytest.CaptureFixture[str]) -> None:
+def test_in_a_browser(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A page of few, of many and of very many rows renders without an error and fits wide and narrow screens."""
     jobs = {40: {}, 4000: {"sellers": 4, "kinds": 3, "waiting": 600}}
     if os.environ.get("REPORT_ROWS"):  # `nox -s report`
         jobs[int(os.environ["REPORT_ROWS"])] = {"sellers": 1000, "kinds": 2, "rate": 5.0}
     for rows, more in jobs.items():
-        past_of(tmp_path / f"{rows}.db")(rows, **more)
+        Past(tmp_path / f"{rows}.db")(rows, **more)
         assert main(["jobs", "report", str(tmp_path / f"{rows}.db")]) == 0
     names = [f"{rows}-job-1.html" for rows in jobs]
     for seen in looked_at(tmp_path, names):

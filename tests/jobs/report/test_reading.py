@@ -13,6 +13,8 @@ from spapi_async.jobs.report.reading import Reader
 from spapi_async.jobs.row import Move, Row
 from spapi_async.jobs.sqlite import SqliteJournal
 
+from .past import Past
+
 WHO = Identity(refresh_token="Atzr|1", selling_partner_id="A1")
 KIND = "confirmOrderDetails"
 
@@ -26,9 +28,9 @@ def rows(count: int) -> list[Row]:
     return [Row(number=n, kind=KIND, order_id=f"902-{n}", body={"text": "hello"}) for n in range(2, count + 2)]
 
 
-def test_a_job_of_the_past(path: Path, past_of: type) -> None:
+def test_a_job_of_the_past(path: Path) -> None:
     """The pace has the right length of bins though the job ended long ago, and all outcomes of the overview."""
-    past_of(path)(400, sellers=2, waiting=40)
+    Past(path)(400, sellers=2, waiting=40)
     overview, pace = Reader(path).overview_and_pace(None, 1_890_000_000.0)
     assert (overview.whole.total, overview.whole.unsettled, overview.job.rejected) == (400, 40, 7)
     assert pace.count == overview.whole.settled == 360
@@ -41,9 +43,9 @@ def test_a_job_of_the_past(path: Path, past_of: type) -> None:
     assert [each.whole.total for each in Reader(path).jobs(0.0)] == [400]
 
 
-def test_reading_leaves_nothing_behind(path: Path, past_of: type) -> None:
+def test_reading_leaves_nothing_behind(path: Path) -> None:
     """A journal that nobody uses is read without a file beside it."""
-    past_of(path)(10)
+    Past(path)(10)
     Reader(path).overview(None, 0.0)
     assert [each.name for each in path.parent.iterdir()] == ["jobs.db"]
 
@@ -85,26 +87,26 @@ async def test_all_rows_are_read_without_holding_the_log(path: Path, monkeypatch
             assert [(row.number, row.state.value) for row in found] == [(5, "READY"), (6, "REFUSED"), (7, "REFUSED")]
 
 
-def test_a_job_that_begins_meanwhile_is_noticed(path: Path, past_of: type, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_begins_meanwhile_is_noticed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A journal that nobody used is read without a lock; if somebody writes to it then, it is read once more."""
-    past_of(path)(10)
+    Past(path)(10)
     reader = Reader(path)
     assert len(reader.jobs(0.0)) == 1
     found = reader.rows(1)
     assert len(list(found.__enter__())) == 10
-    past_of(path)(10, source="another")
+    Past(path)(10, source="another")
     with pytest.raises(JobError, match="a job began while"):
         found.__exit__(None, None, None)
-    assert reader._look(lambda ledger: _while_somebody_writes(ledger, past_of, path)) == 3
+    assert reader._look(lambda ledger: _while_somebody_writes(ledger, path)) == 3
 
 
-def _while_somebody_writes(found: ledger.Ledger, past_of: type, path: Path) -> int:
+def _while_somebody_writes(found: ledger.Ledger, path: Path) -> int:
     if len(found.jobs()) == 2:
-        past_of(path)(10, source="a third")
+        Past(path)(10, source="a third")
     return len(found.jobs())
 
 
-def test_what_is_not_there(path: Path, past_of: type) -> None:
+def test_what_is_not_there(path: Path) -> None:
     """No journal, no job and a file that is none are told apart; nothing is made."""
     with pytest.raises(ConfigError, match=r"there is no journal .*jobs\.db"):
         Reader(path).jobs(0.0)
@@ -113,6 +115,6 @@ def test_what_is_not_there(path: Path, past_of: type) -> None:
     with pytest.raises(JobError, match=r"cannot be read: file is not a database"):
         Reader(path).jobs(0.0)
     path.unlink()
-    past_of(path)(10)
+    Past(path)(10)
     with pytest.raises(ConfigError, match=r"has no job 2; `spapi-async jobs list`"):
         Reader(path).overview(2, 0.0)

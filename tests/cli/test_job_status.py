@@ -5,7 +5,6 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import attrs
 import pytest
@@ -16,6 +15,8 @@ from spapi_async.cli.jobs.job_status import Look, Watch, content_of
 from spapi_async.jobs.ledger import Count, JobRecord, Outcomes, PlanNote, ReasonCount, Run
 from spapi_async.jobs.report.overview import Overview, overview
 from spapi_async.jobs.row import State
+
+from .journals import Jobs
 
 NOW = 1_800_000_000.0
 KINDS = ("confirmOrderDetails", "productReviewAndSellerFeedback")
@@ -47,7 +48,7 @@ def job(sellers: int = 1, kinds: int = 1, **more: object) -> Overview:
     return overview(record, counts, recent, plans, reasons, NOW)
 
 
-def test_the_status_in_plain_text(jobs: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_status_in_plain_text(jobs: Jobs, capsys: pytest.CaptureFixture[str]) -> None:
     """Without a terminal it is plain text: the sums, a line for each selling partner, and the reasons."""
     jobs.add("ACME", "Bolt")
     assert main(["jobs", "status", "jobs.db"]) == 0
@@ -64,7 +65,7 @@ def test_the_status_in_plain_text(jobs: Any, capsys: pytest.CaptureFixture[str])
     )
 
 
-def test_the_status_of_a_job_that_has_ended(jobs: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_status_of_a_job_that_has_ended(jobs: Jobs, capsys: pytest.CaptureFixture[str]) -> None:
     """Its number chooses the job, else the latest one is shown; nothing is left to do."""
     jobs.add("ACME")
     jobs.finish()
@@ -79,7 +80,7 @@ def test_the_status_of_a_job_that_has_ended(jobs: Any, capsys: pytest.CaptureFix
     assert "the journal has no job 7" in capsys.readouterr().err
 
 
-def test_the_status_as_json(jobs: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_status_as_json(jobs: Jobs, capsys: pytest.CaptureFixture[str]) -> None:
     """Programs get all figures, of the whole and of each part, with moments in UTC."""
     jobs.add("ACME", "Bolt")
     assert main(["jobs", "status", "jobs.db", "--json"]) == 0
@@ -161,7 +162,7 @@ def test_watching_without_a_terminal() -> None:
 
 
 def test_watching_by_the_command(
-    jobs: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    jobs: Jobs, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C ends it with status 0, as the end of the job does."""
     jobs.add("ACME")
@@ -179,7 +180,7 @@ def test_watching_by_the_command(
 
 @pytest.mark.parametrize("has_rich", [True, False])
 def test_on_a_terminal(
-    jobs: Any, has_rich: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    jobs: Jobs, has_rich: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There it is a table of rich; without rich the same in plain text, live too."""
     jobs.add("ACME", "Bolt")

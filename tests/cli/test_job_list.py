@@ -4,14 +4,15 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from spapi_async.cli import main
 
+from .journals import Jobs
 
-def test_all_jobs_are_listed(jobs: Any, capsys: pytest.CaptureFixture[str]) -> None:
+
+def test_all_jobs_are_listed(jobs: Jobs, capsys: pytest.CaptureFixture[str]) -> None:
     """Each job has a line: its number and name, its time, how its rows stand, and who sells what."""
     jobs.add("ACME", "Bolt")
     jobs.add("ACME", rows=4, name="spring")
@@ -24,7 +25,7 @@ def test_all_jobs_are_listed(jobs: Any, capsys: pytest.CaptureFixture[str]) -> N
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", second[3])
 
 
-def test_jobs_as_json(jobs: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_jobs_as_json(jobs: Jobs, capsys: pytest.CaptureFixture[str]) -> None:
     """For programs there is an array of objects."""
     jobs.add("ACME", "Bolt")
     assert main(["jobs", "list", "jobs.db", "--json"]) == 0
@@ -38,7 +39,7 @@ def test_jobs_as_json(jobs: Any, capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("has_rich", [True, False])
 def test_on_a_terminal_nothing_is_cut(
-    jobs: Any, has_rich: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    jobs: Jobs, has_rich: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There a job has a few short lines instead of a wide one, with rich and without."""
     jobs.add("ACME", "Bolt")
@@ -52,7 +53,7 @@ def test_on_a_terminal_nothing_is_cut(
     assert "      confirmOrderDetails; 2 selling partners\n" in shown
 
 
-def test_a_journal_without_jobs(jobs: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_journal_without_jobs(jobs: Jobs, capsys: pytest.CaptureFixture[str]) -> None:
     """That is told, and so is that there is no journal; none is made."""
     assert main(["jobs", "list", "jobs.db"]) == 2
     assert capsys.readouterr().err == "spapi-async: there is no journal jobs.db\n"

@@ -1,10 +1,11 @@
+"""Makes journals for the tests of the commands that read them."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
-import pytest
 
 from spapi_async.jobs.journal import Identity, Run
 from spapi_async.jobs.row import Move, Row
@@ -69,10 +70,3 @@ class Jobs:
             await journal.move(row, Move.REFUSE, reason=REASON.format(n=row.number))
         for row in rest:
             await journal.move(await journal.move(row, Move.BEGIN), Move.LOSE, reason="no answer")
-
-
-@pytest.fixture
-def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Jobs:
-    """Makes jobs in `jobs.db` of the working folder."""
-    monkeypatch.chdir(tmp_path)
-    return Jobs(Path("jobs.db"))

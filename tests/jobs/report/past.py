@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-import pytest
-
 from spapi_async.jobs.identity import Identity
 from spapi_async.jobs.ledger import Ledger, Run, Step, create
 from spapi_async.jobs.row import Move, Row
@@ -126,9 +124,3 @@ class Past:
             if half:
                 ledger.note_plan(run, UsagePlan(rate=rate * 2, burst=5))
                 rate *= 2
-
-
-@pytest.fixture
-def past_of() -> type[Past]:
-    """What makes journals with a past."""
-    return Past

@@ -3,7 +3,6 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,8 +10,10 @@ from spapi_async.cli import main
 from spapi_async.cli.jobs import job_report
 from spapi_async.cli.jobs.job_report import Progress
 
+from .journals import Jobs
 
-def test_both_files_stand_beside_the_journal(jobs: Any, capsys: pytest.CaptureFixture[str]) -> None:
+
+def test_both_files_stand_beside_the_journal(jobs: Jobs, capsys: pytest.CaptureFixture[str]) -> None:
     """The CSV has all rows, the page the refused ones and those in doubt; the command says what it wrote."""
     jobs.add("ACME", "Bolt")
     assert main(["jobs", "report", "jobs.db"]) == 0
@@ -37,7 +38,7 @@ def test_both_files_stand_beside_the_journal(jobs: Any, capsys: pytest.CaptureFi
     ]
 
 
-def test_other_names_and_an_earlier_job(jobs: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_names_and_an_earlier_job(jobs: Jobs, capsys: pytest.CaptureFixture[str]) -> None:
     """A number chooses the job, and options where the files go; what was there is replaced."""
     jobs.add("ACME", name="first")
     jobs.add("Bolt", name="second")
@@ -49,7 +50,7 @@ def test_other_names_and_an_earlier_job(jobs: Any, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("names", [["--csv", "jobs.db"], ["--html", "jobs.db"], ["--csv", "a", "--html", "a"]])
-def test_the_journal_is_not_replaced(jobs: Any, names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_journal_is_not_replaced(jobs: Jobs, names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Neither file may be the journal, nor the other one."""
     jobs.add("ACME")
     before = Path("jobs.db").read_bytes()
@@ -59,7 +60,7 @@ def test_the_journal_is_not_replaced(jobs: Any, names: list[str], capsys: pytest
 
 
 def test_a_report_that_fails_leaves_the_old_one(
-    jobs: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    jobs: Jobs, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Files are replaced when they are whole; a half one is removed."""
     jobs.add("ACME")
