@@ -81,29 +81,33 @@ def run(arguments: argparse.Namespace) -> int:
     windows = windows_of(arguments)
     region = region_of(arguments.region)
     tokens = refresh_tokens_of(arguments)
-    needs = _Needs(kind)
+    needs = _Sellers(kind)
     with source_of(arguments, kind, region, tokens) as source, _view(arguments) or nullcontext() as journal:
         files = AttachmentFiles(arguments.attachments_dir or Path(arguments.source).parent)
         entries = map(files.checked, source.entries)
         tally = preview(entries, journal, retry_refused=arguments.retry_refused, on_waiting=needs.add)
     now = datetime.now(UTC)
-    operation, finish, is_exact = _pace(needs, plans, windows, now)
-    estimate = _Estimate(source, kind.name, tally, needs, operation, plans[operation], windows, now, finish, is_exact)
+    seller, operation, finish, is_exact = _slowest(needs, plans, windows, now)
+    estimate = _Estimate(
+        source, kind.name, tally, needs, seller, operation, plans[operation], windows, now, finish, is_exact
+    )
     print(json.dumps(estimate.facts(), indent=2) if arguments.json else estimate.in_words())
     return 0
 
 
 class _Needs:
-    """What the rows of a job need.
+    """What the rows of one selling partner need.
 
     Attributes:
         rows: How many there are.
         calls: Of each operation, by its key; each operation has a usage plan of its own.
         marketplaces: Theirs.
+        latest: The latest moment before which one of them is not sent, in seconds since 1970.
     """
 
     def __init__(self, kind: Kind) -> None:
         self.rows = 0
+        self.latest = 0.0
         self.calls = Counter({operation.key: 0 for operation in _operations(kind)})
         self.marketplaces: set[str] = set()
         self._kind = kind
@@ -111,6 +115,7 @@ class _Needs:
     def add(self, row: Row) -> None:
         """Count what a row needs."""
         self.rows += 1
+        self.latest = max(self.latest, row.not_before)
         self.marketplaces.add(row.body["marketplace_id"])
         self.calls[self._kind.operation.key] += 1
         self.calls[self._kind.check.key] += 1
@@ -120,12 +125,36 @@ class _Needs:
             self.calls[CREATE_UPLOAD_DESTINATION_FOR_RESOURCE.key] += len(read(row.body[COLUMN]))
 
 
+class _Sellers(dict[str, _Needs]):
+    """What the rows of each selling partner need; "" where a source has one. They are served side by side."""
+
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
+        self[""] = _Needs(kind)
+
+    def add(self, row: Row) -> None:
+        """Count what a row needs."""
+        if row.selling_partner not in self:
+            self[row.selling_partner] = _Needs(self._kind)
+        self[row.selling_partner].add(row)
+
+    @property
+    def calls(self) -> Counter[str]:
+        """Of each operation, for all of them together."""
+        calls: Counter[str] = Counter()
+        for needs in self.values():
+            calls.update(needs.calls)
+        return calls
+
+
 @attrs.frozen
 class _Estimate:
     source: Source
     kind: str
     tally: Tally
-    needs: _Needs
+    sellers: _Sellers
+    seller: str
+    """Who takes longest."""
     operation: str
     plan: UsagePlan
     windows: Windows
@@ -143,7 +172,8 @@ class _Estimate:
     @property
     def opens(self) -> datetime | None:
         """When the first message goes out; None when that is at once."""
-        opens = [self.windows.opens(self.now, marketplace) for marketplace in self.needs.marketplaces]
+        marketplaces = {marketplace for needs in self.sellers.values() for marketplace in needs.marketplaces}
+        opens = [self.windows.opens(self.now, marketplace) for marketplace in marketplaces]
         return min(filter(None, opens), default=None) if all(opens) else None
 
     def facts(self) -> dict[str, Any]:  # Any: JSON
@@ -160,7 +190,8 @@ class _Estimate:
             "duplicates": tally.duplicates,
             "settled": _settled(tally),
             "operation": self.operation,
-            "calls": dict(self.needs.calls),
+            "calls": dict(self.sellers.calls),
+            "selling_partner": self.seller,
             "rate": self.plan.rate,
             "burst": self.plan.burst,
             "seconds": None if self.seconds is None else round(self.seconds, 3),
@@ -184,11 +215,13 @@ class _Estimate:
             lines.append(f"They can go out at once: the usage plan of {self.operation} has a burst of {plan.burst:g}.")
         else:
             pace = f"{plan.rate:g} a second" if plan.rate >= 1 else f"one in {_duration(1 / plan.rate)}"
-            calls = self.needs.calls[self.operation]
+            needs = self.sellers[self.seller]
+            calls = needs.calls[self.operation]
+            whose = f" for {self.seller}, who takes longest with {_number(needs.rows, 'row')}" if self.seller else ""
             lines.append(
                 f"The good ones take {'more than a century' if self.seconds is None else _duration(self.seconds)}: "
-                f"{plan.burst:g} at once, then {pace}, by the usage plan of {self.operation}"
-                + ("." if calls == tally.waiting else f", of which they need {_number(calls, 'call')}.")
+                f"{plan.burst:g} at once, then {pace}, by the usage plan of {self.operation}{whose}"
+                + ("." if calls == needs.rows else f", of which they need {_number(calls, 'call')}.")
             )
             lines += self._windows_in_words()
             if self.finish is not None:
@@ -234,6 +267,15 @@ def _plans(kind: Kind, given: dict[str, UsagePlan]) -> dict[str, UsagePlan]:
     return plans | given
 
 
+def _slowest(
+    sellers: _Sellers, plans: dict[str, UsagePlan], windows: Windows, now: datetime
+) -> tuple[str, str, datetime | None, bool]:
+    """Find who takes longest, with what `_pace` returns for it."""
+    paces = {seller: _pace(needs, plans, windows, now) for seller, needs in sellers.items()}
+    slowest = max(paces, key=lambda seller: paces[seller][1] or datetime.max.replace(tzinfo=UTC))
+    return slowest, *paces[slowest]
+
+
 def _pace(
     needs: _Needs, plans: dict[str, UsagePlan], windows: Windows, now: datetime
 ) -> tuple[str, datetime | None, bool]:
@@ -257,7 +299,8 @@ def _pace(
             return operation, None, True
         if max(ends) > finish:
             slowest, finish, is_exact = operation, max(ends), min(ends) == max(ends)
-    return slowest, finish, is_exact
+    latest = datetime.fromtimestamp(needs.latest, UTC)
+    return (slowest, finish, is_exact) if latest <= finish else (slowest, latest, False)
 
 
 def _view(arguments: argparse.Namespace) -> JournalView | None:

@@ -22,6 +22,7 @@ from ..operation import UsagePlan
 from .identity import Identity, body_bytes, digest, digests, resolve
 from .ledger import (
     Admitted,
+    Claim,
     Count,
     JobRecord,
     Ledger,
@@ -207,8 +208,12 @@ class LedgerJournal:
         """
         raise NotImplementedError
 
+    async def _claim(self, claim: Claim) -> Sequence[Row]:
+        """Make a claim, together with others."""
+        raise NotImplementedError
+
     async def _move(self, step: Step) -> Row:
-        """Make a move."""
+        """Make a move, together with others."""
         raise NotImplementedError
 
     async def recover(self) -> int:
@@ -257,7 +262,7 @@ class LedgerJournal:
 
     async def claim(self, run: Run, limit: int, *, most: int | None = None, since: float = 0.0) -> Sequence[Row]:
         """See `Journal.claim`."""
-        return await self._write(lambda: self._ledger.claim(run, limit, most, since))
+        return await self._claim(Claim(run, limit, most, since))
 
     async def defer(self, rows: Sequence[Row], until: float) -> None:
         """See `Journal.defer`."""
@@ -359,6 +364,14 @@ class MemoryJournal(LedgerJournal):
         await lowlevel.cancel_shielded_checkpoint()
         self._ledger.renew()
         return work()
+
+    async def _claim(self, claim: Claim) -> Sequence[Row]:
+        await lowlevel.cancel_shielded_checkpoint()
+        self._ledger.renew()
+        [claimed] = self._ledger.claim_all([claim])
+        if isinstance(claimed, JobError):
+            raise claimed
+        return claimed
 
     async def _move(self, step: Step) -> Row:
         await lowlevel.cancel_shielded_checkpoint()

@@ -274,8 +274,10 @@ WHERE id = :id;
 UPDATE row SET job = :job, number = :number WHERE id = :id;
 
 -- name: ready_rows
-SELECT * FROM row WHERE job = :job AND selling_partner = :selling_partner AND kind = :kind AND state = 'READY'
-AND not_before <= :now AND tried_by IS NOT :owner ORDER BY not_before, number LIMIT :limit;
+-- As one text: reading record by record, the thread would fight for the interpreter with the event loop at each.
+SELECT json_group_array(json_array(id, number, order_id, key, json(body), attempts, request_id, not_before)) FROM (
+    SELECT * FROM row WHERE job = :job AND selling_partner = :selling_partner AND kind = :kind AND state = 'READY'
+    AND not_before <= :now AND tried_by IS NOT :owner ORDER BY not_before, number LIMIT :limit);
 
 -- name: next_attempt
 SELECT min(not_before) FROM row WHERE job = ? AND selling_partner = ? AND kind = ? AND state = 'READY'
@@ -355,6 +357,16 @@ GROUP BY selling_partner, kind
 UNION ALL
 SELECT state, selling_partner, kind, count(*) FROM row INDEXED BY row_held WHERE owner IS NOT NULL AND job = :job
 GROUP BY state, selling_partner, kind;
+
+-- name: count_rows_of_part
+SELECT state, count(*) AS count FROM row WHERE job = :job AND settled IS NOT NULL
+AND state IN ('SENT', 'REFUSED', 'IN_DOUBT') AND selling_partner = :selling_partner AND kind = :kind GROUP BY state
+UNION ALL
+SELECT 'READY', count(*) FROM row WHERE job = :job AND selling_partner = :selling_partner AND kind = :kind
+AND state = 'READY'
+UNION ALL
+SELECT state, count(*) FROM row INDEXED BY row_held WHERE owner IS NOT NULL AND job = :job
+AND selling_partner = :selling_partner AND kind = :kind GROUP BY state;
 
 -- name: outcomes
 SELECT CAST(settled / :width AS INTEGER) * :width AS since, state, selling_partner, kind, count(*) AS count FROM row

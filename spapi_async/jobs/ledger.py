@@ -20,12 +20,13 @@ from ..errors import JobError, LeaseLostError
 from ..operation import UsagePlan
 from . import lease
 from .identity import Identity, body_bytes, digest, digests, resolve
-from .row import LATE, Admission, Move, Row, State, Stored, admit
+from .row import LATE, TRANSITIONS, Admission, Move, Row, State, Stored, admit
 
 __all__ = [
     "ABANDONED",
     "SCHEMA_VERSION",
     "Admitted",
+    "Claim",
     "Count",
     "JobRecord",
     "Ledger",
@@ -185,7 +186,7 @@ class Owner:
     until: float
 
 
-@attrs.frozen
+@attrs.define
 class Step:
     """A move that is asked for; see `Journal.move`."""
 
@@ -194,6 +195,16 @@ class Step:
     reason: str = ""
     request_id: str | None = None
     not_before: float = 0.0
+
+
+@attrs.define
+class Claim:
+    """Rows that are asked for; see `Journal.claim`."""
+
+    run: Run
+    limit: int
+    most: int | None = None
+    since: float = 0.0
 
 
 _HAS_BULK = sqlite3.sqlite_version_info >= (3, 38)
@@ -433,19 +444,58 @@ class Ledger:
                 self._do("touch_row", {"job": run.number, "number": row.number, "id": kept.id})
         return Admitted(admission=admission, stored=kept)
 
-    def claim(self, run: Run, limit: int, most: int | None, since: float) -> Sequence[Row]:
-        """See `Journal.claim`."""
-        self._look_around()
-        if most is not None:
-            in_hand: int = self._do("count_in_hand", self._part(run)).fetchone()[0]
-            limit = min(limit, most - in_hand - self.sent_since(run, since))
-            if limit <= 0:
-                return []
-        values = {**self._part(run), "now": self._clock(), "owner": self._owner, "limit": limit}
-        claimed = [self._row(record).after(Move.CLAIM) for record in self._all("ready_rows", values)]
-        if claimed:
-            self._do("claim_rows", {"ids": orjson.dumps([row.id for row in claimed]).decode(), "owner": self._owner})
-        return claimed
+    def claim_all(self, claims: Sequence[Claim]) -> Sequence[Sequence[Row] | JobError]:
+        """Make many claims, and return what each of them came to; see `Journal.claim`."""
+        done: list[Sequence[Row] | JobError] = []
+        if claims:
+            self._look_around()
+        taken: list[int] = []
+        runs: set[Run] = set()
+        for claim in claims:
+            if claim.run in runs:
+                self._take(taken)
+                taken.clear()
+                runs.clear()
+            runs.add(claim.run)
+            try:
+                rows = self._ready(claim)
+            except JobError as error:
+                done.append(error)
+            else:
+                taken.extend(row.id for row in rows)
+                done.append(rows)
+        self._take(taken)
+        return done
+
+    def _ready(self, claim: Claim) -> Sequence[Row]:
+        """Return the rows that a claim takes, as they stand after it."""
+        run, limit = claim.run, claim.limit
+        values = self._part(run)
+        if claim.most is not None:
+            in_hand: int = self._do("count_in_hand", values).fetchone()[0]
+            limit = min(limit, claim.most - in_hand - self.sent_since(run, claim.since))
+        values |= {"now": self._clock(), "owner": self._owner, "limit": max(limit, 0)}
+        found = self._do("ready_rows", values).fetchone()[0]
+        return [
+            Row(
+                id=id_,
+                number=number,
+                kind=run.kind,
+                order_id=order_id,
+                key=key,
+                body=body,
+                state=TRANSITIONS[State.READY, Move.CLAIM],
+                attempts=attempts,
+                request_id=request_id,
+                selling_partner=run.selling_partner,
+                not_before=not_before,
+            )
+            for id_, number, order_id, key, body, attempts, request_id, not_before in orjson.loads(found)
+        ]
+
+    def _take(self, ids: Sequence[int]) -> None:
+        if ids:
+            self._do("claim_rows", {"ids": orjson.dumps(ids).decode(), "owner": self._owner})
 
     def move_all(self, steps: Sequence[Step]) -> Sequence[Row | JobError]:
         """Make many moves, and return what each of them came to; see `Journal.move`.
@@ -598,9 +648,8 @@ class Ledger:
 
     def count(self, run: Run) -> Mapping[State, int]:
         """See `Journal.count`."""
-        counts = self.counts(run.number)
-        mine = (c for c in counts if (c.selling_partner, c.kind) == (run.selling_partner, run.kind))
-        return {each.state: each.count for each in mine}
+        counts = self._all("count_rows_of_part", self._part(run))
+        return {State(record["state"]): record["count"] for record in counts if record["count"]}
 
     def counts(self, job: int) -> Sequence[Count]:
         """See `Journal.counts`."""
@@ -723,7 +772,7 @@ class Ledger:
             self._do("job_of_row_waits", (new.id,))
         return True
 
-    def _part(self, run: Run) -> Mapping[str, object]:
+    def _part(self, run: Run) -> dict[str, object]:
         return {"job": run.number, "selling_partner": self._id_of(run.selling_partner), "kind": run.kind}
 
     def _bind(self, selling_partner: str) -> None:

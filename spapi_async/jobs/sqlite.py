@@ -1,14 +1,18 @@
 """The journal in a SQLite file.
 
 Write-ahead log with `synchronous=FULL`: a commit is on the disk when it returns. All writes of a process go through one
-connection, one commit at a time, in a worker thread; those that come while a commit runs share the next one (group
-commit), so the disk sets the delay of a write and not the pace of the job.
+connection, one commit at a time, in a thread of the journal's own; those that come while a commit runs share the next
+one (group commit), so the disk sets the delay of a write and not the pace of the job.
 """
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import math
 import os
 import platform
+import queue
 import shutil
 import sqlite3
 import threading
@@ -22,10 +26,11 @@ from typing import Any, Generic, Self, TypeVar
 import anyio
 from anyio import to_thread
 
+from ..auth.tasks import current_loop
 from ..errors import JobError
 from . import lease
 from .journal import LedgerJournal
-from .ledger import APPLICATION_ID, SCHEMA_VERSION, Ledger, Owner, Step, create, migrate
+from .ledger import APPLICATION_ID, SCHEMA_VERSION, Claim, Ledger, Owner, Step, create, migrate
 from .lock import FileLock, OwnerLock
 from .row import Move, Row
 
@@ -34,7 +39,12 @@ __all__ = ["SCHEMA_VERSION", "SqliteJournal", "open_read_only", "version_of"]
 _T = TypeVar("_T")
 
 _PAUSE = 0.01
-"""Seconds between two commits: under load more moves share one, and other processes find the file free."""
+"""Seconds between two commits, at least: more moves share one, and other processes find the file free."""
+
+_PAUSE_PER_WRITE = 0.00025
+"""The more writes shared a commit, the longer the next one waits: a commit costs much the same for few and for many."""
+
+_LONGEST_PAUSE = 0.05
 
 _PATIENCE = 10.0
 """Seconds to wait while another process opens the journal, or writes to it."""
@@ -47,11 +57,11 @@ _VERSION_1 = {"setting", "selling_partner", "run", "row"}
 
 
 class _Ticket(Generic[_T]):
-    """One write that waits for its commit: some work, or a move, of which many are made together."""
+    """One write that waits for its commit: some work, or a claim or a move, of which many are made together."""
 
     __slots__ = ("error", "needs_room", "result", "work")
 
-    def __init__(self, work: Callable[[], _T] | Step, needs_room: bool) -> None:
+    def __init__(self, work: Callable[[], _T] | Claim | Step, needs_room: bool) -> None:
         self.work = work
         self.needs_room = needs_room
         self.result: _T
@@ -69,8 +79,8 @@ class _Batch:
 class SqliteJournal(LedgerJournal):
     """A journal in a file that survives the process. Use it as an async context manager.
 
-    Several processes of one machine may have it open at once. Each has a lease on what it has in hand, renewed by a
-    thread of its own, and a lock by which the others see at once that it is gone.
+    Several processes of one machine may have it open at once. Each has a lease on what it has in hand, renewed by the
+    journal's thread, and a lock by which the others see at once that it is gone.
 
     Args:
         path: The file; it is made when it is not there. Beside it come `-wal`, `-shm`, `.lock`, and one more lock for
@@ -101,87 +111,108 @@ class SqliteJournal(LedgerJournal):
         self._connection: sqlite3.Connection
         self._files: Sequence[tuple[int, int]] = ()
         self._batch: _Batch | None = None
-        self._committed = 0.0
-        # Between the worker thread and the one that renews the lease.
+        """The one that takes further writes."""
+        self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._mutex = threading.Lock()
-        self._closing = threading.Event()
+        """Between the event loop and the thread: around `_batch` and `_is_open`."""
+        self._is_open = False
+        self._next_commit = 0.0
 
     async def __aenter__(self) -> Self:
-        self._turn = anyio.Lock()
         # A worker thread of our own, or a user's busy threads would hold up the journal.
         self._limiter = anyio.CapacityLimiter(1)
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(self._open, limiter=self._limiter)
-        self._closing.clear()
-        self._beating = threading.Thread(target=self._beat, name="journal-lease", daemon=True)
-        self._beating.start()
+        self._call_soon = _call_soon()
+        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
+        self._thread.start()
+        self._is_open = True
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with self._mutex:
+            self._is_open = False
+            self._batch = None
+            self._batches.put(None)
         with anyio.CancelScope(shield=True):
-            async with self._turn:
-                await to_thread.run_sync(self._close, limiter=self._limiter)
+            await to_thread.run_sync(self._close, limiter=self._limiter)
 
     async def _write(self, work: Callable[[], _T], *, needs_room: bool = True) -> _T:
         return await self._commit_soon(_Ticket(work, needs_room))
+
+    async def _claim(self, claim: Claim) -> Sequence[Row]:
+        return await self._commit_soon(_Ticket(claim, needs_room=True))
 
     async def _move(self, step: Step) -> Row:
         return await self._commit_soon(_Ticket(step, step.move is Move.BEGIN))
 
     async def _commit_soon(self, ticket: _Ticket[_T]) -> _T:
-        batch = self._batch
-        is_first = batch is None
-        if batch is None:
-            batch = self._batch = _Batch()
-        batch.tickets.append(ticket)
-        # Shielded: a cancelled caller must know for certain whether its write was made, and it takes milliseconds.
-        with anyio.CancelScope(shield=True):
-            if is_first:
-                await self._lead(batch)
-            else:
+        with self._mutex:
+            if not self._is_open:
+                raise JobError(f"the journal {self._path} is not open")
+            batch = self._batch
+            if batch is None:
+                batch = self._batch = _Batch()
+                self._batches.put(batch)
+            batch.tickets.append(ticket)
+        try:
+            await batch.is_done.wait()
+        except anyio.get_cancelled_exc_class():
+            # A cancelled caller must know for certain whether its write was made, and it takes milliseconds. The shield
+            # comes only now, since for each move it would cost as much as all the rest of its waiting.
+            with anyio.CancelScope(shield=True):
                 await batch.is_done.wait()
+            if anyio.current_effective_deadline() != -math.inf:
+                raise  # asyncio's own, which comes but once; that of a scope comes again
         if ticket.error is not None:
             raise ticket.error
         return ticket.result
 
-    async def _lead(self, batch: _Batch) -> None:
-        """Commit a batch when it is its turn; until then others may join it."""
-        try:
-            async with self._turn:
-                pause = self._committed + _PAUSE - time.monotonic()
-                if pause > 0:
-                    await anyio.sleep(pause)
-                self._batch = None
-                await to_thread.run_sync(self._commit, batch.tickets, limiter=self._limiter)
-        finally:
-            batch.is_done.set()
+    # --- in the journal's thread
 
-    # --- in the worker thread
+    def _work(self) -> None:
+        """Commit batch after batch; when there is none, renew the lease from time to time.
+
+        A renewal that fails is no error: the lease then comes to its end, and a row's BEGIN says so.
+        """
+        while True:
+            try:
+                batch = self._batches.get(timeout=lease.BEAT)
+            except queue.Empty:
+                self._commit([])
+                continue
+            if batch is None:
+                return
+            time.sleep(max(self._next_commit - time.monotonic(), 0.0))
+            with self._mutex:
+                if self._batch is batch:
+                    self._batch = None
+            self._commit(batch.tickets)
+            with suppress(RuntimeError):  # the event loop has ended, and nobody waits
+                self._call_soon(batch.is_done.set)
 
     def _commit(self, tickets: Sequence[_Ticket[Any]]) -> None:
         """Do all the waiting work in one transaction."""
-        with self._mutex:
-            if not tickets and self._closing.is_set():
-                return
-            connection = self._connection
-            try:
-                has_room = shutil.disk_usage(self._path.parent).free >= _ROOM
-                connection.execute("BEGIN IMMEDIATE")
-                self._ledger.renew()
-                self._work_off([ticket for ticket in tickets if self._fits(ticket, has_room)])
-                connection.execute("COMMIT")
-                self._see_that_it_is_there()
-            except Exception as error:
-                # One transaction: what one of them could not write, none of them has written.
-                with suppress(sqlite3.Error):
-                    connection.rollback()
-                self._ledger.forget()
-                for ticket in tickets:
-                    ticket.error = self._error(error)
-            finally:
-                self._committed = time.monotonic()
+        connection = self._connection
+        try:
+            has_room = shutil.disk_usage(self._path.parent).free >= _ROOM
+            connection.execute("BEGIN IMMEDIATE")
+            self._ledger.renew()
+            self._work_off([ticket for ticket in tickets if self._fits(ticket, has_room)])
+            connection.execute("COMMIT")
+            self._see_that_it_is_there()
+        except Exception as error:
+            # One transaction: what one of them could not write, none of them has written.
+            with suppress(sqlite3.Error):
+                connection.rollback()
+            self._ledger.forget()
+            for ticket in tickets:
+                ticket.error = self._error(error)
+        finally:
+            pause = min(max(_PAUSE_PER_WRITE * len(tickets), _PAUSE), _LONGEST_PAUSE)
+            self._next_commit = time.monotonic() + pause
 
     def _fits(self, ticket: _Ticket[Any], has_room: bool) -> bool:
         if ticket.needs_room and not has_room:
@@ -189,29 +220,27 @@ class SqliteJournal(LedgerJournal):
         return ticket.error is None
 
     def _work_off(self, tickets: Sequence[_Ticket[Any]]) -> None:
-        moves: list[tuple[_Ticket[Any], Step]] = []
+        claims: list[Claim] = []
+        steps: list[Step] = []
+        together: tuple[list[_Ticket[Any]], list[_Ticket[Any]]] = [], []
         for ticket in tickets:
             if isinstance(ticket.work, Step):
-                moves.append((ticket, ticket.work))
-                continue
-            try:
-                ticket.result = ticket.work()
-            except JobError as error:  # raised before anything of this ticket was written
-                ticket.error = error
-        outcomes = self._ledger.move_all([step for _, step in moves])
-        for (ticket, _), outcome in zip(moves, outcomes, strict=True):
+                together[1].append(ticket)
+                steps.append(ticket.work)
+            elif isinstance(ticket.work, Claim):
+                together[0].append(ticket)
+                claims.append(ticket.work)
+            else:
+                try:
+                    ticket.result = ticket.work()
+                except JobError as error:  # raised before anything of this ticket was written
+                    ticket.error = error
+        outcomes = [*self._ledger.claim_all(claims), *self._ledger.move_all(steps)]
+        for ticket, outcome in zip(itertools.chain(*together), outcomes, strict=True):
             if isinstance(outcome, JobError):
                 ticket.error = outcome
             else:
                 ticket.result = outcome
-
-    def _beat(self) -> None:
-        """Renew the lease, in a thread of its own: also while nothing is written, and while the event loop is held up.
-
-        A renewal that fails is no error: the lease then comes to its end, and a row's BEGIN says so.
-        """
-        while not self._closing.wait(lease.BEAT):
-            self._commit([])
 
     def _open(self) -> None:
         self._opening.acquire(_PATIENCE)
@@ -275,8 +304,8 @@ class SqliteJournal(LedgerJournal):
         self._files = self._look_up()
 
     def _close(self) -> None:
-        self._closing.set()
-        with self._mutex, closing(self._connection) as connection:
+        self._thread.join()
+        with closing(self._connection) as connection:
             # What cannot be written now is found by the next one, since the lock is gone.
             with suppress(sqlite3.Error, JobError):
                 connection.execute("BEGIN IMMEDIATE")
@@ -288,7 +317,6 @@ class SqliteJournal(LedgerJournal):
                 connection.execute("PRAGMA busy_timeout = 100")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._lock.release()
-        self._beating.join()
 
     def _is_gone(self, owner: Owner) -> bool:
         return owner.lock is not None and owner.host == platform.node() and self._lock.is_gone(owner.lock)
@@ -321,6 +349,12 @@ class SqliteJournal(LedgerJournal):
         if isinstance(error, OSError):
             return JobError(f"the journal {self._path} cannot be used: {error.strerror or error}")
         return error
+
+
+def _call_soon() -> Callable[[Callable[[], None]], object]:
+    """Return what a thread calls to have a function called in the event loop that runs now."""
+    loop: Any = current_loop()  # trio's token is no type of ours
+    return loop.call_soon_threadsafe if isinstance(loop, asyncio.AbstractEventLoop) else loop.run_sync_soon
 
 
 def version_of(connection: sqlite3.Connection, path: Path) -> int:

@@ -36,8 +36,8 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimate, "datetime", _Clock)
 
 
-def write(*lines: str) -> None:
-    Path("messages.csv").write_text("\n".join(["order_id,marketplace_id,text", *lines, ""]), encoding="utf-8")
+def write(*lines: str, header: str = "order_id,marketplace_id,text") -> None:
+    Path("messages.csv").write_text("\n".join([header, *lines, ""]), encoding="utf-8")
 
 
 def good(count: int) -> list[str]:
@@ -88,6 +88,7 @@ def test_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
         "rate": 1.0,
         "burst": 5.0,
         "calls": {SEND: 25, CHECK: 25, LOCALE: 0},
+        "selling_partner": "",
         "seconds": 20.0,
         "opens": None,
     }
@@ -328,3 +329,25 @@ def test_rows_of_several_selling_partners(capsys: pytest.CaptureFixture[str]) ->
     [line] = capsys.readouterr().err.splitlines()
     assert "sellers.toml: line 1 is no TOML" in line
     assert "5ecre7" not in line
+
+
+def test_who_takes_longest_sets_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    """Selling partners are served side by side: the one that takes longest is told; a later moment is the end."""
+    Path("sellers.json").write_text('{"A1SELLER": "Atzr|1", "A2SELLER": "Atzr|2"}')
+    Path("sellers.json").chmod(0o600)
+    lines = [f"{line},A{1 + (n >= 30)}SELLER," for n, line in enumerate(good(100))]
+    write(*lines, header="order_id,marketplace_id,text,selling_partner,when")
+    sellers = ("--credentials", "sellers.json", "--not-before", "when")
+    assert main(arguments(*sellers)) == 0
+    out = capsys.readouterr().out
+    assert "The good ones take 1 min 5 s: 5 at once, then 1 a second" in out
+    assert "for A2SELLER, who takes longest with 70 rows." in out
+    found = facts(capsys, *sellers)
+    assert (found["selling_partner"], found["seconds"], found["calls"][SEND]) == ("A2SELLER", 65.0, 100)
+    later = START + timedelta(days=3)
+    write(
+        *lines[:-1],
+        lines[0].replace("902-0,", "902-x,") + later.isoformat(),
+        header="order_id,marketplace_id,text,selling_partner,when",
+    )
+    assert datetime.fromisoformat(facts(capsys, *sellers)["finish"]) == later
