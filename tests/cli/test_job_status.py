@@ -170,8 +170,9 @@ def test_watching_by_the_command(
     def interrupt(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("time.sleep", interrupt)
-    assert main(["jobs", "status", "jobs.db", "--watch"]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("time.sleep", interrupt)
+        assert main(["jobs", "status", "jobs.db", "--watch"]) == 0
     assert "job 1, not running: 4 of 6 rows" in capsys.readouterr().out
     jobs.finish()
     assert main(["jobs", "status", "jobs.db", "--watch"]) == 0

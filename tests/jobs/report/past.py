@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+from spapi_async.errors import JobError
 from spapi_async.jobs.identity import Identity
-from spapi_async.jobs.ledger import Ledger, Run, Step, create
+from spapi_async.jobs.ledger import Claim, Ledger, Run, Step, create
 from spapi_async.jobs.row import Move, Row
 from spapi_async.operation import UsagePlan
 
@@ -105,7 +106,8 @@ class Past:
         done = 0
         batch = max(1, rows // 100)
         while done < rows:
-            claimed = ledger.claim(run, min(batch, rows - done), None, 0.0)
+            [claimed] = ledger.claim_all([Claim(run, min(batch, rows - done))])
+            assert not isinstance(claimed, JobError)
             refused = [row for row in claimed if self._random.random() < 0.12]
             taken = [row for row in claimed if row not in refused] if refused else claimed
             for row in refused:
