@@ -7,6 +7,7 @@ import platform
 import random
 import sqlite3
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -531,3 +532,19 @@ async def test_a_folder_that_is_missing_is_one_clear_error(tmp_path: Path) -> No
     with pytest.raises(JobError, match=r"jobs\.db\.lock cannot be written: No such file"):
         async with SqliteJournal(tmp_path / "nowhere" / "jobs.db"):
             pass
+
+
+async def test_nobody_waits_for_a_thread_that_is_gone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the journal's thread ends by whatever it may be, all that wait and all that come get an error, not a hang."""
+    monkeypatch.setattr(threading, "excepthook", lambda arguments: None)
+    async with SqliteJournal(path) as journal:
+        run = await journal.start(WHO, KIND)
+
+        def end(*_: object) -> None:
+            raise SystemExit("somebody ended it")
+
+        monkeypatch.setattr(journal, "_commit", end)
+        with anyio.fail_after(20):
+            for words in ("its thread ended by SystemExit", "is not open"):
+                with pytest.raises(JobError, match=words):
+                    await journal.claim(run, 1)
