@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -33,6 +34,7 @@ __all__ = [
     "Program",
     "add_sending",
     "add_who",
+    "calm_collector",
     "client_of_job",
     "completed",
     "kept",
@@ -170,6 +172,17 @@ def client_of_job(
     return application_of(arguments, options), refresh_tokens_of(arguments)
 
 
+def calm_collector() -> None:
+    """Let Python's garbage collector look more seldom: with thousands of rows in hand it takes a third of the time.
+
+    What a row makes is let go of when its last reference goes; only cycles wait for the collector. This is for a
+    program that is nothing but a job: the library leaves the collector as it is.
+    """
+    gc.collect()
+    gc.freeze()  # modules and rows' parts stay to the end
+    gc.set_threshold(50_000, 20, 20)
+
+
 class Program:
     """One run of the command.
 
@@ -259,6 +272,7 @@ class Program:
                         await load(job)
                         is_loaded = True
                 group.start_soon(self._show, job)
+                calm_collector()
                 await job.run()
             except JobStoppedError as error:
                 self._stopped = str(error)
