@@ -8,8 +8,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -172,15 +172,22 @@ def client_of_job(
     return application_of(arguments, options), refresh_tokens_of(arguments)
 
 
-def calm_collector() -> None:
+@contextmanager
+def calm_collector() -> Iterator[None]:
     """Let Python's garbage collector look more seldom: with thousands of rows in hand it takes a third of the time.
 
     What a row makes is let go of when its last reference goes; only cycles wait for the collector. This is for a
     program that is nothing but a job: the library leaves the collector as it is.
     """
+    before = gc.get_threshold()
     gc.collect()
-    gc.freeze()  # modules and rows' parts stay to the end
+    gc.freeze()  # modules, and what every selling partner has, stay to the end
     gc.set_threshold(50_000, 20, 20)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 class Program:
@@ -272,8 +279,8 @@ class Program:
                         await load(job)
                         is_loaded = True
                 group.start_soon(self._show, job)
-                calm_collector()
-                await job.run()
+                with calm_collector():
+                    await job.run()
             except JobStoppedError as error:
                 self._stopped = str(error)
             except Exception as error:  # kept out of the group, which would wrap it up
