@@ -68,6 +68,13 @@ def report(session: nox.Session) -> None:
 
 
 @nox.session
+def crash(session: nox.Session) -> None:
+    """Kill jobs at random instants, two hundred runs of them, and judge what is left; `-- --runs 20 --seed 7`."""
+    session.install("-e", ".[all]", *_group("test"))
+    session.run("python", "tests/crash/matrix.py", *session.posargs)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Run the snippets of README and docs, check the links, and write the operations table anew."""
     session.install("-e", ".[all]", *_group("docs"))

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -82,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     region = region_of(arguments.region)
     tokens = refresh_tokens_of(arguments)
     needs = _Sellers(kind)
-    with source_of(arguments, kind, region, tokens) as source, _view(arguments) or nullcontext() as journal:
+    with source_of(arguments, kind, region, tokens) as source, _view(arguments, tokens) or nullcontext() as journal:
         files = AttachmentFiles(arguments.attachments_dir or Path(arguments.source).parent)
         entries = map(files.checked, source.entries)
         tally = preview(entries, journal, retry_refused=arguments.retry_refused, on_waiting=needs.add)
@@ -303,12 +304,15 @@ def _pace(
     return (slowest, finish, is_exact) if latest <= finish else (slowest, latest, False)
 
 
-def _view(arguments: argparse.Namespace) -> JournalView | None:
+def _view(arguments: argparse.Namespace, tokens: Mapping[str, str] | None) -> JournalView | None:
     if arguments.journal is None:
         return None
     if not arguments.journal.exists():  # a job would make it
         print(f"spapi-async: {arguments.journal} is not there yet, so no row counts as settled", file=sys.stderr)
         return None
+    if tokens is not None:
+        names = {name: Identity(refresh_token=token, selling_partner_id=name) for name, token in tokens.items()}
+        return JournalView(arguments.journal, names)
     identity = Identity(
         refresh_token=os.environ.get("SPAPI_REFRESH_TOKEN") or os.environ.get("SP_API_REFRESH_TOKEN") or "",
         selling_partner_id=arguments.selling_partner_id or os.environ.get("SPAPI_SELLING_PARTNER_ID") or None,

@@ -32,22 +32,30 @@ class DryRun:
 
     def __init__(self, path: Path) -> None:
         self.journal = MemoryJournal()
+        self._identities: dict[str, Identity] = {}
         self._path = path
-        self._views: dict[Run, JournalView] = {}
+        self._view: JournalView | None = None
+
+    def open(self) -> None:
+        """Open the journal, if there is one.
+
+        Raises:
+            JobError: It cannot be read.
+        """
+        if self._path.exists():
+            self._view = JournalView(self._path, self._identities)
 
     def knows(self, part: Run, identity: Identity) -> None:
-        """Look at what was done for a selling partner before.
+        """Learn who has the rows of a part."""
+        self._identities[part.selling_partner] = identity
+
+    def admitted(self, row: Row, *, retry_refused: bool) -> Admitted | None:
+        """Say what would become of a row; None if nothing is known of it.
 
         Raises:
             JobError: The journal cannot be read, or knows several selling partners and not this one.
         """
-        if self._path.exists():
-            self._views[part] = JournalView(self._path, identity)
-
-    def admitted(self, part: Run, row: Row, *, retry_refused: bool) -> Admitted | None:
-        """Say what would become of a row; None if nothing is known of it."""
-        view = self._views.get(part)
-        return view.admitted(row, retry_refused=retry_refused) if view else None
+        return self._view.admitted(row, retry_refused=retry_refused) if self._view else None
 
     def sends(self, kind: Kind, send: Send) -> Send:
         """Return a function that sends all calls but those of the kind's operation, which it only makes."""
@@ -65,8 +73,8 @@ class DryRun:
 
     def close(self) -> None:
         """Close what was read."""
-        for view in self._views.values():
-            view.close()
+        if self._view:
+            self._view.close()
 
 
 async def _take(call: Call) -> Reply:

@@ -13,7 +13,18 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -169,6 +180,7 @@ class Job:
         """Who has no refresh token, and why."""
         self._left: dict[str, int] = {}
         """How many of the rows that an earlier run left are theirs."""
+        self._adding = anyio.Lock()
         self._added = 0
         self._rejected = 0
         self._pace = Pace()
@@ -181,8 +193,12 @@ class Job:
         self._is_draining = False
 
     async def __aenter__(self) -> Self:
+        if self._is_draining:
+            raise JobError("a job is entered once: make another one, with number= to go on")
         if self._opens is not None:
             await self._opens.__aenter__()
+        if self._dry is not None:
+            self._dry.open()
         try:
             if self.number is not None:
                 await self._go_on(self.number)
@@ -238,6 +254,12 @@ class Job:
         """
         if self._group is None:
             raise JobError("rows are added within `async with`")
+        async with self._adding:
+            return await self._add_all(rows, retry_refused, on_rejected)
+
+    async def _add_all(
+        self, rows: Rows, retry_refused: bool, on_rejected: Callable[[Rejection], object] | None
+    ) -> Added:
         added = Added()
         chunk: list[Row] = []
         columns = None
@@ -247,23 +269,27 @@ class Job:
             if on_rejected is not None:
                 on_rejected(rejection)
 
-        async for one in _each(rows):
-            self._added += 1
-            if isinstance(one, Mapping):
-                columns = columns or self._columns()
-                one = entry_of(self._added, one, columns)
-            entry = one if isinstance(one, Entry) else Entry(number=one.number, fields={}, row=one)
-            if entry.row is not None and ATTACHMENTS in entry.row.body:
-                entry = await to_thread.run_sync(self._files.checked, entry)
-            if entry.row is not None:
-                chunk.append(entry.row)
-            else:
-                self._rejected += 1
-                added.rejected += 1
-                reject(Rejection.of_entry(entry))
-            if len(chunk) == _CHUNK:
-                await self._add(chunk, added, reject, retry_refused)
-                chunk = []
+        async with aclosing(_each(rows)) as each:
+            async for one in each:
+                self._added += 1
+                if isinstance(one, Mapping):
+                    columns = columns or self._columns()
+                    one = entry_of(self._added, one, columns)
+                entry = one if isinstance(one, Entry) else Entry(number=one.number, fields={}, row=one)
+                if entry.row is not None and ATTACHMENTS in entry.row.body:
+                    entry = await to_thread.run_sync(self._files.checked, entry)
+                if entry.row is not None:
+                    if self._kind is None or entry.row.kind != self._kind.name:
+                        of = self._kind.name if self._kind else "none, since kind= is missing"
+                        raise ConfigError(f"row {entry.number} is of kind {entry.row.kind}, the job of {of}")
+                    chunk.append(entry.row)
+                else:
+                    self._rejected += 1
+                    added.rejected += 1
+                    reject(Rejection.of_entry(entry))
+                if len(chunk) == _CHUNK:
+                    await self._add(chunk, added, reject, retry_refused)
+                    chunk = []
         await self._add(chunk, added, reject, retry_refused)
         return added
 
@@ -319,7 +345,7 @@ class Job:
     ) -> bool:
         """Count a row that the journal of a dry run has settled."""
         assert self._dry is not None
-        admitted = self._dry.admitted(lane.part, row, retry_refused=retry_refused)
+        admitted = self._dry.admitted(row, retry_refused=retry_refused)
         if admitted is None or admitted.admission.is_waiting:
             return False
         self._count(row, lane, admitted, added, reject)
@@ -353,14 +379,16 @@ class Job:
         if self._tokens is None and len({part.selling_partner for part in parts}) > 1:
             raise ConfigError(f"job {number} is of several selling partners: give the refresh tokens of all")
         named = {(part.label if self._tokens is not None else "", part.kind): part for part in parts}
+        left = {each: await self._journal.count(part) for each, part in named.items()}
         await self._enlist(named)
-        for each, part in named.items():
-            counts = await self._journal.count(part)
-            lane = self._lanes.get(each)
+        for (seller, kind), counts in left.items():
+            lane = self._lanes.get((seller, kind))
             if lane is None:
-                self._left[each[0]] = counts.get(State.READY, 0)
+                self._left[seller] = self._left.get(seller, 0) + counts.get(State.READY, 0)
                 continue
-            lane.tally.resume(counts)
+            lane.tally.resume(await self._journal.count(lane.part))
+            if lane.tally.total < sum(counts.values()):
+                raise JobError(f"job {number} is not of this selling partner, but of another one")
 
     async def _enlist(self, parts: Iterable[tuple[str, str]]) -> None:
         """Make a lane for each selling partner and kind that has none yet; who cannot have one is noted."""
@@ -445,6 +473,8 @@ class Job:
                 ...
 
         or `tally = await job.run()`, which only counts. It ends when no row waits any more, or after `drain`.
+        Who leaves the loop early may go on in another one.
+
         Rows wait also for a window, or their own `not_before`. Whoever takes the outcomes slowly slows the job down.
 
         Raises:
@@ -453,7 +483,7 @@ class Job:
         """
         if self._group is None:
             raise JobError("a job runs within `async with`")
-        return Running(self)
+        return self._running or Running(self)
 
     def pause(self) -> None:
         """Take no further rows for now; exchanges under way go on, and rows that wait for their turn leave it."""
@@ -562,8 +592,6 @@ class Job:
     # --- for `Running`
 
     def _begin(self, running: Running) -> None:
-        if self._running is not None:
-            raise JobError("the job runs already")
         self._running = running
         for lane in self._lanes.values():
             self._launch(lane)
@@ -693,7 +721,7 @@ def _templates(template: str | Mapping[str, str]) -> Templates | None:
     return Templates.of({"": template} if isinstance(template, str) else template)
 
 
-async def _each(rows: Rows) -> AsyncIterator[Mapping[str, Any] | Row | Entry]:
+async def _each(rows: Rows) -> AsyncGenerator[Mapping[str, Any] | Row | Entry, None]:
     if isinstance(rows, AsyncIterable):
         async for row in rows:
             yield row

@@ -286,6 +286,10 @@ AND not_before > ?;
 -- name: rows_in_state
 SELECT * FROM row WHERE job = ? AND selling_partner = ? AND kind = ? AND state = ? ORDER BY number;
 
+-- name: settled_rows_in_state
+SELECT * FROM row INDEXED BY row_settled WHERE settled IS NOT NULL AND job = ? AND selling_partner = ? AND kind = ?
+AND state = ? ORDER BY number;
+
 -- name: doubts
 SELECT * FROM row INDEXED BY row_settled WHERE settled IS NOT NULL AND job = ? AND state = 'IN_DOUBT' ORDER BY number;
 

@@ -666,7 +666,8 @@ class Ledger:
     def rows(self, run: Run, state: State) -> Sequence[Row]:
         """See `Journal.rows`."""
         values = (run.number, self._id_of(run.selling_partner), run.kind, state)
-        return [self._row(record) for record in self._all("rows_in_state", values)]
+        query = "settled_rows_in_state" if state.is_settled else "rows_in_state"
+        return [self._row(record) for record in self._all(query, values)]
 
     def doubts(self, job: int) -> Sequence[Row]:
         """See `Journal.doubts`."""

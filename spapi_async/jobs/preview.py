@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -29,17 +29,21 @@ class JournalView:
 
     Args:
         path: The journal's file.
-        identity: Who sells, as far as that is known; the refresh token may be "".
+        identity: Who sells, as far as that is known; the refresh token may be "". Of several selling partners: by what
+            their rows have as `selling_partner`.
 
     Raises:
         JobError: It is no journal, it cannot be read, or it knows several selling partners and not which is meant.
     """
 
-    def __init__(self, path: Path, identity: Identity) -> None:
+    def __init__(self, path: Path, identity: Identity | Mapping[str, Identity]) -> None:
         self._path = path
+        self._identities = identity if isinstance(identity, Mapping) else {}
+        self._digests: dict[str, str] = {}
         self._connection, self._ledger = open_read_only(path)
         try:
-            self._selling_partner = self._identify(identity)
+            if isinstance(identity, Identity):
+                self._digests[""] = self._identify(identity)
         except BaseException:
             self._connection.close()
             raise
@@ -72,7 +76,7 @@ class JournalView:
             JobError: The journal cannot be read.
         """
         try:
-            stored = self._ledger.find(self._selling_partner, row)
+            stored = self._ledger.find(self._digest_of(row.selling_partner), row)
         except sqlite3.Error as error:
             raise self._unusable(error) from error
         if stored is None:
@@ -83,6 +87,11 @@ class JournalView:
             # Until that process is through with it; what it leaves would become this.
             admission = Admission.IN_DOUBT if stored.row.state is State.SENDING else Admission.RESUMED
         return Admitted(admission=admission, stored=stored.row)
+
+    def _digest_of(self, selling_partner: str) -> str:
+        if selling_partner not in self._digests:
+            self._digests[selling_partner] = self._identify(self._identities[selling_partner])
+        return self._digests[selling_partner]
 
     def _identify(self, identity: Identity) -> str:
         token, named = digests(self._ledger.salt, identity)
@@ -156,7 +165,7 @@ class _Seen:
     def add(self, row: Row) -> bool:
         """Add a row; return whether it is new."""
         # 64 bits: among a million rows, two are taken for one once in thirty million files.
-        value = hash((row.order_id, row.key))
+        value = hash((row.selling_partner, row.order_id, row.key))
         try:
             return self._connection.execute("INSERT OR IGNORE INTO seen VALUES (?)", (value,)).rowcount == 1
         except sqlite3.Error as error:

@@ -177,21 +177,44 @@ class SqliteJournal(LedgerJournal):
 
         A renewal that fails is no error: the lease then comes to its end, and a row's BEGIN says so.
         """
-        while True:
-            try:
-                batch = self._batches.get(timeout=lease.BEAT)
-            except queue.Empty:
-                self._commit([])
-                continue
-            if batch is None:
-                return
-            time.sleep(max(self._next_commit - time.monotonic(), 0.0))
-            with self._mutex:
-                if self._batch is batch:
-                    self._batch = None
-            self._commit(batch.tickets)
-            with suppress(RuntimeError):  # the event loop has ended, and nobody waits
-                self._call_soon(batch.is_done.set)
+        batch: _Batch | None = None
+        try:
+            while True:
+                try:
+                    batch = self._batches.get(timeout=lease.BEAT)
+                except queue.Empty:
+                    self._commit([])
+                    continue
+                if batch is None:
+                    return
+                time.sleep(max(self._next_commit - time.monotonic(), 0.0))
+                with self._mutex:
+                    if self._batch is batch:
+                        self._batch = None
+                self._commit(batch.tickets)
+                self._is_done(batch)
+        except BaseException as error:  # nobody may wait for a thread that is gone
+            self._give_up(batch, error)
+            raise
+
+    def _give_up(self, batch: _Batch | None, error: BaseException) -> None:
+        with self._mutex:
+            self._is_open = False
+            while not self._batches.empty():
+                if batch is not None:
+                    self._fail(batch, error)
+                batch = self._batches.get()
+        if batch is not None:
+            self._fail(batch, error)
+
+    def _fail(self, batch: _Batch, error: BaseException) -> None:
+        for ticket in batch.tickets:
+            ticket.error = JobError(f"the journal {self._path} cannot be used: its thread ended by {error!r}")
+        self._is_done(batch)
+
+    def _is_done(self, batch: _Batch) -> None:
+        with suppress(RuntimeError):  # the event loop has ended, and nobody waits
+            self._call_soon(batch.is_done.set)
 
     def _commit(self, tickets: Sequence[_Ticket[Any]]) -> None:
         """Do all the waiting work in one transaction."""

@@ -30,7 +30,7 @@ from .exchange import Answer, Request, refuse, reply
 from .faults import Fault, Faults
 from .lwa import SCOPES, TOKEN_PATH, Lwa, LwaError
 from .routing import Router
-from .state import State
+from .state import Call, State
 from .throttle import Throttle, amount
 from .tokens import RDT_PATH
 
@@ -39,7 +39,6 @@ __all__ = ["Sandbox"]
 Handler = Callable[[Request, State], Answer]
 
 _ADMIN = "/_sandbox/"
-_UNKNOWN = "unknown"
 _CHANGES = {"plans": ("rate", "burst"), "tokens": ("tokens",), "eat": ("rate",), "application-rates": ("rate",)}
 _LWA_CHANGES = {
     "revoke": '{}, {"seller": "SELLER1"} or {"seller": "SELLER1", "refresh_tokens": true}',
@@ -280,21 +279,26 @@ class Sandbox:
             await asgi.respond(send, self._administer(scope, path, headers, body), str(uuid4()))
             return
         there, back = self._ways()
+        call = Call(request_id=str(uuid4()), arrived=self._clock())
+        self.state.calls.append(call)
         # Before its usage plan sees it, so that requests come late and out of order there.
         await _travel(there)
-        request_id = str(uuid4())
-        key, answer, fault, plan = self._serve(scope, path, headers, body, request_id)
-        is_dropped = fault is not None and fault.kind.startswith("drop")
-        self.state.statuses[key, "dropped" if is_dropped else str(answer.status)] += 1
+        call.served = self._clock()
+        answer, fault, plan = self._serve(scope, path, headers, body, call)
+        call.fault = kind = "" if fault is None else fault.kind
+        is_cut = kind.startswith(("drop", "reset"))
+        self.state.statuses[call.operation, "dropped" if is_cut else str(answer.status)] += 1
         await _travel(back)
-        if fault is not None and fault.kind == "slow":
+        if fault is not None and kind == "slow":
             await anyio.sleep(fault.seconds)
-        if is_dropped:
-            await asgi.drop(scope, receive)
+        call.is_lost, call.ended = asgi.is_lost(scope), self._clock()
+        if is_cut:
+            await asgi.drop(scope, receive, is_reset=kind.startswith("reset"))
             return
+        call.status = answer.status
         has_rate = self._rate_header and (answer.status < 300 or answer.status in _RATE_STATUSES)
         rate = (_RATE_HEADER, _decimal(plan.rate)) if has_rate and plan is not None else None
-        await asgi.respond(send, answer, request_id, rate)
+        await asgi.respond(send, answer, call.request_id, rate)
 
     def _ways(self) -> tuple[float, float]:
         """Draw how many seconds a call takes on its way in and out, both at once: chance so goes by who calls first."""
@@ -304,41 +308,45 @@ class Sandbox:
         return there, back
 
     def _serve(
-        self, scope: Scope, path: str, headers: dict[str, str], body: bytes, request_id: str
-    ) -> tuple[str, Answer, Fault | None, UsagePlan | None]:
-        """Pass the gateway's stages; give the operation's key, the answer, the fault that befalls it, and the plan."""
+        self, scope: Scope, path: str, headers: dict[str, str], body: bytes, call: Call
+    ) -> tuple[Answer, Fault | None, UsagePlan | None]:
+        """Pass the gateway's stages; note in `call` what it is, and give its answer, its fault and its plan."""
         if path == TOKEN_PATH:
-            return TOKEN_PATH, self._exchange_token(scope["method"], headers, body), None, None
+            call.operation = TOKEN_PATH
+            return self._exchange_token(scope["method"], headers, body), None, None
         if self._consents.serves(path):
             query, origin = asgi.query(scope["query_string"]), f"{scope['scheme']}://{headers.get('host', '')}"
             answer = self._consents.answer(scope["method"], path, query, body, origin, self._clock())
-            return "consent", answer, None, None
+            call.operation = "consent"
+            return answer, None, None
         found = self._router.find(scope["method"], path)
         if found is None:
             message = "There is no such operation: check host, path and verb."
             error_type = "MissingAuthenticationTokenException"
-            return _UNKNOWN, refuse(403, "MissingAuthenticationToken", message, "", error_type), None, None
+            return refuse(403, "MissingAuthenticationToken", message, "", error_type), None, None
         operation, arguments = found
-        key, now = operation.key, self._clock()
+        call.operation, now = operation.key, self._clock()
+        call.order_id = _order_in(arguments)
         if self._aws is not None:
             arrived = scope["method"], path.encode("latin-1"), scope["query_string"], scope["headers"], body
             refusal = sigv4.check(self._aws, *arrived, self._date(now))
             if refusal is not None:
-                return key, refusal, None, None
+                return refusal, None, None
         grant = tokens.find_grant(self._lwa, headers.get("x-amz-access-token"), operation, path, now)
         if isinstance(grant, Answer):
-            return key, grant, None, None
-        may_pass, plan = self._throttle.take(key, grant, now)
+            return grant, None, None
+        call.seller = grant.seller
+        may_pass, plan = self._throttle.take(operation.key, grant, now)
         if not may_pass:
-            return key, _throttled(), None, plan
-        fault = self._faults.draw(key)
+            return _throttled(), None, plan
+        fault = self._faults.draw(operation.key)
         kind = "" if fault is None else fault.kind
         if kind == "throttle":
-            return key, _throttled(), fault, plan
+            return _throttled(), fault, plan
         if fault is not None and kind == "error-before":
-            return key, _failed(fault), fault, plan
-        if kind == "drop-before":
-            return key, Answer(0), fault, plan
+            return _failed(fault), fault, plan
+        if kind in ("drop-before", "reset-before"):
+            return Answer(0), fault, plan
         request = Request(
             operation=operation,
             path=path,
@@ -347,7 +355,7 @@ class Sandbox:
             headers=headers,
             body=body,
             grant=grant,
-            request_id=request_id,
+            request_id=call.request_id,
             time=self._date(now),
             origin=f"{scope['scheme']}://{headers.get('host', '')}",
         )
@@ -358,7 +366,7 @@ class Sandbox:
             answer = attrs.evolve(answer, body=answer.body[: len(answer.body) // 2] or b"{")
         elif kind == "html":
             answer = attrs.evolve(answer, body=b"<html><body>It works!</body></html>", media_type="text/html")
-        return key, answer, fault, plan
+        return answer, fault, plan
 
     def _date(self, now: float) -> datetime:
         if self._epoch is None:
@@ -378,7 +386,7 @@ class Sandbox:
         if example is not None:
             return self._answer_example(request, example, handler)
         if operation.module in checks.ORDER_APIS:
-            order_id = request.arguments.get("amazonOrderId") or request.arguments.get("orderId", "")
+            order_id = _order_in(request.arguments)
             is_theirs = self._owners.get(order_id, request.grant.seller) == request.grant.seller
             trouble = messaging.order_trouble(order_id) if is_theirs else messaging.no_order()
             if trouble is not None:
@@ -421,6 +429,8 @@ class Sandbox:
                 return reply(200, {"status": "ok"})
             case "GET", "messages":
                 return reply(200, [attrs.asdict(message) for message in self.state.messages])
+            case "GET", "calls":
+                return reply(200, [attrs.asdict(call) for call in self.state.calls])
             case "GET", "requests":
                 return reply(200, self.requests())
             case "POST", "deliveries":
@@ -504,6 +514,10 @@ class Sandbox:
         for (key, status), count in sorted(self.state.statuses.items()):
             operations.setdefault(key, {})[status] = count
         return {"operations": operations, "buckets": self._throttle.report()}
+
+
+def _order_in(arguments: Mapping[str, str]) -> str:
+    return arguments.get("amazonOrderId") or arguments.get("orderId", "")
 
 
 async def _travel(seconds: float) -> None:

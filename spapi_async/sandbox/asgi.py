@@ -8,14 +8,17 @@ from urllib.parse import unquote_plus
 
 from .exchange import Answer
 
-__all__ = ["DROP", "Receive", "Scope", "Send", "drop", "lifespan", "query", "read", "respond"]
+__all__ = ["DROP", "LOST", "Receive", "Scope", "Send", "drop", "is_lost", "lifespan", "query", "read", "respond"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 DROP = "spapi_async.drop"
-"""The ASGI extension by which a server lends us a function that cuts the caller's connection."""
+"""The ASGI extension by which a server lends us a function that cuts the caller's connection; `True` resets it."""
+
+LOST = "spapi_async.lost"
+"""The ASGI extension by which a server lends us a function that says whether the caller has gone away."""
 
 
 async def lifespan(receive: Receive, send: Send) -> None:
@@ -39,17 +42,25 @@ async def read(receive: Receive) -> bytes | None:
             return b"".join(chunks)
 
 
-async def drop(scope: Scope, receive: Receive) -> None:
-    """Break the caller's connection without a reply."""
+async def drop(scope: Scope, receive: Receive, *, is_reset: bool = False) -> None:
+    """Break the caller's connection without a reply: close it, or reset it."""
     cut = scope.get("extensions", {}).get(DROP)
     if cut is None:
         import httpx  # on a port there is no use for it, and it is half of the time the sandbox takes to start
 
-        # In-process: what httpx raises when a server closes the connection without a reply.
+        # In-process: what httpx raises when a server resets the connection, or closes it without a reply.
+        if is_reset:
+            raise httpx.ReadError("the sandbox reset the connection on purpose")
         raise httpx.RemoteProtocolError("the sandbox dropped the connection on purpose")
-    cut()
+    cut(is_reset)
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def is_lost(scope: Scope) -> bool:
+    """Return whether the caller has gone away, as far as the server tells."""
+    told = scope.get("extensions", {}).get(LOST)
+    return told is not None and bool(told())
 
 
 async def respond(send: Send, answer: Answer, request_id: str, rate: tuple[bytes, bytes] | None = None) -> None:

@@ -20,6 +20,8 @@ __all__ = ["KINDS", "Fault", "Faults"]
 KINDS = {
     "drop-before": "the connection breaks before anything is done",
     "drop-after": "it is done, then the connection breaks before the reply",
+    "reset-before": "the connection is reset before anything is done",
+    "reset-after": "it is done, then the connection is reset before the reply",
     "error-before": "a 5xx, and nothing is done",
     "error-after": "it is done, then a 5xx",
     "slow": "it is done at once, the reply comes late",
@@ -45,8 +47,8 @@ class Faults:
     """Which calls fail, and how.
 
     Args:
-        drop_before, drop_after, error_before, error_after, slow, throttle, bad_json, html: How likely each kind is
-            for one call, from 0 to 1; together at most 1.
+        drop_before, drop_after, reset_before, reset_after, error_before, error_after, slow, throttle, bad_json, html:
+            How likely each kind is for one call, from 0 to 1; together at most 1.
         slow_seconds: How late a slow reply comes.
         operations: Names of the operations that chance may hit, wildcards as in `plans=`. Default: the ones that send
             a buyer something.
@@ -63,6 +65,8 @@ class Faults:
         *,
         drop_before: float = 0.0,
         drop_after: float = 0.0,
+        reset_before: float = 0.0,
+        reset_after: float = 0.0,
         error_before: float = 0.0,
         error_after: float = 0.0,
         slow: float = 0.0,
@@ -74,7 +78,8 @@ class Faults:
         script: Mapping[str, Sequence[str]] | None = None,
         seed: int = 0,
     ) -> None:
-        chances = (drop_before, drop_after, error_before, error_after, slow, throttle, bad_json, html)
+        cuts = drop_before, drop_after, reset_before, reset_after
+        chances = (*cuts, error_before, error_after, slow, throttle, bad_json, html)
         if min(chances) < 0 or sum(chances) > 1:
             raise ConfigError("the chances of faults must be at least 0 each and at most 1 together")
         self.chances = dict(zip(KINDS, chances, strict=True))

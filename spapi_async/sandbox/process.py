@@ -65,6 +65,11 @@ class SandboxProcess:
         found: list[dict[str, Any]] = self._ask("GET", "messages")
         return found
 
+    def calls(self) -> list[dict[str, Any]]:
+        """List the last 10,000 calls, those under way too, with what befell them and when; see `state.Call`."""
+        found: list[dict[str, Any]] = self._ask("GET", "calls")
+        return found
+
     def requests(self) -> dict[str, Any]:
         """Tell what was called; see `Sandbox.requests`."""
         found: dict[str, Any] = self._ask("GET", "requests")

@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import socket
+import struct
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from .app import Sandbox
-from .asgi import DROP, Receive, Scope, Send
+from .asgi import DROP, LOST, Receive, Scope, Send
 
 if TYPE_CHECKING:
     import uvicorn
@@ -23,6 +24,7 @@ __all__ = ["bind", "serve"]
 
 _BACKLOG = 2048  # connections waiting to be accepted
 _KEEP_ALIVE = 60  # seconds an idle connection stays open
+_RESET = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)  # SO_LINGER of no time: closing sends RST instead of FIN
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -93,7 +95,7 @@ def _server(app: Sandbox) -> uvicorn.Server:
     chosen: Any = AutoHTTPProtocol  # h11, or httptools where that is installed
 
     class Protocol(chosen):  # type: ignore[misc]
-        """Lends the sandbox a function that cuts the connection, as an ASGI extension."""
+        """Lends the sandbox two functions, as ASGI extensions: to cut the connection, and to see whether it is lost."""
 
         app: Any
 
@@ -101,8 +103,13 @@ def _server(app: Sandbox) -> uvicorn.Server:
             super().connection_made(transport)
             inner = self.app
 
+            def cut(is_reset: bool) -> None:
+                if is_reset:
+                    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                transport.abort()
+
             async def lend(scope: Scope, receive: Receive, send: Send) -> None:
-                scope.setdefault("extensions", {})[DROP] = transport.abort
+                scope.setdefault("extensions", {}).update({DROP: cut, LOST: transport.is_closing})
                 await inner(scope, receive, send)
 
             self.app = lend

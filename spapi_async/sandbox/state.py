@@ -1,14 +1,16 @@
-"""What the pretend Amazon remembers: messages, uploads, destinations, subscriptions, and counts of calls."""
+"""What the pretend Amazon remembers: messages, uploads, destinations, subscriptions, and the calls it had."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from datetime import datetime
 from typing import Any
 
 import attrs
 
-__all__ = ["Attachment", "Message", "State", "Upload"]
+__all__ = ["Attachment", "Call", "Message", "State", "Upload"]
+
+_MOST_CALLS = 10_000
 
 
 @attrs.frozen(kw_only=True)
@@ -40,6 +42,31 @@ class Message:
 
 
 @attrs.define(kw_only=True)
+class Call:
+    """A call as the sandbox saw it. Moments are seconds of the sandbox's clock."""
+
+    operation: str = "unknown"
+    """As in `orders_v0.get_order`; the path of the token endpoint, `consent`, or `unknown` when there is none."""
+    order_id: str = ""
+    """The order in its path; "" for none."""
+    seller: str = ""
+    """Whose token it had; "" when it had none that counts, or one of no selling partner."""
+    request_id: str
+    arrived: float
+    """When all of it had come, before the way in."""
+    served: float | None = None
+    """When it was decided, and done if that was the answer; None while it is on its way in."""
+    ended: float | None = None
+    """When its answer was written, or its connection cut; None while it is under way."""
+    status: int = 0
+    """Of its answer; 0 while there is none, and for a connection that was cut."""
+    fault: str = ""
+    """What was let go wrong on purpose, as in `drop-after`; "" for nothing."""
+    is_lost: bool = False
+    """Whether the caller had gone away before its answer. In-process nobody can tell."""
+
+
+@attrs.define(kw_only=True)
 class Upload:
     """An upload destination."""
 
@@ -65,6 +92,7 @@ class State:
         destinations: Of notifications: client id -> destination id -> destination.
         subscriptions: Of notifications: subscription id -> owner's seller, client id, type and the subscription.
         statuses: How often each operation answered with each status; "dropped" for a connection cut on purpose.
+        calls: The last 10,000, in the order in which they came.
     """
 
     messages: list[Message] = attrs.field(factory=list)
@@ -74,6 +102,7 @@ class State:
     destinations: dict[str, dict[str, dict[str, Any]]] = attrs.field(factory=dict)
     subscriptions: dict[str, tuple[str, str, str, dict[str, Any]]] = attrs.field(factory=dict)
     statuses: Counter[tuple[str, str]] = attrs.field(factory=Counter)
+    calls: deque[Call] = attrs.field(factory=lambda: deque(maxlen=_MOST_CALLS))
 
     def deliver(self, message: Message) -> None:
         """Remember what a buyer received."""

@@ -12,7 +12,7 @@ import pytest
 from spapi_async.cli import estimate, main
 from spapi_async.jobs.journal import Identity
 from spapi_async.jobs.kinds import KINDS, find_kind
-from spapi_async.jobs.row import Move
+from spapi_async.jobs.row import Move, Row
 from spapi_async.jobs.source import open_source
 from spapi_async.jobs.sqlite import SqliteJournal
 from spapi_async.jobs.windows import Windows
@@ -329,6 +329,29 @@ def test_rows_of_several_selling_partners(capsys: pytest.CaptureFixture[str]) ->
     [line] = capsys.readouterr().err.splitlines()
     assert "sellers.toml: line 1 is no TOML" in line
     assert "5ecre7" not in line
+
+
+def test_a_journal_of_several_selling_partners(capsys: pytest.CaptureFixture[str]) -> None:
+    """With --credentials each row is looked up under its own selling partner."""
+
+    async def fill() -> None:
+        async with SqliteJournal(Path("messages.db")) as journal:
+            for name in ("A1SELLER", "A2SELLER"):
+                run = await journal.start(Identity(refresh_token=f"Atzr|{name}", selling_partner_id=name), KIND)
+                if name == "A1SELLER":
+                    body = {"marketplace_id": "A1PA6795UKMFR9", "text": "hello"}
+                    row = Row(number=2, kind=KIND, order_id="902-0", body=body)
+                    await journal.add(run, [row])
+                    [row] = await journal.claim(run, 1)
+                    await journal.move(row, Move.REFUSE, reason="no")
+
+    anyio.run(fill)
+    Path("sellers.json").write_text('{"A1SELLER": "Atzr|A1SELLER", "A2SELLER": "Atzr|A2SELLER"}')
+    Path("sellers.json").chmod(0o600)
+    [line] = good(1)
+    write(f"{line},A1SELLER", f"{line},A2SELLER", header="order_id,marketplace_id,text,selling_partner")
+    found = facts(capsys, "--credentials", "sellers.json", "--journal", "messages.db")
+    assert (found["rows"], found["good"], found["settled"]) == (2, 1, 1)
 
 
 def test_who_takes_longest_sets_the_end(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ from spapi_async.events import Event, RowSettled
 from spapi_async.jobs.job import Job
 from spapi_async.jobs.journal import MemoryJournal
 from spapi_async.jobs.outcome import Outcome, Rejection
-from spapi_async.jobs.row import Admission, State
+from spapi_async.jobs.row import Admission, Row, State
 from spapi_async.jobs.windows import Windows
 from spapi_async.sandbox import Faults, Sandbox
 
@@ -219,13 +219,60 @@ async def test_a_job_is_used_within_its_block(sp: SellingPartner) -> None:
         job.run()
 
 
-async def test_one_run_at_a_time(sp: SellingPartner) -> None:
-    """A second run beside the first is refused."""
+async def test_who_left_the_loop_may_go_on(sp: SellingPartner) -> None:
+    """Outcomes that came after a `break` are not lost: the next loop gets them."""
     async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job:
-        await job.add(rows(2))
-        async for _ in job.run():
-            with pytest.raises(JobError, match="already"):
-                await job.run()
+        await job.add(rows(5))
+        seen = []
+        async for outcome in job.run():
+            seen.append(outcome.number)
+            break
+        seen += [outcome.number async for outcome in job.run()]
+    assert sorted(seen) == [1, 2, 3, 4, 5]
+
+
+async def test_rows_are_added_one_call_after_the_other(sandbox: Sandbox, app: Application) -> None:
+    """Calls of `add` at once do not get into each other's way: a selling partner has one part of the job."""
+    async with app, Job(app, kind=KIND, journal=MemoryJournal(), selling_partners=SELLERS) as job:
+        async with anyio.create_task_group() as group:
+            for number in range(1, 6):
+                group.start_soon(job.add, [one | {"key": str(number)} for one in theirs(1)])
+        tally = await job.run()
+    assert tally.sent == 20
+    assert len(sandbox.state.messages) == 20
+
+
+async def test_a_job_is_of_one_kind(sp: SellingPartner) -> None:
+    """A ready-made row of another kind is a mistake of the program's."""
+    other = Row(number=1, kind="warranty", order_id="902-1", body={"marketplace_id": "A1PA6795UKMFR9"})
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job:
+        with pytest.raises(ConfigError, match="row 1 is of kind warranty, the job of confirmOrderDetails"):
+            await job.add([other])
+
+
+async def test_a_job_is_entered_once(sp: SellingPartner) -> None:
+    """A job that was left is not entered again; another one goes on where it ended."""
+    job = Job(sp, kind=KIND, journal=MemoryJournal())
+    async with sp, job:
+        pass
+    with pytest.raises(JobError, match="entered once"):
+        await job.__aenter__()
+
+
+async def test_a_job_of_another_selling_partner(sandbox: Sandbox, sp: SellingPartner, tmp_path: Path) -> None:
+    """A job goes on for whom it was begun, and for nobody else; there is none under a number that was not given."""
+    journal = tmp_path / "jobs.db"
+    ours = SellingPartner(refresh_token="Atzr|A1", selling_partner_id="A1", **given(sandbox))
+    other = SellingPartner(refresh_token="Atzr|A2", selling_partner_id="A2", **given(sandbox))
+    async with ours, Job(ours, kind=KIND, journal=journal) as job:
+        await job.add(rows(1))
+    with pytest.raises(JobError, match="job 1 is not of this selling partner"):
+        async with Job(other, journal=journal, number=1):
+            pass
+    with pytest.raises(JobError, match="no job 7"):
+        async with Job(ours, journal=journal, number=7):
+            pass
+    assert not delivered(sandbox)
 
 
 # --- many selling partners

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 import gzip
 import os
 import platform
 import random
 import sqlite3
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -95,6 +97,32 @@ async def test_writes_that_wait_share_a_commit(path: Path) -> None:
                 group.start_soon(journal.move, one, Move.BEGIN)
         assert sum(journal.batches[before:]) == 100
         assert len(journal.batches) - before <= 5
+
+
+async def test_a_task_that_asyncio_cancels_has_its_write_made(path: Path) -> None:
+    """`Task.cancel()` comes through when the write is on the disk, and costs those nothing who share its commit."""
+    async with SqliteJournal(path) as journal:
+        run = await journal.start(WHO, KIND)
+        await journal.add(run, [row(1), row(2)])
+        first, second = await journal.claim(run, 2)
+        cancelled = asyncio.create_task(journal.move(first, Move.BEGIN))
+        other = asyncio.create_task(journal.move(second, Move.BEGIN))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        assert (await other).state is State.SENDING
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        assert dict(await journal.count(run)) == {State.SENDING: 2}
+
+
+async def test_a_journal_that_is_not_open_says_so(path: Path) -> None:
+    """A write after it was left is an error and waits for nothing; it can be entered again."""
+    journal = SqliteJournal(path)
+    for _ in range(2):
+        async with journal:
+            assert await journal.jobs() == []
+        with pytest.raises(JobError, match=r"jobs\.db is not open"):
+            await journal.jobs()
 
 
 async def test_several_processes_may_have_it(path: Path) -> None:
@@ -504,3 +532,19 @@ async def test_a_folder_that_is_missing_is_one_clear_error(tmp_path: Path) -> No
     with pytest.raises(JobError, match=r"jobs\.db\.lock cannot be written: No such file"):
         async with SqliteJournal(tmp_path / "nowhere" / "jobs.db"):
             pass
+
+
+async def test_nobody_waits_for_a_thread_that_is_gone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the journal's thread ends by whatever it may be, all that wait and all that come get an error, not a hang."""
+    monkeypatch.setattr(threading, "excepthook", lambda arguments: None)
+    async with SqliteJournal(path) as journal:
+        run = await journal.start(WHO, KIND)
+
+        def end(*_: object) -> None:
+            raise SystemExit("somebody ended it")
+
+        monkeypatch.setattr(journal, "_commit", end)
+        with anyio.fail_after(20):
+            for words in ("its thread ended by SystemExit", "is not open"):
+                with pytest.raises(JobError, match=words):
+                    await journal.claim(run, 1)

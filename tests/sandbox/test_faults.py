@@ -24,6 +24,8 @@ async def _send(caller: Any) -> str:
         reply = await caller.post(PATH, {"text": "Hello"}, marketplaceIds="ATVPDKIKX0DER")
     except httpx.RemoteProtocolError:
         return "dropped"
+    except httpx.ReadError:
+        return "reset"
     return str(reply.status_code)
 
 
@@ -33,6 +35,8 @@ async def _send(caller: Any) -> str:
         ("ok", "201", 1),
         ("drop-before", "dropped", 0),
         ("drop-after", "dropped", 1),
+        ("reset-before", "reset", 0),
+        ("reset-after", "reset", 1),
         ("error-before", "500", 0),
         ("error-before:503", "503", 0),
         ("error-after:504", "504", 1),
@@ -50,6 +54,7 @@ async def test_each_kind(connect: Any, word: str, outcome: str, delivered: int) 
         assert await _send(caller) == "201"
         [statuses] = [v for k, v in app.requests()["operations"].items() if k == SEND]
         assert sum(statuses.values()) == 2
+        assert [call.fault for call in app.state.calls][1:] == [word.partition(":")[0].replace("ok", ""), ""]
 
 
 async def test_bodies_that_cannot_be_read(connect: Any) -> None:

@@ -20,13 +20,15 @@ from spapi_async.errors import ConfigError
 from spapi_async.operation import UsagePlan
 from spapi_async.sandbox import Faults, SandboxProcess, start_process
 
+ACTIONS = "messaging_v1.get_messaging_actions_for_order"
 SEND = "messaging_v1.create_confirm_order_details"
 PATH = "/messaging/v1/orders/902-1845936-5435065/messages/confirmOrderDetails?marketplaceIds=ATVPDKIKX0DER"
 
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[SandboxProcess]:
-    faults = Faults(script={SEND: ["drop-before", "drop-after", "ok"]})
+    script = {SEND: ["drop-before", "drop-after", "ok", "reset-before", "reset-after"], ACTIONS: ["slow:0.2"]}
+    faults = Faults(script=script)
     plans = {"*": UsagePlan(1000, 1000), "orders_v0.get_order": UsagePlan(0.25, 2)}
     applications = {"app": "se=cret"}
     rates = {"orders_v0.get_order_items": 0.001, "*": None}
@@ -71,7 +73,28 @@ def test_connections_are_really_cut(sandbox: SandboxProcess, http: httpx.Client)
             http.post(PATH, json={"text": "Hello"})
         assert len(sandbox.messages()) == delivered
     assert http.post(PATH, json={"text": "Hello"}).status_code == 201
-    assert sandbox.requests()["operations"][SEND] == {"201": 1, "dropped": 2}
+    for delivered in [1, 2]:
+        with pytest.raises(httpx.ReadError, match="reset"):
+            http.post(PATH, json={"text": "Hello"})
+        assert len(sandbox.messages()) - 1 == delivered
+    assert sandbox.requests()["operations"][SEND] == {"201": 1, "dropped": 4}
+
+
+def test_the_log_of_calls(sandbox: SandboxProcess, http: httpx.Client) -> None:
+    """Each call is listed with its order, what befell it and when, and whether its caller was gone by the answer."""
+    sandbox.reset()
+    before = time.monotonic()
+    with pytest.raises(httpx.RemoteProtocolError):
+        http.post(PATH, json={"text": "Hello"})
+    with pytest.raises(httpx.ReadTimeout):
+        http.get(PATH.replace("/messages/confirmOrderDetails", ""), timeout=0.05)
+    while (calls := sandbox.calls())[1]["ended"] is None:
+        assert time.monotonic() < before + 5
+    dropped, lost = calls
+    assert (dropped["operation"], dropped["order_id"], dropped["seller"]) == (SEND, "902-1845936-5435065", "S")
+    assert (dropped["fault"], dropped["status"], dropped["is_lost"]) == ("drop-before", 0, False)
+    assert before <= dropped["arrived"] <= dropped["served"] <= dropped["ended"] <= time.monotonic()
+    assert (lost["operation"], lost["fault"], lost["status"], lost["is_lost"]) == (ACTIONS, "slow", 200, True)
 
 
 def test_plans_reach_the_process(sandbox: SandboxProcess, http: httpx.Client) -> None:
