@@ -60,6 +60,14 @@ def hostile(session: nox.Session) -> None:
 
 
 @nox.session
+def report(session: nox.Session) -> None:
+    """Look at the report of a job of 400,000 rows in a real browser, where the tests look at 4,000."""
+    session.install("-e", ".[all]", *_group("test"))
+    session.env["REPORT_ROWS"] = "400000"
+    session.run("python", "-m", "pytest", "tests/jobs/report/test_page.py", *session.posargs)
+
+
+@nox.session
 def crash(session: nox.Session) -> None:
     """Kill jobs at random instants, two hundred runs of them, and judge what is left; `-- --runs 20 --seed 7`."""
     session.install("-e", ".[all]", *_group("test"))

@@ -54,6 +54,7 @@ PURE = [
     "auth.lwa",
     "auth.sigv4",
     "jobs.kinds",
+    *(f"jobs.report.{name}" for name in ("chart", "overview", "pace", "page", "table", "words")),
     "jobs.row",
     "jobs.template",
     "jobs.variants",

@@ -293,8 +293,11 @@ AND state = ? ORDER BY number;
 -- name: doubts
 SELECT * FROM row INDEXED BY row_settled WHERE settled IS NOT NULL AND job = ? AND state = 'IN_DOUBT' ORDER BY number;
 
--- name: rows_of_job
-SELECT * FROM row WHERE job = ? ORDER BY number, id;
+-- name: ids_of_job
+SELECT id FROM row WHERE job = ? ORDER BY number, id;
+
+-- name: rows_of_ids
+SELECT * FROM row WHERE id IN (SELECT value FROM json_each(?)) ORDER BY number, id;
 
 -- name: refused_rows
 SELECT * FROM row INDEXED BY row_settled WHERE settled IS NOT NULL AND job = ? AND state = 'REFUSED'
@@ -371,7 +374,7 @@ AND selling_partner = :selling_partner AND kind = :kind GROUP BY state;
 
 -- name: outcomes
 SELECT CAST(settled / :width AS INTEGER) * :width AS since, state, selling_partner, kind, count(*) AS count FROM row
-WHERE job = :job AND settled IS NOT NULL GROUP BY 1, 2, 3, 4 ORDER BY 1;
+WHERE job = :job AND settled >= :from GROUP BY 1, 2, 3, 4 ORDER BY 1;
 
 -- name: count_settled_since
 -- A row in doubt counts: the buyer may have got it.

@@ -198,7 +198,8 @@ class Lane:
     async def _send_all(self) -> None:
         self._is_exhausted = False
         try:
-            await self._note_plan()
+            if self.tally.waiting:
+                await self._note_plan()
             async with anyio.create_task_group() as watch:
                 watch.start_soon(self._end_drain)
                 async with anyio.create_task_group() as workers:

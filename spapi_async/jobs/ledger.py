@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from typing import Any
@@ -210,6 +211,9 @@ class Claim:
 
 _HAS_BULK = sqlite3.sqlite_version_info >= (3, 38)
 """Whether SQLite knows UPDATE ... FROM, and JSON in every build."""
+
+_CHUNK = 1000
+"""Rows that `Ledger.each` reads at once."""
 
 
 def _request_id(step: Step) -> str | None:
@@ -671,8 +675,8 @@ class Ledger:
         """See `Journal.doubts`."""
         return [self._row(record) for record in self._all("doubts", (job,))]
 
-    def outcomes(self, job: int, width: float) -> Sequence[Outcomes]:
-        """See `Journal.outcomes`."""
+    def outcomes(self, job: int, width: float, since: float = 0.0) -> Sequence[Outcomes]:
+        """See `Journal.outcomes`; of a live screen only those since a moment."""
         return [
             Outcomes(
                 since=record["since"],
@@ -681,7 +685,7 @@ class Ledger:
                 state=State(record["state"]),
                 count=record["count"],
             )
-            for record in self._all("outcomes", {"job": job, "width": width})
+            for record in self._all("outcomes", {"job": job, "width": width, "from": since})
         ]
 
     def reasons(self, job: int) -> Sequence[ReasonCount]:
@@ -713,10 +717,13 @@ class Ledger:
     def each(self, job: int) -> Iterator[Row]:
         """Yield all rows of a job, in the order of their lines, without holding them in memory.
 
-        Until the last one is read, or the iterator closed, it reads from the state of the journal at the first.
+        Which rows those are is settled at the first one; each is as it stands when it is read, a thousand at a time.
+        One transaction for all of them would keep the log of a running job from being copied into the file.
         """
-        for record in self._do("rows_of_job", (job,)):
-            yield self._row(record)
+        ids = array("q", (record[0] for record in self._do("ids_of_job", (job,))))
+        for start in range(0, len(ids), _CHUNK):
+            chunk = orjson.dumps(ids[start : start + _CHUNK].tolist()).decode()
+            yield from [self._row(record) for record in self._all("rows_of_ids", (chunk,))]
 
     def refused(self, job: int, limit: int) -> Sequence[Row]:
         """Return the first refused rows of a job, in the order of their lines."""

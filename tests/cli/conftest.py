@@ -8,6 +8,7 @@ import pytest
 from spapi_async.sandbox import SandboxProcess, start_process
 
 from .job_commands import PLANS
+from .journals import Jobs
 
 
 @pytest.fixture(scope="module")
@@ -26,3 +27,10 @@ def sandbox(server: SandboxProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setenv("SPAPI_ENDPOINT", server.endpoint)
     monkeypatch.setenv("SPAPI_LWA_ENDPOINT", server.lwa_endpoint)
     return server
+
+
+@pytest.fixture
+def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Jobs:
+    """Makes jobs in `jobs.db` of the working folder."""
+    monkeypatch.chdir(tmp_path)
+    return Jobs(Path("jobs.db"))

@@ -13,7 +13,10 @@ __all__ = ["add_arguments", "run"]
 COMMANDS = {
     "run": "send the messages of a file, at most one for each row",
     "resume": "go on with a job of a journal, without its file",
+    "status": "tell how far a job is, once or on a live screen",
     "doubt": "list the messages in doubt, and settle what can be settled",
+    "report": "write what became of every row, as a CSV and an HTML page",
+    "list": "list the jobs of a journal",
 }
 """What each command does in a line; its module is called `job_` and its name."""
 

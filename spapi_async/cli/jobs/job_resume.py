@@ -64,9 +64,12 @@ def run(arguments: argparse.Namespace) -> int:
     """
     record = find_job(arguments.journal, arguments.job)
     if record.options and record.loaded is None:
+        source = record.source or "its source"
+        if record.is_open:
+            raise JobError(f"job {record.number} is begun by another process, which reads {source} at this moment")
         raise JobError(
-            f"job {record.number} was interrupted while {record.source or 'its source'} was read, so some rows may not "
-            "be in the journal: run the command again that began it"
+            f"job {record.number} was interrupted while {source} was read, so some rows may not be in the journal: run "
+            "the command again that began it"
         )
     completed(arguments, record.options)
     name = f"job {record.number}" + (f" ({record.name})" if record.name else "")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ __all__ = [
     "Program",
     "add_sending",
     "add_who",
+    "calm_collector",
     "client_of_job",
     "completed",
     "kept",
@@ -170,6 +172,24 @@ def client_of_job(
     return application_of(arguments, options), refresh_tokens_of(arguments)
 
 
+@contextmanager
+def calm_collector() -> Iterator[None]:
+    """Let Python's garbage collector look more seldom: with thousands of rows in hand it takes a third of the time.
+
+    What a row makes is let go of when its last reference goes; only cycles wait for the collector. This is for a
+    program that is nothing but a job: the library leaves the collector as it is.
+    """
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()  # modules, and what every selling partner has, stay to the end
+    gc.set_threshold(50_000, 20, 20)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
 class Program:
     """One run of the command.
 
@@ -259,7 +279,8 @@ class Program:
                         await load(job)
                         is_loaded = True
                 group.start_soon(self._show, job)
-                await job.run()
+                with calm_collector():
+                    await job.run()
             except JobStoppedError as error:
                 self._stopped = str(error)
             except Exception as error:  # kept out of the group, which would wrap it up
