@@ -49,7 +49,7 @@ from .kinds import Kind, find_kind
 from .kinds.attachments import COLUMN as ATTACHMENTS
 from .lane import Attach, Lane, Send
 from .outcome import Added, Outcome, Rejection
-from .row import Move, Row, State
+from .row import Admission, Move, Row, State
 from .source import Entry
 from .source.columns import Columns
 from .source.mappings import entry_of
@@ -253,7 +253,7 @@ class Job:
         Args:
             rows: Mappings of the columns that the reference lists, as in `{"order_id": ..., "marketplace_id": ...,
                 "text": ...}`; any number, from any iterable or async iterable.
-            retry_refused: Try rows again that Amazon refused in an earlier run.
+            retry_refused: Try rows again that Amazon refused before.
             on_rejected: Is called with each row that breaks a rule, or is in the job or was refused already.
 
         Returns:
@@ -350,7 +350,7 @@ class Job:
                 reject(rejection)
 
     def _count(self, row: Row, lane: Lane, admitted: Admitted, added: Added) -> Rejection | None:
-        if admitted.is_known and lane in self._resumed:
+        if admitted.is_known and (lane in self._resumed or admitted.admission is Admission.REOPENED):
             lane.tally.readmit(admitted.admission)
         else:
             lane.tally.admit(admitted.admission)

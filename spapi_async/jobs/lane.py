@@ -136,7 +136,6 @@ class Lane:
         tally: The counts so far.
         stopped: Why it stopped by itself; None while it did not.
         is_draining: Whether it takes no further rows.
-        waits_until: When it looks for rows again, if it waits for a window or for a row's own moment.
     """
 
     def __init__(
@@ -163,7 +162,7 @@ class Lane:
         self.tally = Tally()
         self.stopped: SpapiError | ValueError | None = None
         self.is_draining = False
-        self.waits_until: datetime | None = None
+        self._waits_until: datetime | None = None
         self.send = send
         self._journal = journal
         self._grace = grace
@@ -187,6 +186,8 @@ class Lane:
         self._failures = {"check": 0, "locale": 0, "upload": 0, "send": 0}
         self._has_worked = False
         self._marketplace_id = ""
+        self._unwritten: list[Callable[[], Awaitable[None]]] = []
+        """How exchanges ended that the journal could not write."""
 
     async def run(self) -> None:
         """Send all rows that wait. Returns when they are settled, or after `drain`, `abort` or a stop by itself."""
@@ -210,6 +211,9 @@ class Lane:
             self._stop(error)
         finally:
             try:
+                while self._unwritten:  # else the row would be SENDING for as long as this process lives
+                    with suppress(LeaseLostError):
+                        await self._unwritten.pop()()
                 await self._journal.release(self.part)
                 await self._count_elsewhere()
             except JobError as error:  # they stay CLAIMED until somebody finds that this process is gone
@@ -258,6 +262,11 @@ class Lane:
         self.drain()
         for active in self._active:
             active.scope.cancel()
+
+    @property
+    def waits_until(self) -> datetime | None:
+        """When it looks for rows again, if all that are left wait for a window or for their own moment."""
+        return None if self._active else self._waits_until
 
     @property
     def _takes_rows(self) -> bool:
@@ -385,11 +394,11 @@ class Lane:
 
     async def _wait_until(self, moment: datetime) -> None:
         seconds = (moment - self._now()).total_seconds()
-        if seconds > _LOOK_AGAIN and not self._active:
-            self.waits_until = moment
+        if seconds > _LOOK_AGAIN:
+            self._waits_until = moment
         with anyio.move_on_after(min(max(seconds, 0.0), _LONGEST_NAP)):
             await self._nudged.wait()
-        self.waits_until = None
+        self._waits_until = None
 
     async def _process(self, active: _Active) -> None:
         row = active.row
@@ -465,7 +474,7 @@ class Lane:
                 if not self._journal.holds():  # the machine slept just now; others may have taken the row for lost
                     raise LeaseLostError(f"line {active.row.number}: the lease came to its end before it was sent")
             except BaseException:
-                active.row = await self._journal.move(active.row, Move.UNSENT)
+                await self._unsend(active)
                 raise
             try:
                 reply = await next_(call)
@@ -489,8 +498,8 @@ class Lane:
             verdict = Verdict.UNSENT  # once more, with new uploads
         match verdict:
             case Verdict.UNSENT:
-                active.row = await self._journal.move(active.row, Move.UNSENT, request_id=request_id)
-                if self.is_draining:
+                await self._unsend(active, request_id)
+                if not self._takes_rows:
                     active.scope.cancel()  # it is about to wait for its next turn
             case Verdict.REFUSED:
                 assert isinstance(error, StatusError)
@@ -498,6 +507,15 @@ class Lane:
             case Verdict.IN_DOUBT:
                 reason = reason_of(error, active.localized.body.get("text", ""))
                 await self._settle(active, Move.LOSE, reason, request_id)
+
+    async def _unsend(self, active: _Active, request_id: str | None = None) -> None:
+        try:
+            active.row = await self._journal.move(active.row, Move.UNSENT, request_id=request_id)
+        except LeaseLostError:
+            raise
+        except JobError:
+            self._unwritten.append(partial(self._unsend, active, request_id))
+            raise
 
     async def _preparation_failed(self, active: _Active, stage: str, error: SpapiError | ValueError) -> None:
         """Deal with an error of what comes before a send: nothing was sent to the buyer."""
@@ -520,7 +538,14 @@ class Lane:
         self, active: _Active, move: Move, reason: str, request_id: str | None, refusal: Refusal | None = None
     ) -> None:
         before = active.row
-        active.row = row = await self._journal.move(before, move, reason=reason, request_id=request_id)
+        try:
+            active.row = row = await self._journal.move(before, move, reason=reason, request_id=request_id)
+        except LeaseLostError:
+            raise
+        except JobError:
+            if before.state is State.SENDING:
+                self._unwritten.append(partial(self._settle, active, move, reason, request_id, refusal))
+            raise
         self._answered()
         match row.state:
             case State.SENT:

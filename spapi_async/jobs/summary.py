@@ -94,7 +94,7 @@ class Tally:
         self.waiting += sum(count for state, count in counts.items() if not state.is_settled)
 
     def readmit(self, admission: Admission) -> None:
-        """Count a row that a source brought again, and that `resume` has counted."""
+        """Count a row that a source brought again, and that is counted already."""
         match admission:
             case Admission.REPEATED:
                 self.duplicates += 1

@@ -17,7 +17,16 @@ import httpx
 import pytest
 import trio.testing
 
-from spapi_async import Application, ConfigError, JobError, JobStoppedError, Marketplace, SellingPartner, UsagePlan
+from spapi_async import (
+    Application,
+    ConfigError,
+    JobError,
+    JobStoppedError,
+    Marketplace,
+    RetryPolicy,
+    SellingPartner,
+    UsagePlan,
+)
 from spapi_async.events import Event, RowSettled
 from spapi_async.jobs.job import Job
 from spapi_async.jobs.journal import MemoryJournal, Run
@@ -320,6 +329,43 @@ async def test_rows_that_come_while_the_job_is_left_wait_in_the_journal(sp: Sell
     assert {count.state: count.count for count in await journal.counts(1)} == {State.SENT: 1, State.READY: 2}
 
 
+async def test_refused_rows_are_tried_again_in_the_same_job(sandbox: Sandbox, sp: SellingPartner) -> None:
+    """With `retry_refused` the very job that met the refusal tries the row again, and counts it once."""
+    refused = row(2, order_id=NOT_OFFERED)
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job:
+        await job.add([row(1), refused])
+        await job.run()
+        added = await job.add([refused], retry_refused=True)
+        assert (added.waiting, job.tally.waiting, job.tally.refused) == (1, 1, 0)
+        tally = await job.run()
+    assert (tally.sent, tally.refused, tally.total) == (1, 1, 2)
+
+
+async def test_a_stopped_job_goes_on_in_the_same_journal(sandbox: Sandbox, sp: SellingPartner) -> None:
+    """Rows that got no answer are tried again by the next job, also of the same process with the same open journal."""
+    inner = httpx.ASGITransport(app=sandbox)
+    is_down = True
+
+    class Network(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if is_down and "/messaging/" in request.url.path:
+                raise httpx.ConnectError("down")
+            return await inner.handle_async_request(request)
+
+    options = given(sandbox, transport=Network(), retry=RetryPolicy(max_attempts=1))
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **options)
+    journal = MemoryJournal()
+    async with sp:
+        async with Job(sp, kind=KIND, journal=journal) as job:
+            await job.add(rows(5))
+            with pytest.raises(JobStoppedError):
+                await job.run()
+            assert job.tally.unsent
+        is_down = False
+        async with Job(sp, journal=journal, number=1) as job:
+            assert (await job.run()).sent == 5
+
+
 async def test_rows_of_a_resumed_job_count_once(sp: SellingPartner) -> None:
     """Whoever goes on with a job and brings its rows again has each of them counted once."""
     journal = MemoryJournal()
@@ -599,6 +645,36 @@ async def test_a_job_may_begin_paused(sandbox: Sandbox, sp: SellingPartner) -> N
     assert len(delivered(sandbox)) == 3
 
 
+async def test_a_paused_row_that_was_throttled_waits(sandbox: Sandbox) -> None:
+    """A row whose exchange ends with a 429 after the pause has to wait for its turn anew, and leaves it."""
+    inner = httpx.ASGITransport(app=sandbox)
+    entered, go = anyio.Event(), anyio.Event()
+    throttled = {"errors": [{"code": "QuotaExceeded", "message": "too many", "details": ""}]}
+
+    class Busy(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if "/messages/" in request.url.path and not go.is_set():
+                entered.set()
+                await go.wait()
+                return httpx.Response(429, json=throttled)
+            return await inner.handle_async_request(request)
+
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **given(sandbox, transport=Busy()))
+    journal = MemoryJournal()
+    async with sp, Job(sp, kind=KIND, journal=journal) as job, anyio.create_task_group() as group:
+        await job.add(rows(1))
+        group.start_soon(_drive, job)
+        await entered.wait()
+        job.pause()
+        go.set()
+        for _ in range(50):
+            await anyio.lowlevel.checkpoint()
+        in_hand = next(iter(job._lanes.values()))._active
+        assert not in_hand
+        job.resume()
+    assert set(delivered(sandbox).values()) == {1}
+
+
 async def test_drain_ends_the_run(sandbox: Sandbox) -> None:
     """After a drain the exchanges under way may end and the run with them; the others wait, and that is no error."""
     slow = Slow(sandbox)
@@ -813,6 +889,24 @@ async def test_so_many_a_day(sandbox: Sandbox) -> None:
     moments = await sent_at(sp, calendar, windows, [row(1, order_id=NOT_OFFERED), *rows(8)[1:]])
     days = Counter(moment.astimezone(ZoneInfo("Europe/Berlin")).day for moment in moments[1:])
     assert days == {1: 3, 2: 3, 3: 1}
+
+
+async def test_so_many_a_day_by_all_jobs(sandbox: Sandbox, sp: SellingPartner) -> None:
+    """The limit of a day is a selling partner's: what one job has sent the next one leaves out."""
+    noon = datetime(2026, 1, 10, 12, tzinfo=UTC)
+    journal = MemoryJournal(clock=noon.timestamp)
+    options: dict[str, Any] = {"journal": journal, "windows": Windows(max_per_day=3), "now": lambda: noon}
+    async with sp:
+        async with Job(sp, kind=KIND, **options) as job:
+            await job.add(rows(2))
+            await job.run()
+        async with Job(sp, kind=KIND, **options) as job:
+            await job.add([row(number) for number in range(3, 9)])
+            async for _ in job.run():
+                break
+            while job.waits_until is None:
+                await anyio.lowlevel.checkpoint()
+    assert len(delivered(sandbox)) == 3
 
 
 @on_virtual_time

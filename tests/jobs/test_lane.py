@@ -359,6 +359,27 @@ async def test_a_journal_that_fails_stops_the_job_before_the_wire(
     assert not amazon.taken
 
 
+@pytest.mark.parametrize("answer", [CREATED, status(429)], ids=["sent", "throttled"])
+async def test_an_outcome_that_could_not_be_written_is_written_later(journal: MemoryJournal, answer: Answer) -> None:
+    """When the journal fails right after an exchange the job stops, and before it ends it writes what it knows."""
+    amazon = Amazon(sends={"902-1": [answer]})
+    lane, run = await lane_of(journal, amazon, 1)
+    move, failed = journal.move, []
+
+    async def fails_once(row: Row, how: Move, **more: Any) -> Row:
+        if how in (Move.ACCEPT, Move.UNSENT) and not failed:
+            failed.append(how)
+            raise JobError("another program has it locked")
+        return await move(row, how, **more)
+
+    journal.move = fails_once  # type: ignore[method-assign]
+    await lane.run()
+    assert isinstance(lane.stopped, JobError)
+    state = State.SENT if answer is CREATED else State.READY
+    assert await numbers(journal, run, state) == ["902-1"]
+    assert (lane.tally.sent, lane.tally.waiting) == ((1, 0) if answer is CREATED else (0, 1))
+
+
 async def test_the_same_rows_again_send_nothing(journal: MemoryJournal) -> None:
     """A second run of the same rows sends nothing and counts them as sent before."""
     amazon = Amazon()
