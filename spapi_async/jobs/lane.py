@@ -49,6 +49,7 @@ from .verdict import (
     not_offered,
     reason_of,
     refusal_of,
+    without_private,
     words_of,
 )
 from .windows import Windows
@@ -483,7 +484,8 @@ class Lane:
                 raise
             if problems := parse_errors(reply.body):
                 # Amazon's models allow errors in a 2xx reply, and do not say whether the message went out then.
-                reason = f"Amazon answered {reply.status}, but with errors: {words_of(problems)}"
+                words = without_private(words_of(problems)[:2000], active.localized.body.get("text", ""))
+                reason = f"Amazon answered {reply.status}, but with errors: {words}"
                 await self._settle(active, Move.LOSE, reason[:500], reply.request_id)
             else:
                 await self._settle(active, Move.ACCEPT, "", reply.request_id)
