@@ -180,7 +180,6 @@ def calm_collector() -> Iterator[None]:
     program that is nothing but a job: the library leaves the collector as it is.
     """
     before = gc.get_threshold()
-    gc.collect()
     gc.freeze()  # modules, and what every selling partner has, stay to the end
     gc.set_threshold(50_000, 20, 20)
     try:
