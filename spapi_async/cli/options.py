@@ -22,6 +22,7 @@ from ..operation import UsagePlan
 
 __all__ = [
     "add_credentials",
+    "add_job",
     "add_source",
     "add_windows",
     "refresh_tokens_of",
@@ -105,6 +106,12 @@ def source_of(
         zone=windows_of(arguments).zone,
         stdin=getattr(sys.stdin, "buffer", None),
     )
+
+
+def add_job(parser: argparse.ArgumentParser) -> None:
+    """Add what names a job of a journal."""
+    parser.add_argument("journal", type=Path, metavar="JOURNAL", help="the journal's file")
+    parser.add_argument("job", type=int, nargs="?", metavar="JOB", help="its number; default: the latest job")
 
 
 def add_windows(parser: argparse.ArgumentParser) -> None:

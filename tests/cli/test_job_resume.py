@@ -71,7 +71,7 @@ def test_a_source_that_was_not_read_to_its_end(sandbox: SandboxProcess, capsys: 
     ("journal", "job", "words"),
     [
         ("nowhere.db", "1", "there is no journal nowhere.db"),
-        ("messages.db", "7", "messages.db has no job 7; there are 1 to 1"),
+        ("messages.db", "7", "the journal has no job 7; `spapi-async jobs list` shows"),
         ("messages.csv", "1", "cannot be read"),
     ],
 )
