@@ -266,6 +266,8 @@ class SqliteJournal(LedgerJournal):
                 ticket.result = outcome
 
     def _open(self) -> None:
+        if not (folder := self._path.parent).is_dir():
+            raise JobError(f"the journal {self._path} cannot be made: there is no folder {folder}")
         self._opening.acquire(_PATIENCE)
         try:
             self._connection = self._connect()
