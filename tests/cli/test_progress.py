@@ -45,6 +45,16 @@ def test_without_a_terminal_there_is_a_line_now_and_then() -> None:
     assert stream.getvalue() == expected * 2
 
 
+def test_on_80_columns_no_figure_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a long job the bar gets shorter, and all figures stay."""
+    monkeypatch.setenv("COLUMNS", "80")
+    terminal = Terminal()
+    with progress_on(terminal, Clock()) as live:
+        live.show(Tally(sent=99_565, refused=12, in_doubt=1, waiting=900_422), 1.0, 70_000)
+    assert " 99578/1000000 " in terminal.getvalue()
+    assert "99565 sent, 12 refused, 1 in doubt · 1.0/s · ETA 19:26:40" in terminal.getvalue()
+
+
 def test_while_a_source_is_read_there_is_no_end_to_show() -> None:
     """Of a source one sees how many lines were read, since nobody knows how many there are."""
     clock, plain, terminal = Clock(), io.StringIO(), Terminal()
