@@ -70,7 +70,7 @@ _MOST_UNREAD = 1_000
 
 Rows = Iterable[Mapping[str, Any] | Row | Entry] | AsyncIterable[Mapping[str, Any] | Row | Entry]
 """Rows: mappings of columns, whose values the columns check (so Any), or what `open_source` and `Kind.row` make."""
-SellingPartners = Mapping[str, str] | Callable[[str], str | None | Awaitable[str | None]]
+SellingPartners = Mapping[str, str] | Callable[[str], str | Awaitable[str | None] | None]
 """Refresh tokens by selling partner."""
 
 
@@ -88,8 +88,9 @@ class Job:
         journal: The path of a SQLite file, which is made if it is not there; or an open journal, as a `MemoryJournal`.
         number: The job of the journal to go on with. Default: a new one.
         selling_partners: With an application: the refresh token of each value of `selling_partner`, as a mapping or a
-            function (which may be async, and for whom it does not know gives None or raises `LookupError`). Best, the values are
-            Amazon's selling partner ids: the journal knows a selling partner by them after it has authorised anew.
+            function (which may be async, and for whom it does not know gives None or raises `LookupError`). Best, the
+            values are Amazon's selling partner ids: the journal knows a selling partner by them after it has authorised
+            anew.
         name: Of a new job, for people.
         source: Where the rows of a new job come from. While a process works at a job of the same source, a second one
             shares that.
@@ -150,7 +151,9 @@ class Job:
             'Windows(...) or Windows.parse("09:00-20:00", "Europe/Berlin", 500)',
             windows,
         )
-        check_kind("template", isinstance(template, str | Mapping | Templates | None), "text, or texts by locale", template)
+        check_kind(
+            "template", isinstance(template, str | Mapping | Templates | None), "text, or texts by locale", template
+        )
         is_tokens = selling_partners is None or isinstance(selling_partners, Mapping) or callable(selling_partners)
         check_kind("selling_partners", is_tokens, "a mapping of refresh tokens, or a function", selling_partners)
         _check_number("concurrency", concurrency, int, 1)

@@ -115,7 +115,10 @@ def test_a_row_without_an_answer_waits_for_the_next_run(
     [
         (["--kind", "confirmOrder"], "no kind is called 'confirmOrder'. Did you mean confirmOrderDetails?"),
         (["--kind", "amazonMotors"], "amazonMotors was withdrawn by Amazon 2026-01-30; --withdrawn tries it"),
-        (["--journal", "nowhere/messages.db"], "the journal nowhere/messages.db cannot be made: there is no folder nowhere"),
+        (
+            ["--journal", "nowhere/messages.db"],
+            "the journal nowhere/messages.db cannot be made: there is no folder nowhere",
+        ),
         (["--journal", "messages.csv"], "the journal messages.csv cannot be used"),
         (["--sandbox", "--endpoint", "http://127.0.0.1:1"], "--sandbox brings its own endpoints"),
         (["--sandbox-plan", "x=1/1"], "--sandbox-plan needs --sandbox"),
@@ -148,10 +151,17 @@ def test_wrong_use_is_one_clear_line(
     assert not sandbox.messages()
 
 
+def test_wrong_usage_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """An option that is missing or wrong is one line; the list of all options is left to --help."""
+    with pytest.raises(SystemExit) as stopped:
+        main(["jobs", "run", "messages.csv"])
+    assert stopped.value.code == 2
+    words = "the following arguments are required: --kind, --journal; see spapi-async jobs run --help"
+    assert capsys.readouterr().err == f"spapi-async jobs run: error: {words}\n"
+
+
 @pytest.mark.parametrize("source", [".", "/"])
-def test_a_folder_is_no_source(
-    sandbox: SandboxProcess, capsys: pytest.CaptureFixture[str], source: str
-) -> None:
+def test_a_folder_is_no_source(sandbox: SandboxProcess, capsys: pytest.CaptureFixture[str], source: str) -> None:
     """A folder in the place of the file is one line."""
     assert main(arguments(source=source)) == 2
     assert capsys.readouterr().err == f"spapi-async: {source} is a folder; name a file, or - for standard input\n"

@@ -25,7 +25,10 @@ REPORT_COLUMNS = ("line", "reason", "cure")
 
 SELLING_PARTNER = "selling_partner"
 """The column that names who sells, where a job has several selling partners."""
-_NEEDS = {SELLING_PARTNER: "--credentials FILE, or selling_partners= in Python", "not_before": "--not-before not_before"}
+_NEEDS = {
+    SELLING_PARTNER: "--credentials FILE, or selling_partners= in Python",
+    "not_before": "--not-before not_before",
+}
 """Columns that there are with an option only."""
 
 _FORMULA = re.compile(r'="(.*)"', re.DOTALL)
