@@ -296,7 +296,9 @@ class JobStoppedError(JobError):
         self.waiting = waiting
         told = [f"{name}: {error}" if name else str(error) for name, error in list(self.stopped.items())[:3]]
         more = f"; and {len(self.stopped) - 3} more" if len(self.stopped) > 3 else ""
-        super().__init__(f"{'; '.join(told)}{more}; {waiting} rows wait in the journal")
+        super().__init__(
+            f"{'; '.join(told)}{more}; {waiting} {'row waits' if waiting == 1 else 'rows wait'} in the journal"
+        )
 
 
 class CallError(SpapiError):

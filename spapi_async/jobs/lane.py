@@ -15,6 +15,7 @@ from functools import partial
 from typing import Protocol
 
 import anyio
+import attrs
 from anyio import lowlevel
 
 from ..codec import parse_errors
@@ -536,7 +537,7 @@ class Lane:
         if self._on_outcome:
             self._on_outcome(
                 Outcome(
-                    row=before,
+                    row=attrs.evolve(before, state=row.state),
                     selling_partner=self.part.label,
                     state=row.state,
                     reason=reason,

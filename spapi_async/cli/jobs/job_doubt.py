@@ -84,7 +84,11 @@ async def _settle(arguments: argparse.Namespace, record: JobRecord, rows: Sequen
             for row in left:
                 reason = SEEN if arguments.sent else ""
                 await journal.move(row, Move.CONFIRM if arguments.sent else Move.RESEND, reason=reason)
-        words = "count as sent now" if arguments.sent else f"wait now: `{_again(arguments, record)}` sends them"
+        is_one = len(left) == 1
+        words = f"{'counts' if is_one else 'count'} as sent now"
+        if arguments.resend:
+            sends = f"`{_again(arguments, record)}` sends {'it' if is_one else 'them'}"
+            words = f"{'waits' if is_one else 'wait'} now: {sends}"
         print(f"{_rows(left)} {words}.")
         left = []
     elif left:

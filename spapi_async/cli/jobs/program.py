@@ -53,6 +53,7 @@ _MOST_IN_HAND = 10_000
 """Each row in hand is a task; many more would only fill the memory."""
 _DEFAULTS: Mapping[str, Any] = {"concurrency": 16, "plan": [], "sandbox_plan": []}
 _KEPT = (
+    "selling_partner_id",
     *("sandbox", "region", "endpoint", "lwa_endpoint", "token_file", "credentials", "attachments_dir", "refused"),
     *("concurrency", "plan", "sandbox_plan", "between", "timezone", "max_per_day", "keep_bodies"),
 )
@@ -128,7 +129,8 @@ def completed(arguments: argparse.Namespace, options: Mapping[str, Any]) -> argp
         ConfigError: It does not.
     """
     for name in _KEPT:
-        if not getattr(arguments, name, None):
+        given = getattr(arguments, name, None)
+        if given is None or given is False:
             value = options.get(name, _DEFAULTS.get(name))
             if name in ("credentials", "attachments_dir", "refused") and value:
                 value = Path(value)
@@ -136,6 +138,8 @@ def completed(arguments: argparse.Namespace, options: Mapping[str, Any]) -> argp
                 value = [usage_plan(text) for text in value]
             setattr(arguments, name, value)
     check_target(arguments)
+    if arguments.credentials and arguments.selling_partner_id:
+        raise ConfigError("--selling-partner-id is for one selling partner; those of --credentials have their names")
     if arguments.sandbox_plan and not arguments.sandbox:
         raise ConfigError("--sandbox-plan needs --sandbox; --plan is for the client")
     if arguments.sandbox and arguments.credentials:
@@ -255,7 +259,7 @@ class Program:
                         self._progress.say(line)
                     is_loaded = await self._run(job, load)
                 tally, in_doubt, left = job.tally, await job.doubts(), job.seconds_left()
-            self._telling.tell(tally, in_doubt, time.monotonic() - started)
+            self._telling.tell(tally, in_doubt, time.monotonic() - started, f"{arguments.journal} {job.number}")
             if self._is_dry and tally.sent:
                 self._progress.say(f"To send them would take {duration(left)} by the usage plan.")
             if is_loaded:  # else it would replace a whole file by a part
