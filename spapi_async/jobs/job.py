@@ -31,6 +31,7 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType, UnionType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import anyio
 import attrs
@@ -545,6 +546,11 @@ class Job:
             lane.abort()
 
     @property
+    def host(self) -> str:
+        """Where it sends to, as in `sellingpartnerapi-eu.amazon.com`."""
+        return urlsplit(self._application._config.url).netloc
+
+    @property
     def tally(self) -> Tally:
         """The counts so far, of all selling partners."""
         tally = Tally.sum(lane.tally for lane in self._lanes.values())
@@ -564,6 +570,11 @@ class Job:
             seller: lane.stopped for (seller, _), lane in self._lanes.items() if lane.stopped is not None
         }
         return stopped | {seller: ConfigError(self._unable[seller]) for seller in self._left}
+
+    @property
+    def unanswered(self) -> tuple[int, Exception] | None:
+        """The line of the first row that was tried without an answer, and why; it waits for the next run."""
+        return min(filter(None, (lane.unanswered for lane in self._lanes.values())), default=None, key=lambda it: it[0])
 
     @property
     def waits_until(self) -> datetime | None:

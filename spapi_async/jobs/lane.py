@@ -136,6 +136,7 @@ class Lane:
         concurrency: As given; a change counts from the next run on.
         tally: The counts so far.
         stopped: Why it stopped by itself; None while it did not.
+        unanswered: The line of the first row that got no answer, and why.
         is_draining: Whether it takes no further rows.
         waits_until: When it looks for rows again, if it waits for a window or for a row's own moment.
     """
@@ -163,6 +164,7 @@ class Lane:
         self.concurrency = concurrency
         self.tally = Tally()
         self.stopped: SpapiError | ValueError | None = None
+        self.unanswered: tuple[int, SpapiError | ValueError] | None = None
         self.is_draining = False
         self.waits_until: datetime | None = None
         self.send = send
@@ -512,6 +514,7 @@ class Lane:
         active.row = await self._journal.move(active.row, Move.RELEASE)
         self.tally.waiting -= 1
         self.tally.unsent += 1
+        self.unanswered = self.unanswered or (active.row.number, error)
         self._failed(stage, error)
 
     async def _refuse(self, active: _Active, refusal: Refusal, request_id: str | None) -> None:

@@ -30,7 +30,8 @@ def test_all_sent_is_status_0(sandbox: SandboxProcess, capsys: pytest.CaptureFix
     assert main(arguments()) == 0
     assert len(sandbox.messages()) == 3
     out, err = capsys.readouterr()
-    assert out.startswith("messages.csv: CSV separated by commas, UTF-8\nmessages.csv, 3 lines in ")
+    host = sandbox.endpoint.removeprefix("http://")
+    assert out.startswith(f"messages.csv: CSV separated by commas, UTF-8; to {host}\nmessages.csv, 3 lines in ")
     assert out.endswith("3 sent, 0 refused by Amazon, 0 invalid, 0 duplicate, 0 in doubt.\n")
     assert not err
     assert not Path("messages.refused.csv").exists()

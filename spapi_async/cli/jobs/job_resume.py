@@ -62,5 +62,5 @@ def run(arguments: argparse.Namespace) -> int:
         again = f"spapi-async jobs resume {arguments.journal} {record.number}"
         program = Program(arguments, sandbox, progress, telling, again)
         begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.begun))
-        told = [f"{name} of {arguments.journal}, begun {begun}"]
+        told = f"{name} of {arguments.journal}, begun {begun}"
         return anyio.run(lambda: program.run(None, told, number=record.number))

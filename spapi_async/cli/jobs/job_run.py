@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
         return anyio.run(
             lambda: program.run(
                 _loading(arguments, source, progress.read, telling),
-                [source.words],
+                source.words,
                 kind=kind,
                 name=arguments.name,
                 # The same file in another process shares the job; what comes by a pipe is another one each time.

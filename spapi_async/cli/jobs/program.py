@@ -223,14 +223,12 @@ class Program:
         self._left = 0.0
         self._left_at = float("-inf")
 
-    async def run(
-        self, load: Callable[[Job], Awaitable[None]] | None, first_lines: list[str], **job_options: Any
-    ) -> int:
+    async def run(self, load: Callable[[Job], Awaitable[None]] | None, first_line: str, **job_options: Any) -> int:
         """Run the job and return the exit status.
 
         Args:
             load: Adds its rows. None: they are in the journal.
-            first_lines: What is told before.
+            first_line: What is sent, in words.
             job_options: Of `Job`.
         """
         arguments = self._arguments
@@ -255,8 +253,7 @@ class Program:
                 )
                 await stack.enter_async_context(job)
                 with self._progress:
-                    for line in first_lines:
-                        self._progress.say(line)
+                    self._progress.say(f"{first_line}; to {job.host}")
                     is_loaded = await self._run(job, load)
                 tally, in_doubt, left = job.tally, await job.doubts(), job.seconds_left()
             self._telling.tell(tally, in_doubt, time.monotonic() - started, f"{arguments.journal} {job.number}")
@@ -299,6 +296,8 @@ class Program:
             now = time.monotonic()
             if now >= self._left_at + _ETA_EVERY:
                 self._left_at, self._left = now, job.seconds_left()
+                if (pace := job.pace) > 0:  # with a fast plan, replies or this machine set the pace
+                    self._left = max(self._left, job.tally.waiting / pace)
             self._progress.show(job.tally, job.pace, self._left, job.waits_until)
             await anyio.sleep(0.2)
 
@@ -328,7 +327,9 @@ class Program:
             return NOT_DONE
         if waiting:
             rows = "1 row waits" if waiting == 1 else f"{waiting} rows wait"
-            print(f"spapi-async: not every row got an answer; {rows}: {self._again}", file=sys.stderr)
+            number, error = job.unanswered or (0, None)
+            why = f", as line {number}: {error}" if error else ""
+            print(f"spapi-async: not every row got an answer{why}; {rows}: {self._again}", file=sys.stderr)
             return NOT_DONE
         if tally.in_doubt:
             return SOME_IN_DOUBT
