@@ -17,18 +17,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import anyio
+from no_journal import NoJournal
 
 from spapi_async import Application, UsagePlan
 from spapi_async.cli.bench import machine
 from spapi_async.cli.jobs.program import calm_collector
-from spapi_async.jobs import Job, MemoryJournal, Outcome, SqliteJournal
-from spapi_async.jobs.journal import Admitted, Identity, Run
-from spapi_async.jobs.row import Admission, Move, Row, State
+from spapi_async.jobs import Job, Outcome, SqliteJournal
 from spapi_async.sandbox import start_process
 
 FAST = UsagePlan(1_000_000, 1_000_000)
@@ -36,58 +35,6 @@ PLANS = {"messaging_v1.get_messaging_actions_for_order": FAST, "messaging_v1.cre
 TEXT = "Which ring size may we send? We have 17 and 18 in stock and can have it with you on Friday. " * 3
 EARLY = 10_000
 """Rows after which the memory is looked at for the first time."""
-
-
-class NoJournal(MemoryJournal):
-    """Remembers nothing but what waits: what sending costs by itself."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._waiting: dict[str, list[Row]] = {}
-
-    async def start(self, identity: Identity, kind: str, *, label: str = "", **options: object) -> Run:
-        """Begin."""
-        return Run(number=1, selling_partner=label, kind=kind, label=label)
-
-    async def add(self, run: Run, rows: Sequence[Row], *, retry_refused: bool = False) -> Sequence[Admitted]:
-        """Keep the rows until they are claimed."""
-        for row in rows:
-            self._waiting.setdefault(row.selling_partner, []).append(row)
-        return [Admitted(admission=Admission.NEW, stored=row) for row in rows]
-
-    async def claim(self, run: Run, limit: int, *, most: int | None = None, since: float = 0.0) -> Sequence[Row]:
-        """Hand them out."""
-        waiting = self._waiting.get(run.selling_partner, [])
-        taken, waiting[:limit] = waiting[:limit], []
-        return [row.after(Move.CLAIM) for row in taken]
-
-    async def move(
-        self, row: Row, move: Move, *, reason: str = "", request_id: str | None = None, not_before: float = 0.0
-    ) -> Row:
-        """Move."""
-        return row.after(move)
-
-    def holds(self) -> bool:
-        """Agree."""
-        return True
-
-    async def held(self, run: Run) -> int:
-        """Know of nobody."""
-        return 0
-
-    async def release(self, run: Run) -> None:
-        """Do nothing."""
-
-    async def count(self, run: Run) -> Mapping[State, int]:
-        """Count nothing."""
-        return {}
-
-    async def next_attempt(self, run: Run) -> float | None:
-        """Know of none."""
-        return None
-
-    async def note_plan(self, run: Run, plan: UsagePlan) -> None:
-        """Do nothing."""
 
 
 def rows(count: int, sellers: int) -> Iterator[Mapping[str, str]]:

@@ -22,20 +22,20 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import anyio
 from aiohttp import web
+from no_journal import NoJournal
 
 from spapi_async import SellingPartner, UsagePlan
 from spapi_async.cli.bench import machine
-from spapi_async.jobs.journal import Admitted, Identity, Journal, MemoryJournal, Run
+from spapi_async.jobs.journal import Identity, Journal
 from spapi_async.jobs.kinds import find_kind
 from spapi_async.jobs.lane import Lane
-from spapi_async.jobs.row import Admission, Move, Row, State
+from spapi_async.jobs.row import Move, Row
 from spapi_async.jobs.sqlite import SqliteJournal
 
 KIND = find_kind("confirmOrderDetails")
@@ -45,53 +45,6 @@ TEXT = "Which ring size may we send? We have 17 and 18 in stock and can have it 
 ROUNDS = 5
 ROWS = 2_000
 IN_HAND = (16, 200, 1_000, 4_000)
-
-
-class NoJournal(MemoryJournal):
-    """Remembers nothing: what sending costs by itself."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.waiting: list[Row] = []
-
-    async def start(self, identity: Identity, kind: str, **options: object) -> Run:
-        """Begin."""
-        return Run(number=1, selling_partner="", kind=kind)
-
-    async def add(self, run: Run, rows: Sequence[Row], *, retry_refused: bool = False) -> Sequence[Admitted]:
-        """Keep the rows until they are claimed."""
-        self.waiting.extend(rows)
-        return [Admitted(admission=Admission.NEW, stored=row) for row in rows]
-
-    async def claim(self, run: Run, limit: int, *, most: int | None = None, since: float = 0.0) -> Sequence[Row]:
-        """Hand them out."""
-        taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
-        return [row.after(Move.CLAIM) for row in taken]
-
-    async def move(
-        self, row: Row, move: Move, *, reason: str = "", request_id: str | None = None, not_before: float = 0.0
-    ) -> Row:
-        """Move."""
-        return row.after(move)
-
-    def holds(self) -> bool:
-        """Agree."""
-        return True
-
-    async def held(self, run: Run) -> int:
-        """Know of nobody."""
-        return 0
-
-    async def next_attempt(self, run: Run) -> float | None:
-        """Know of none that waits."""
-        return None
-
-    async def release(self, run: Run) -> None:
-        """Do nothing."""
-
-    async def count(self, run: Run) -> Mapping[State, int]:
-        """Count nothing."""
-        return Counter()
 
 
 def rows(count: int, first: int = 0) -> Sequence[Row]:

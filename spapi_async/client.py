@@ -327,10 +327,12 @@ def _hidden(environ: Mapping[str, str] | None) -> Mapping[str, str]:
 
 def _read_environment(environ: Mapping[str, str], options: Options, *, of_application: bool = False) -> Credentials:
     """Fill up the options from environment variables, and return the credentials."""
-    if all(options.get(name) is None for name in ("region", "marketplace", "endpoint")):
+    in_region = any(options.get(name) is not None for name in ("region", "marketplace"))
+    if not in_region and options.get("endpoint") is None:
         options["region"] = str(environ.get("SPAPI_REGION", "")) or None
         options["endpoint"] = str(environ.get("SPAPI_ENDPOINT", "")) or None
-    if options.get("lwa_endpoint") is None:
+    # The two endpoints of the environment go together: a sandbox's token is worth nothing at Amazon.
+    if options.get("lwa_endpoint") is None and not (in_region and environ.get("SPAPI_ENDPOINT")):
         options["lwa_endpoint"] = str(environ.get("SPAPI_LWA_ENDPOINT", "")) or None
     where = options.get("region") or options.get("marketplace") or options.get("endpoint")
     missing = () if where else ("SPAPI_REGION or SPAPI_ENDPOINT",)

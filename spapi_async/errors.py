@@ -294,9 +294,21 @@ class JobStoppedError(JobError):
     def __init__(self, stopped: Mapping[str, Exception], *, waiting: int) -> None:
         self.stopped = dict(stopped)
         self.waiting = waiting
-        told = [f"{name}: {error}" if name else str(error) for name, error in list(self.stopped.items())[:3]]
-        more = f"; and {len(self.stopped) - 3} more" if len(self.stopped) > 3 else ""
-        super().__init__(f"{'; '.join(told)}{more}; {waiting} rows wait in the journal")
+        alike: dict[str, list[str]] = {}
+        for name, error in self.stopped.items():
+            # Many that meet the same are told once: the words of one of them, but for what is its own.
+            own = getattr(error, "code", None) or getattr(error, "status", None)
+            alike.setdefault(f"{type(error).__name__} {own}" if own else str(error), []).append(name)
+        told = [f"{_some(names)}{self.stopped[names[0]]}" for names in alike.values()]
+        more = f"; and {len(told) - 3} more reasons" if len(told) > 3 else ""
+        rows = "1 row waits" if waiting == 1 else f"{waiting} rows wait"
+        super().__init__(f"{'; '.join(told[:3])}{more}; {rows} in the journal")
+
+
+def _some(names: Sequence[str]) -> str:
+    if len(names) > 3:
+        return f"{len(names)} selling partners ({', '.join(names[:3])}, …): "
+    return f"{', '.join(names)}: " if names[0] else ""
 
 
 class CallError(SpapiError):

@@ -648,6 +648,7 @@ async def test_from_env(amazon: Amazon) -> None:
     assert amazon.requests[0].url.host == "127.0.0.1"
     options = SellingPartner.from_env({**environ, "SPAPI_REGION": "na"}, region=Region.FE, transport=amazon.transport)
     assert "sellingpartnerapi-fe" in repr(options)
+    assert options._application._config.lwa_endpoint is None  # that of the environment goes with its endpoint
 
 
 async def test_from_env_with_options_that_are_none(amazon: Amazon) -> None:

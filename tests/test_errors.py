@@ -125,6 +125,20 @@ ONE_OF_EACH: list[SpapiError] = [
 ]
 
 
+def test_many_that_stopped_alike_are_told_once() -> None:
+    """Of a thousand selling partners that meet the same, the error has a few names and the words of one."""
+    alike = {
+        f"A{n}": errors.AuthError("refused", code="invalid_grant", is_permanent=True, request_id=f"r-{n}")
+        for n in range(1000)
+    }
+    error = errors.JobStoppedError({**alike, "B1": errors.ConfigError("no token")}, waiting=1)
+    assert str(error) == (
+        "1000 selling partners (A0, A1, A2, …): invalid_grant: refused (request id r-0, safe to repeat: no); "
+        "B1: no token; 1 row waits in the journal"
+    )
+    assert len(error.stopped) == 1001
+
+
 def test_there_is_one_of_each() -> None:
     """What holds for all errors is tried on each class that is raised."""
     classes = {value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, SpapiError)}

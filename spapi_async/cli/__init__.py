@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from ..errors import SpapiError
 
@@ -62,7 +63,7 @@ def _run(argv: Sequence[str]) -> int:
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     # Only the chosen command is imported: `spapi-async jobs` must not pay for the sandbox.
     chosen = next((word for word in argv if word in COMMANDS), None)
-    parser = argparse.ArgumentParser(prog="spapi-async", description="A client for Amazon's Selling Partner API.")
+    parser = _Parser(prog="spapi-async", description="A client for Amazon's Selling Partner API.")
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
@@ -72,6 +73,13 @@ def _run(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     status: int = importlib.import_module(f".{arguments.command}", __name__).run(arguments)
     return status
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells what is wrong with a command line in one line, where argparse would list all options above it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
 
 
 class _Version(argparse.Action):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Container, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import cast
 
 from ..errors import ConfigError
 from ..jobs.credentials import is_readable_by_others, read_refresh_tokens
@@ -22,6 +23,7 @@ from ..operation import UsagePlan
 
 __all__ = [
     "add_credentials",
+    "add_job",
     "add_source",
     "add_windows",
     "refresh_tokens_of",
@@ -66,15 +68,20 @@ def add_credentials(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -
 def refresh_tokens_of(arguments: argparse.Namespace) -> Mapping[str, str] | None:
     """Return the refresh tokens of --credentials by name, with a warning if others can read them; None without it.
 
+    The file is read once, since it may be a pipe.
+
     Raises:
         ConfigError: The file cannot be used.
     """
     path: Path | None = arguments.credentials
     if path is None:
         return None
+    if (known := getattr(arguments, "refresh_tokens", None)) is not None:
+        return cast(Mapping[str, str], known)
     tokens = read_refresh_tokens(path)
     if is_readable_by_others(path):
         print(f"spapi-async: others can read the refresh tokens in {path}; chmod 600 {path}", file=sys.stderr)
+    arguments.refresh_tokens = tokens
     return tokens
 
 
@@ -105,6 +112,12 @@ def source_of(
         zone=windows_of(arguments).zone,
         stdin=getattr(sys.stdin, "buffer", None),
     )
+
+
+def add_job(parser: argparse.ArgumentParser) -> None:
+    """Add what names a job of a journal."""
+    parser.add_argument("journal", type=Path, metavar="JOURNAL", help="the journal's file")
+    parser.add_argument("job", type=int, nargs="?", metavar="JOB", help="its number; default: the latest job")
 
 
 def add_windows(parser: argparse.ArgumentParser) -> None:

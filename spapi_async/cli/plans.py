@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
 from ..operation import Operation
 from .catalogue import find_operations, marks_of, plan_of
+from .styled import styled_printer
 
 __all__ = ["add_arguments", "run"]
 
@@ -46,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([_facts(operation) for operation in operations], indent=2))
     elif sys.stdout.isatty():
-        say = _printer()
+        say = styled_printer()
         for text, style in _lines(operations):
             say(text, style)
     else:
@@ -54,15 +55,6 @@ def run(arguments: argparse.Namespace) -> int:
         for operation in operations:
             print(*_cells(operation), sep="\t")
     return 0
-
-
-def _printer() -> Callable[[str, str], None]:
-    try:
-        from rich.console import Console
-    except ImportError:
-        return lambda text, _: print(text)
-    console = Console()
-    return lambda text, style: console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def _lines(operations: Sequence[Operation]) -> Iterator[tuple[str, str]]:

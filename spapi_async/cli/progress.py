@@ -130,13 +130,14 @@ class _LiveLine:
     def __init__(self, stream: TextIO, clock: Callable[[], float], sent: str) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.table import Column
 
         self._clock = clock
         self._sent = sent
         # Refreshed by us: rich's own thread would draw in the middle of a line that is being printed.
         self._rich: RichProgress = Progress(
             BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),  # the bar gives way, not the figures
             TextColumn("{task.description}", markup=False),
             console=Console(file=stream),
             auto_refresh=False,

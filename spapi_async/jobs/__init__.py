@@ -19,18 +19,31 @@ if TYPE_CHECKING:
     from .job import Job
     from .journal import MemoryJournal
     from .outcome import Added, Outcome, Rejection
-    from .row import Row, State
+    from .row import Admission, Row, State
     from .sqlite import SqliteJournal
+    from .summary import Tally
     from .windows import Windows
 
-__all__ = ["Added", "Job", "MemoryJournal", "Outcome", "Rejection", "Row", "SqliteJournal", "State", "Windows"]
+__all__ = [
+    "Added",
+    "Admission",
+    "Job",
+    "MemoryJournal",
+    "Outcome",
+    "Rejection",
+    "Row",
+    "SqliteJournal",
+    "State",
+    "Tally",
+    "Windows",
+]
 
 
 def __getattr__(name: str) -> Any:  # Any: a module attribute can be anything
     if name in __all__:
         # At first use: who only reads a journal need not pay for the client.
-        from . import job, journal, outcome, row, sqlite, windows
+        from . import job, journal, outcome, row, sqlite, summary, windows
 
-        modules = (job, journal, outcome, row, sqlite, windows)
+        modules = (job, journal, outcome, row, sqlite, summary, windows)
         return getattr(next(module for module in modules if name in module.__all__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

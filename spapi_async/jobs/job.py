@@ -10,6 +10,7 @@ Here is what belongs to the job as a whole; `lane` sends the rows of one selling
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 from collections import Counter, defaultdict, deque
@@ -28,8 +29,9 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from types import TracebackType
+from types import TracebackType, UnionType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import anyio
 import attrs
@@ -69,7 +71,7 @@ _MOST_UNREAD = 1_000
 
 Rows = Iterable[Mapping[str, Any] | Row | Entry] | AsyncIterable[Mapping[str, Any] | Row | Entry]
 """Rows: mappings of columns, whose values the columns check (so Any), or what `open_source` and `Kind.row` make."""
-SellingPartners = Mapping[str, str] | Callable[[str], str | Awaitable[str]]
+SellingPartners = Mapping[str, str] | Callable[[str], str | Awaitable[str | None] | None]
 """Refresh tokens by selling partner."""
 
 
@@ -87,8 +89,9 @@ class Job:
         journal: The path of a SQLite file, which is made if it is not there; or an open journal, as a `MemoryJournal`.
         number: The job of the journal to go on with. Default: a new one.
         selling_partners: With an application: the refresh token of each value of `selling_partner`, as a mapping or a
-            function (which may be async, and raises `LookupError` for whom it does not know). Best, the values are
-            Amazon's selling partner ids: the journal knows a selling partner by them after it has authorised anew.
+            function (which may be async, and for whom it does not know gives None or raises `LookupError`). Best, the
+            values are Amazon's selling partner ids: the journal knows a selling partner by them after it has authorised
+            anew.
         name: Of a new job, for people.
         source: Where the rows of a new job come from. While a process works at a job of the same source, a second one
             shares that.
@@ -139,7 +142,25 @@ class Job:
         check_kind(
             "client", isinstance(client, SellingPartner | Application), "a SellingPartner or Application", client
         )
-        check_kind("concurrency", concurrency >= 1, "a number from 1", concurrency)
+        check_kind("kind", isinstance(kind, str | Kind | None), "the name of a kind", kind)
+        # A journal of one's own is known by no class; what is often handed in by mistake is told.
+        is_journal = isinstance(journal, str | os.PathLike) or hasattr(journal, "claim")
+        check_kind("journal", is_journal, "the path of a file, or an open journal", journal)
+        check_kind(
+            "windows",
+            isinstance(windows, Windows | None),
+            'Windows(...) or Windows.parse("09:00-20:00", "Europe/Berlin", 500)',
+            windows,
+        )
+        check_kind(
+            "template", isinstance(template, str | Mapping | Templates | None), "text, or texts by locale", template
+        )
+        is_tokens = selling_partners is None or isinstance(selling_partners, Mapping) or callable(selling_partners)
+        check_kind("selling_partners", is_tokens, "a mapping of refresh tokens, or a function", selling_partners)
+        _check_number("concurrency", concurrency, int, 1)
+        _check_number("grace", grace, int | float, 0)
+        if inspect.iscoroutinefunction(on_outcome):
+            raise ConfigError("on_outcome is called and not awaited: give a plain function, or iterate over run()")
         if isinstance(client, Application) != (selling_partners is not None):
             raise ConfigError(
                 "selling_partners= belongs to an Application, whose rows name their selling partner: give both, or a "
@@ -182,6 +203,8 @@ class Job:
         """Who has no refresh token, and why."""
         self._resumed: set[Lane] = set()
         """Those whose counts have the rows that an earlier run left."""
+        self._owners: dict[str, str] = {}
+        """Whose refresh token it is."""
         self._left: dict[str, int] = {}
         """How many of the rows that an earlier run left are theirs."""
         self._adding = anyio.Lock()
@@ -260,10 +283,14 @@ class Job:
             How many rows met what, and the first hundred rejections.
 
         Raises:
+            ConfigError: `rows` is no iterable of rows, as a single row or a file's name.
             JobError: The journal cannot be written.
+            Exception: One of `rows` itself, or of `on_rejected`. Rows before it may be in the job already: add all
+                again, which sends none twice.
         """
         if self._group is None:
             raise JobError("rows are added within `async with`")
+        _check_rows(rows)
         async with self._adding:
             return await self._add_all(rows, retry_refused, on_rejected)
 
@@ -282,7 +309,7 @@ class Job:
         async with aclosing(_each(rows)) as each:
             async for one in each:
                 self._added += 1
-                if isinstance(one, Mapping):
+                if not isinstance(one, Row | Entry):
                     columns = columns or self._columns()
                     one = entry_of(self._added, one, columns)
                 entry = one if isinstance(one, Entry) else Entry(number=one.number, fields={}, row=one)
@@ -485,12 +512,19 @@ class Job:
         assert self._tokens is not None
         try:
             token = self._tokens[seller] if isinstance(self._tokens, Mapping) else self._tokens(seller)
-            token = hide(await token if isinstance(token, Awaitable) else token)
-            return self._client.selling_partner(refresh_token=token, selling_partner_id=seller)
+            token = await token if isinstance(token, Awaitable) else token
+            if token is None:  # as of `dict.get`
+                raise LookupError
+            client = self._client.selling_partner(refresh_token=hide(token), selling_partner_id=seller)
         except LookupError:
             self._unable[seller] = f"there is no refresh token for {seller!r}"
         except ConfigError as error:
             self._unable[seller] = str(error)
+        else:
+            # Two names of one selling partner: its buyers would be written to twice.
+            if (other := self._owners.setdefault(client._credentials.refresh_token or "", seller)) == seller:
+                return client
+            self._unable[seller] = f"{seller!r} has the same refresh token as {other!r}"
         return None
 
     # --- the run
@@ -542,6 +576,11 @@ class Job:
             lane.abort()
 
     @property
+    def host(self) -> str:
+        """Where it sends to, as in `sellingpartnerapi-eu.amazon.com`."""
+        return urlsplit(self._application._config.url).netloc
+
+    @property
     def tally(self) -> Tally:
         """The counts so far, of all selling partners."""
         tally = Tally.sum(lane.tally for lane in self._lanes.values())
@@ -561,6 +600,11 @@ class Job:
             seller: lane.stopped for (seller, _), lane in self._lanes.items() if lane.stopped is not None
         }
         return stopped | {seller: ConfigError(self._unable[seller]) for seller in self._left}
+
+    @property
+    def unanswered(self) -> tuple[int, Exception] | None:
+        """The line of the first row that was tried without an answer, and why; it waits for the next run."""
+        return min(filter(None, (lane.unanswered for lane in self._lanes.values())), default=None, key=lambda it: it[0])
 
     @property
     def waits_until(self) -> datetime | None:
@@ -766,6 +810,27 @@ class _Anybody:
 
 def _templates(template: str | Mapping[str, str]) -> Templates | None:
     return Templates.of({"": template} if isinstance(template, str) else template)
+
+
+def _check_number(name: str, value: object, kind: type | UnionType, least: int) -> None:
+    is_number = isinstance(value, kind) and not isinstance(value, bool)
+    check_kind(name, is_number, f"a number from {least}", value)
+    if not value >= least:  # type: ignore[operator]  # NaN too
+        raise ConfigError(f"{name} must be a number from {least}, not {value}")
+
+
+def _check_rows(rows: object) -> None:
+    """Refuse what is no rows, though it can be iterated over, and what only makes some."""
+    words = "an iterable or async iterable of rows"
+    if isinstance(rows, Mapping | Row | Entry):
+        raise ConfigError(f"rows must be {words}; put a single one into a list")
+    if isinstance(rows, str | bytes | os.PathLike):
+        raise ConfigError(f"rows must be {words}, not text; the rows of a file are sent by `spapi-async jobs run`")
+    if callable(rows):
+        raise ConfigError(f"rows must be {words}, not a function; call it")
+    if isinstance(rows, Awaitable):
+        raise ConfigError(f"rows must be {words}, not an awaitable; await it")
+    check_kind("rows", isinstance(rows, Iterable | AsyncIterable), words, rows)
 
 
 async def _each(rows: Rows) -> AsyncGenerator[Mapping[str, Any] | Row | Entry, None]:

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Protocol
 
 import anyio
+import attrs
 from anyio import lowlevel
 
 from ..codec import parse_errors
@@ -136,6 +137,7 @@ class Lane:
         concurrency: As given; a change counts from the next run on.
         tally: The counts so far.
         stopped: Why it stopped by itself; None while it did not.
+        unanswered: The line of the first row that got no answer, and why.
         is_draining: Whether it takes no further rows.
     """
 
@@ -162,6 +164,7 @@ class Lane:
         self.concurrency = concurrency
         self.tally = Tally()
         self.stopped: SpapiError | ValueError | None = None
+        self.unanswered: tuple[int, SpapiError | ValueError] | None = None
         self.is_draining = False
         self._waits_until: datetime | None = None
         self.send = send
@@ -531,6 +534,7 @@ class Lane:
         active.row = await self._journal.move(active.row, Move.RELEASE)
         self._answered()
         self.tally.unsent += 1
+        self.unanswered = self.unanswered or (active.row.number, error)
         self._failed(stage, error)
 
     async def _refuse(self, active: _Active, refusal: Refusal, request_id: str | None) -> None:
@@ -563,7 +567,7 @@ class Lane:
         if self._on_outcome:
             self._on_outcome(
                 Outcome(
-                    row=before,
+                    row=attrs.evolve(before, state=row.state),
                     selling_partner=self.part.label,
                     state=row.state,
                     reason=reason,

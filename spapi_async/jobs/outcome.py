@@ -23,7 +23,7 @@ class Outcome:
     """What became of one row that was sent, or was to be sent.
 
     Args:
-        row: The row as it was before, with its text; no repr shows that.
+        row: The row, with its text, which no repr shows. One in doubt may be handed to `Job.ask` and `Job.decide`.
         selling_partner: Who sells, as the rows or the client name it; "" where nobody did.
         state: `SENT`, `REFUSED` or `IN_DOUBT`.
         reason: Why it was refused or is in doubt, in words: Amazon's own where it gave some.
@@ -33,7 +33,7 @@ class Outcome:
         request_id: Amazon's `x-amzn-RequestId` of the last reply.
     """
 
-    row: Row = attrs.field(repr=False)
+    row: Row = attrs.field(repr=lambda row: f"<{row.kind} {row.number} for order {row.order_id}>")
     selling_partner: str = ""
     state: State
     reason: str = ""

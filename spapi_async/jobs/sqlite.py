@@ -96,13 +96,13 @@ class SqliteJournal(LedgerJournal):
 
     def __init__(
         self,
-        path: Path,
+        path: str | os.PathLike[str],
         *,
         keep_bodies: bool = False,
         clock: Callable[[], float] = time.time,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._path = path
+        self._path = path = Path(path)
         self._keep_bodies = keep_bodies
         self._clock = clock
         self._ticks = ticks
@@ -289,6 +289,8 @@ class SqliteJournal(LedgerJournal):
                 ticket.result = outcome
 
     def _open(self) -> None:
+        if not (folder := self._path.parent).is_dir():
+            raise JobError(f"the journal {self._path} cannot be made: there is no folder {folder}")
         self._opening.acquire(_PATIENCE)
         try:
             self._connection = self._connect()

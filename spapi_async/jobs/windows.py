@@ -27,9 +27,11 @@ _HORIZON = 36_525 * _DAY
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
-def _check_between(_: object, __: attrs.Attribute[tuple[time, time] | None], value: tuple[time, time] | None) -> None:
+def _check_between(_: object, __: attrs.Attribute[tuple[time, time] | None], value: object) -> None:
     if value is None:
         return
+    if not (isinstance(value, tuple) and len(value) == 2 and all(isinstance(edge, time) for edge in value)):
+        raise ConfigError('between= is two times; Windows.parse("09:00-20:00", …) reads text')
     if any(edge.tzinfo for edge in value):
         raise ConfigError("the two times of between= are local ones, without a zone; zone= has that")
     if value[0] == value[1]:
@@ -38,8 +40,17 @@ def _check_between(_: object, __: attrs.Attribute[tuple[time, time] | None], val
         )
 
 
-def _check_most(_: object, __: attrs.Attribute[int | None], value: int | None) -> None:
-    if value is not None and value < 1:
+def _check_zone(_: object, __: attrs.Attribute[ZoneInfo | None], value: object) -> None:
+    if not isinstance(value, ZoneInfo | None):
+        raise ConfigError("zone= is a ZoneInfo, as in ZoneInfo('Europe/Berlin'), or None for that of each marketplace")
+
+
+def _check_most(_: object, __: attrs.Attribute[int | None], value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ConfigError("max_per_day= is a whole number")
+    if value < 1:
         raise ConfigError(f"at most {value} messages a day would be none; give a number from 1 on")
 
 
@@ -56,11 +67,12 @@ class Windows:
             of the journal. Default: no limit.
 
     Raises:
-        ConfigError: The two times are the same, `max_per_day` is below 1, or there are no time zones on this machine.
+        ConfigError: An argument is of the wrong type, the two times are the same, `max_per_day` is below 1, or there
+            are no time zones on this machine.
     """
 
     between: tuple[time, time] | None = attrs.field(default=None, validator=_check_between)
-    zone: ZoneInfo | None = None
+    zone: ZoneInfo | None = attrs.field(default=None, validator=_check_zone)
     max_per_day: int | None = attrs.field(default=None, validator=_check_most)
 
     def __attrs_post_init__(self) -> None:

@@ -39,9 +39,9 @@ def test_messages_are_for_a_person_to_decide(sandbox: SandboxProcess, capsys: py
     assert "(since 20" in out
     assert "2 rows left for you to decide" in out
     assert doubt("--order", "902-0000003-0000000", "--sent") == 0
-    assert "1 row count" in capsys.readouterr().out
+    assert "1 row counts as sent now" in capsys.readouterr().out
     assert doubt("--resend") == 0
-    assert "`spapi-async jobs resume messages.db 1` sends them" in capsys.readouterr().out
+    assert "`spapi-async jobs resume messages.db 1` sends it" in capsys.readouterr().out
     assert doubt() == 0
     assert capsys.readouterr().out == "0 rows are in doubt in job 1.\n"
     assert main(["jobs", "resume", "messages.db"]) == 0

@@ -44,6 +44,18 @@ def test_what_waits_is_sent_without_the_file(sandbox: SandboxProcess, capsys: py
     assert [message["order_id"] for message in sandbox.messages()] == ["902-0000003-0000001"]
 
 
+def test_who_sells_is_that_of_the_first_run(sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The selling partner id of the first run need not be given again, also with a new refresh token."""
+    write(*GOOD)
+    main(arguments("--selling-partner-id", "A1EXAMPLE"))
+    make_wait("902-0000003-0000001")
+    assert resume() == 0
+    make_wait("902-0000003-0000002")
+    monkeypatch.setenv("SPAPI_REFRESH_TOKEN", "Atzr|SELLER1.anew")
+    assert resume() == 0
+    assert len(sandbox.messages()) == 5
+
+
 def test_refused_rows_join_those_of_the_first_run(sandbox: SandboxProcess, capsys: pytest.CaptureFixture[str]) -> None:
     """The file of refused rows keeps what the first run wrote, and gets what this one adds, in the order of lines."""
     write(*GOOD, NOT_OFFERED, f"902-0000003-0000009,{DE},<b>hi</b>")
@@ -71,7 +83,7 @@ def test_a_source_that_was_not_read_to_its_end(sandbox: SandboxProcess, capsys: 
     ("journal", "job", "words"),
     [
         ("nowhere.db", "1", "there is no journal nowhere.db"),
-        ("messages.db", "7", "messages.db has no job 7; there are 1 to 1"),
+        ("messages.db", "7", "the journal has no job 7; `spapi-async jobs list` shows"),
         ("messages.csv", "1", "cannot be read"),
     ],
 )

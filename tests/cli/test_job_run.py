@@ -30,7 +30,8 @@ def test_all_sent_is_status_0(sandbox: SandboxProcess, capsys: pytest.CaptureFix
     assert main(arguments()) == 0
     assert len(sandbox.messages()) == 3
     out, err = capsys.readouterr()
-    assert out.startswith("messages.csv: CSV separated by commas, UTF-8\nmessages.csv, 3 lines in ")
+    host = sandbox.endpoint.removeprefix("http://")
+    assert out.startswith(f"messages.csv: CSV separated by commas, UTF-8; to {host}\nmessages.csv, 3 lines in ")
     assert out.endswith("3 sent, 0 refused by Amazon, 0 invalid, 0 duplicate, 0 in doubt.\n")
     assert not err
     assert not Path("messages.refused.csv").exists()
@@ -115,7 +116,10 @@ def test_a_row_without_an_answer_waits_for_the_next_run(
     [
         (["--kind", "confirmOrder"], "no kind is called 'confirmOrder'. Did you mean confirmOrderDetails?"),
         (["--kind", "amazonMotors"], "amazonMotors was withdrawn by Amazon 2026-01-30; --withdrawn tries it"),
-        (["--journal", "nowhere/messages.db"], "nowhere/messages.db.lock cannot be written"),
+        (
+            ["--journal", "nowhere/messages.db"],
+            "the journal nowhere/messages.db cannot be made: there is no folder nowhere",
+        ),
         (["--journal", "messages.csv"], "the journal messages.csv cannot be used"),
         (["--sandbox", "--endpoint", "http://127.0.0.1:1"], "--sandbox brings its own endpoints"),
         (["--sandbox-plan", "x=1/1"], "--sandbox-plan needs --sandbox"),
@@ -130,6 +134,10 @@ def test_a_row_without_an_answer_waits_for_the_next_run(
         (["--template-file", "de=messages.csv"], "give another one for all other buyers"),
         (["--template-file", "messages.csv", "--template", "x"], "two templates are given for all buyers"),
         (["--template-file", "nowhere.txt"], "nowhere.txt cannot be read"),
+        (["--max-per-day", "0"], "at most 0 messages a day would be none"),
+        (["--attachments-dir", "nowhere"], "--attachments-dir: there is no folder nowhere"),
+        (["--kind", "productReviewAndSellerFeedback"], "messages.csv: the column 'text' is unknown; product"),
+        (["--credentials", "x", "--selling-partner-id", "A1"], "--selling-partner-id is for one selling partner"),
     ],
 )
 def test_wrong_use_is_one_clear_line(
@@ -142,6 +150,22 @@ def test_wrong_use_is_one_clear_line(
     assert line.startswith("spapi-async: ")
     assert words in line
     assert not sandbox.messages()
+
+
+def test_wrong_usage_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """An option that is missing or wrong is one line; the list of all options is left to --help."""
+    with pytest.raises(SystemExit) as stopped:
+        main(["jobs", "run", "messages.csv"])
+    assert stopped.value.code == 2
+    words = "the following arguments are required: --kind, --journal; see spapi-async jobs run --help"
+    assert capsys.readouterr().err == f"spapi-async jobs run: error: {words}\n"
+
+
+@pytest.mark.parametrize("source", [".", "/"])
+def test_a_folder_is_no_source(sandbox: SandboxProcess, capsys: pytest.CaptureFixture[str], source: str) -> None:
+    """A folder in the place of the file is one line."""
+    assert main(arguments(source=source)) == 2
+    assert capsys.readouterr().err == f"spapi-async: {source} is a folder; name a file, or - for standard input\n"
 
 
 @pytest.mark.parametrize(
@@ -455,11 +479,26 @@ def test_one_selling_partner_stops_alone(
 def test_credentials_that_others_can_read_are_told(
     sandbox: SandboxProcess, sellers: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A file of refresh tokens with a mode for everybody is a warning, with the cure."""
+    """A file of refresh tokens with a mode for everybody is one warning, with the cure."""
     sellers.chmod(0o644)
     write(*THEIRS, header=WITH_SELLERS)
     assert main(arguments("--credentials", "sellers.toml")) == 0
-    assert "chmod 600 sellers.toml" in capsys.readouterr().err
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.endswith("chmod 600 sellers.toml")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+def test_credentials_by_a_pipe(sandbox: SandboxProcess, sellers: Path) -> None:
+    """Refresh tokens may come by a pipe, which can be read once only: as in --credentials <(decrypt sellers.toml)."""
+    write(*THEIRS, header=WITH_SELLERS)
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, sellers.read_bytes())
+        os.close(writing)
+        assert main(arguments("--credentials", f"/dev/fd/{reading}")) == 0
+    finally:
+        os.close(reading)
+    assert len(sandbox.messages()) == len(THEIRS)
 
 
 def test_rows_wait_for_their_moment(sandbox: SandboxProcess, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,6 +44,16 @@ def test_without_a_terminal_there_is_a_line_now_and_then() -> None:
             progress.show(tally, 1.5, 5.0)
     expected = "4 of 14 lines: 3 sent, 1 refused, 0 in doubt; 1.5/s, 0:05 left\n"
     assert stream.getvalue() == expected * 2
+
+
+def test_on_80_columns_no_figure_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a long job the bar gets shorter, and all figures stay."""
+    monkeypatch.setenv("COLUMNS", "80")
+    terminal = Terminal()
+    with progress_on(terminal, Clock()) as live:
+        live.show(Tally(sent=99_565, refused=12, in_doubt=1, waiting=900_422), 1.0, 70_000)
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.getvalue())
+    assert " 99578/1000000 99565 sent, 12 refused, 1 in doubt · 1.0/s · ETA 19:26:40" in plain
 
 
 def test_while_a_source_is_read_there_is_no_end_to_show() -> None:

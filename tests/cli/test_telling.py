@@ -78,6 +78,6 @@ def test_a_refused_row_has_the_columns_of_the_source(telling: Telling, tmp_path:
 )
 def test_the_lines_are_counted_in_words(telling: Telling, said: list[str], tally: Tally, words: str) -> None:
     """A file that has only a header is no mistake: there was nothing to send."""
-    telling.tell(tally, [], 1.0)
+    telling.tell(tally, [], 1.0, "messages.db 1")
     [line] = said
     assert line.startswith(words)

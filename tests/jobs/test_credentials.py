@@ -86,7 +86,7 @@ def test_tokens_by_name(tmp_path: Path, name: str, content: str) -> None:
         (f'[[A1]]\nrefresh_token = "{TOKEN}"', "A1: its refresh token is no text"),
         (f'[A1.refresh_token]\nx = "{TOKEN}"', "A1: its refresh token is no text"),
         (f'A1 = "{TOKEN}"\nA2 = {"9" * 5000}', "it holds something else than names and refresh tokens"),
-        (f'A1 = "{TOKEN}"\nA2 = {"[" * 5000}', "it holds something else than names and refresh tokens"),
+        (f'A1 = "{TOKEN}"\nA2 = {"[" * 100_000}', "it holds something else than names and refresh tokens"),
         (f'A1 = "{TOKEN}"'.encode("utf-16"), "it is no UTF-8; save it as that"),
     ],
 )

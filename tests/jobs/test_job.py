@@ -199,7 +199,7 @@ async def test_an_idle_job_ends_at_once(sp: SellingPartner) -> None:
     async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job:
         assert await outcomes_of(job) == []
         assert job.number is None
-        assert await job.doubts() == ()
+        assert not await job.doubts()
         assert (await job.run()).total == 0
 
 
@@ -214,6 +214,15 @@ async def test_an_idle_job_ends_at_once(sp: SellingPartner) -> None:
         ({"dry_run": True, "number": 1, "journal": "jobs.db"}, "number= out"),
         ({"template": "{"}, "has a { alone"),
         ({"client": None}, "client"),
+        ({"kind": 3}, "kind must be the name of a kind, not of type int"),
+        ({"journal": None}, "journal must be the path of a file"),
+        ({"windows": "09:00-20:00"}, r"windows must be Windows\(...\) or Windows.parse"),
+        ({"concurrency": "4"}, "concurrency must be a number from 1, not of type str"),
+        ({"grace": -1}, "grace must be a number from 0, not -1"),
+        ({"grace": float("nan")}, "grace must be a number from 0"),
+        ({"template": 7}, "template must be text"),
+        ({"selling_partners": "Atzr|SELLER1"}, "selling_partners must be a mapping"),
+        ({"on_outcome": anyio.lowlevel.checkpoint}, "on_outcome is called and not awaited"),
     ],
 )
 async def test_wrong_arguments(sp: SellingPartner, wrong: dict[str, Any], words: str) -> None:
@@ -221,6 +230,79 @@ async def test_wrong_arguments(sp: SellingPartner, wrong: dict[str, Any], words:
     arguments: dict[str, Any] = {"client": sp, "kind": KIND, "journal": MemoryJournal()} | wrong
     with pytest.raises(ConfigError, match=words):
         Job(arguments.pop("client"), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (None, "rows must be an iterable or async iterable of rows, not of type NoneType"),
+        (row(1), "put a single one into a list"),
+        ("messages.csv", "not text; the rows of a file are sent by"),
+        (Path("messages.csv"), "not text; the rows of a file are sent by"),
+        (lambda: rows(1), "not a function; call it"),
+    ],
+)
+async def test_what_is_no_rows(sp: SellingPartner, given: Any, words: str) -> None:
+    """What `add` cannot take is said with what helps, before a row is taken."""
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job:
+        with pytest.raises(ConfigError, match=words):
+            await job.add(given)
+
+
+async def test_a_coroutine_is_no_rows(sp: SellingPartner) -> None:
+    """Who forgot to await what gives the rows is told so."""
+
+    async def query() -> list[dict[str, Any]]:
+        return rows(1)
+
+    coroutine = query()
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job:
+        with pytest.raises(ConfigError, match="not an awaitable; await it"):
+            await job.add(coroutine)  # type: ignore[arg-type]
+    coroutine.close()
+
+
+async def test_what_is_no_mapping_is_a_bad_row(sandbox: Sandbox, sp: SellingPartner) -> None:
+    """A row of another type is one bad row, and the others are sent."""
+    mixed: list[Any] = [("902-0000001-0000001", "hello"), None, row(3)]
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job:
+        added = await job.add(mixed)
+        await job.run()
+    assert [(each.number, each.reason) for each in added.rejections] == [
+        (1, "holds a list and no object"),
+        (2, "holds null and no object"),
+    ]
+    assert job.tally.sent == 1
+
+
+async def test_rows_whose_source_fails(sandbox: Sandbox, sp: SellingPartner) -> None:
+    """What the rows' own iterator raises comes out of `add`; all of them added again are sent once each."""
+
+    def failing() -> Iterator[dict[str, Any]]:
+        yield from rows(600)
+        raise OSError("the database is gone")
+
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job:
+        with pytest.raises(OSError, match="the database is gone"):
+            await job.add(failing())
+        await job.add(rows(700))
+        await job.run()
+    assert set(delivered(sandbox).values()) == {1}
+    assert len(delivered(sandbox)) == 700
+
+
+async def test_an_outcome_in_doubt_can_be_settled() -> None:
+    """The row of an outcome is as good as one of `doubts`; its repr names the order, and no text."""
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **given(Sandbox(plans=PLANS, faults=Faults(drop_after=1))))
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job:
+        await job.add(rows(1))
+        async for outcome in job.run():
+            assert outcome.state is State.IN_DOUBT
+            assert "order 902-0000001-0000001" in repr(outcome)
+            assert "message 1" not in repr(outcome)
+            assert await job.ask(outcome.row) is State.IN_DOUBT
+            await job.decide(outcome.row, sent=True)
+        assert not await job.doubts()
 
 
 async def test_a_job_is_used_within_its_block(sp: SellingPartner) -> None:
@@ -567,6 +649,25 @@ async def test_a_thousand_selling_partners_are_taken_up_at_once(app: Application
             await job.add(theirs(1, tuple(sellers)))
         async with Job(app, journal=journal, number=1, selling_partners=sellers) as job:
             assert (job.tally.waiting, journal.reads) == (20, 0)
+
+
+async def test_a_function_that_knows_no_token(app: Application) -> None:
+    """None for a refresh token, as `dict.get` gives it, is one that is not there."""
+    tokens: dict[str, str] = {}
+    async with app, Job(app, kind=KIND, journal=MemoryJournal(), selling_partners=tokens.get) as job:
+        added = await job.add([row(1, selling_partner="A1SELLER")])
+    assert [each.reason for each in added.rejections] == ["selling_partner: there is no refresh token for 'A1SELLER'"]
+
+
+async def test_two_names_of_one_selling_partner(sandbox: Sandbox, app: Application) -> None:
+    """Rows of a second name with the same refresh token are rejected: their buyers would be written to twice."""
+    tokens = {"A1SELLER": "Atzr|SELLER1", "alias": "Atzr|SELLER1"}
+    async with app, Job(app, kind=KIND, journal=MemoryJournal(), selling_partners=tokens) as job:
+        added = await job.add([row(1, selling_partner=name) for name in tokens])
+        await job.run()
+    reason = "selling_partner: 'alias' has the same refresh token as 'A1SELLER'"
+    assert [each.reason for each in added.rejections] == [reason]
+    assert delivered(sandbox) == Counter(["902-0000001-0000001"])
 
 
 async def test_whose_token_is_missing_waits(sandbox: Sandbox, app: Application, tmp_path: Path) -> None:

@@ -551,8 +551,8 @@ async def test_an_earlier_version_is_not_touched_while_somebody_uses_it(
 
 
 async def test_a_folder_that_is_missing_is_one_clear_error(tmp_path: Path) -> None:
-    """The error names the file that cannot be written."""
-    with pytest.raises(JobError, match=r"jobs\.db\.lock cannot be written: No such file"):
+    """The error names the journal and the folder."""
+    with pytest.raises(JobError, match=r"jobs\.db cannot be made: there is no folder .*nowhere$"):
         async with SqliteJournal(tmp_path / "nowhere" / "jobs.db"):
             pass
 

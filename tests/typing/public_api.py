@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import UTC, date, datetime, time
+from pathlib import Path
 from typing import Any, assert_type
+from zoneinfo import ZoneInfo
 
 import httpx
 from starlette.datastructures import QueryParams
@@ -14,6 +18,7 @@ from spapi_async import (
     AwsCredentials,
     AwsRole,
     CallError,
+    JobStoppedError,
     Marketplace,
     Priority,
     RawResponse,
@@ -30,6 +35,19 @@ from spapi_async.apis.orders_v0 import GetOrderResponse, GetOrdersResponse, Orde
 from spapi_async.auth import FileStore, MemoryStore, TokenStore
 from spapi_async.errors import Problem
 from spapi_async.events import Event
+from spapi_async.jobs import (
+    Added,
+    Admission,
+    Job,
+    MemoryJournal,
+    Outcome,
+    Rejection,
+    Row,
+    SqliteJournal,
+    State,
+    Tally,
+    Windows,
+)
 from spapi_async.middleware import Next
 from spapi_async.operation import Call, Reply
 from spapi_async.sandbox import Registration, Sandbox, start_process
@@ -168,3 +186,100 @@ async def a_consent(application: Application, parameters: QueryParams) -> None:
     assert_type(authorisation.refresh_token, str)
     assert_type(authorisation.mws_auth_token, str | None)
     Sandbox(registrations=[Registration(application_id="", redirect_uris=[""], login_uri="", is_draft=True)])
+
+
+async def some_rows() -> AsyncIterator[Mapping[str, object]]:
+    yield {"order_id": "", "marketplace_id": Marketplace.DE, "text": "", "not_before": datetime(2026, 1, 1, tzinfo=UTC)}
+
+
+def more_rows() -> Iterator[dict[str, str | None]]:
+    yield {"order_id": "", "key": None}
+
+
+def note(outcome: Outcome) -> None:
+    assert_type(outcome, Outcome)
+
+
+def mend(rejection: Rejection) -> None:
+    assert_type(rejection.fields, Mapping[str, str])
+
+
+async def a_job(sp: SellingPartner) -> None:
+    windows = Windows(between=(time(9), time(20)), zone=ZoneInfo("Europe/Berlin"), max_per_day=500)
+    assert_type(Windows.parse("09:00-20:00", "marketplace", None), Windows)
+    async with Job(
+        sp,
+        kind="confirmOrderDetails",
+        journal=Path("messages.db"),
+        name="",
+        source="",
+        options={"a": [1]},
+        template={"": "", "de": ""},
+        attachments=Path("."),
+        windows=windows,
+        concurrency=16,
+        grace=10,
+        keep_bodies=False,
+        dry_run=False,
+        same_selling_partner=False,
+        on_outcome=note,
+        now=lambda: datetime.now(UTC),
+    ) as job:
+        assert_type(job, Job)
+        added = await job.add(some_rows(), retry_refused=True, on_rejected=mend)
+        assert_type(added, Added)
+        assert_type(added.waiting, int)
+        assert_type(added.admissions, Counter[Admission])
+        assert_type(added.rejections, list[Rejection])
+        await job.add(more_rows())
+        await job.add([{"order_id": "", "marketplace_id": Marketplace.DE}])
+        await job.loaded()
+        async for outcome in job.run():
+            assert_type(outcome, Outcome)
+            assert_type(outcome.state, State)
+            assert_type(outcome.number, int)
+            assert_type(outcome.retry_from, datetime | None)
+            assert_type(outcome.request_id, str | None)
+        tally = await job.run()
+        assert_type(tally, Tally)
+        assert_type(tally.sent, int)
+        assert_type(job.tally, Tally)
+        assert_type(job.pace, float)
+        assert_type(job.number, int | None)
+        assert_type(job.waits_until, datetime | None)
+        assert_type(job.stopped, Mapping[str, Exception])
+        assert_type(job.seconds_left(), float)
+        for row in await job.doubts():
+            assert_type(row, Row)
+            assert_type(await job.ask(row), State)
+            await job.decide(row, sent=False)
+        job.pause()
+        job.resume()
+        job.drain()
+        job.abort()
+
+        await job.add("messages.csv")  # type: ignore[arg-type]
+        await job.add(None)  # type: ignore[arg-type]
+        await job.add({"order_id": ""})  # type: ignore[dict-item]
+        await job.decide(outcome.row)  # type: ignore[call-arg]
+        for _ in job.run():  # type: ignore[attr-defined]
+            pass
+    Job(sp, kind="invoice")  # type: ignore[call-arg]
+    Job(sp, kind="invoice", journal=None)  # type: ignore[arg-type]
+    Job(sp, kind="invoice", journal="", windows="09:00-20:00")  # type: ignore[arg-type]
+
+
+async def jobs_of_many(app: Application, tokens: dict[str, str]) -> None:
+    async def of_a_database(name: str) -> str:
+        return name
+
+    async with SqliteJournal("messages.db") as journal:
+        Job(app, journal=journal, number=1, selling_partners=tokens)
+    Job(app, kind="invoice", journal=MemoryJournal(), selling_partners=of_a_database)
+    Job(app, kind="invoice", journal=MemoryJournal(), selling_partners=tokens.__getitem__)
+    Job(app, kind="invoice", journal=MemoryJournal(), selling_partners=tokens.get)
+    try:
+        await Job(app, kind="invoice", journal="", selling_partners=tokens).run()
+    except JobStoppedError as error:
+        assert_type(error.stopped, dict[str, Exception])
+        assert_type(error.waiting, int)

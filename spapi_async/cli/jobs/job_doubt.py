@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import closing
 from datetime import UTC, datetime
 
 import anyio
@@ -15,9 +14,10 @@ from ...jobs.doubt import SEEN, can_tell
 from ...jobs.job import Job
 from ...jobs.journal import JobRecord
 from ...jobs.kinds import find_kind
+from ...jobs.report.reading import Reader
 from ...jobs.row import Move, Row, State
-from ...jobs.sqlite import SqliteJournal, open_read_only
-from .job_resume import add_job, find_job
+from ...jobs.sqlite import SqliteJournal
+from ..options import add_job
 from .program import NOT_DONE, SOME_IN_DOUBT, add_who, client_of_job, completed
 
 __all__ = ["add_arguments", "run"]
@@ -50,11 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
         ConfigError: A credential or an option is wrong.
         JobError: The journal cannot be used.
     """
-    record = find_job(arguments.journal, arguments.job)
+    reader = Reader(arguments.journal)
+    record = reader.job(arguments.job)
     completed(arguments, record.options)
-    connection, ledger = open_read_only(arguments.journal)
-    with closing(connection):
-        rows = ledger.doubts(record.number)
+    rows = reader.doubts(record.number)
     labels = {part.selling_partner: part.label for part in record.runs}
     if unknown := set(arguments.order) - {row.order_id for row in rows}:
         raise ConfigError(f"no row in doubt is of order {', '.join(sorted(unknown))}")
@@ -85,7 +84,11 @@ async def _settle(arguments: argparse.Namespace, record: JobRecord, rows: Sequen
             for row in left:
                 reason = SEEN if arguments.sent else ""
                 await journal.move(row, Move.CONFIRM if arguments.sent else Move.RESEND, reason=reason)
-        words = "count as sent now" if arguments.sent else f"wait now: `{_again(arguments, record)}` sends them"
+        is_one = len(left) == 1
+        words = f"{'counts' if is_one else 'count'} as sent now"
+        if arguments.resend:
+            sends = f"`{_again(arguments, record)}` sends {'it' if is_one else 'them'}"
+            words = f"{'waits' if is_one else 'wait'} now: {sends}"
         print(f"{_rows(left)} {words}.")
         left = []
     elif left:

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from ...jobs.report.overview import Overview, title_of
 from ...jobs.report.reading import Reader
 from ...jobs.report.table import iso
+from ..styled import styled_printer
 from .text_table import Column, plain_table
 
 __all__ = ["add_arguments", "run"]
@@ -52,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif not jobs:
         print(f"{arguments.journal} has no jobs yet.")
     elif sys.stdout.isatty():
-        say = _printer()
+        say = styled_printer()
         for job in jobs:
             say(f"{job.job.number:>4}  {title_of(job.job)}", "bold")
             for words in _in_words(job):
@@ -60,15 +61,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(plain_table(_COLUMNS, [_line(job) for job in jobs])))
     return 0
-
-
-def _printer() -> Callable[[str, str], None]:
-    try:
-        from rich.console import Console
-    except ImportError:
-        return lambda text, _: print(text)
-    console = Console()
-    return lambda text, style: console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def _in_words(overview: Overview) -> Sequence[str]:

@@ -16,7 +16,7 @@ from ...jobs.report.page import MOST_DOUBTS, MOST_REFUSED, page_of
 from ...jobs.report.reading import Reader, names_of
 from ...jobs.report.table import write_rows
 from ...jobs.row import Row, State
-from .job_resume import add_job
+from ..options import add_job
 
 __all__ = ["Progress", "add_arguments", "run"]
 

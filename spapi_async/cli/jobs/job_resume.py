@@ -5,20 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from contextlib import ExitStack, closing
-from pathlib import Path
+from contextlib import ExitStack
 
 import anyio
 
 from ...errors import JobError
-from ...jobs.journal import JobRecord
 from ...jobs.refused import RefusedRows
-from ...jobs.sqlite import open_read_only
+from ...jobs.report.reading import Reader
+from ..options import add_job
 from ..progress import progress_on
 from .program import EPILOG, Program, add_sending, completed, start_sandbox
 from .telling import Telling
 
-__all__ = ["add_arguments", "find_job", "run"]
+__all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,29 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_sending(parser)
 
 
-def add_job(parser: argparse.ArgumentParser) -> None:
-    """Add what names a job of a journal."""
-    parser.add_argument("journal", type=Path, metavar="JOURNAL", help="the journal's file")
-    parser.add_argument("job", type=int, nargs="?", metavar="JOB", help="its number; default: the latest job")
-
-
-def find_job(path: Path, number: int | None) -> JobRecord:
-    """Return a job of a journal, the latest if no number is given.
-
-    Raises:
-        JobError: There is none, or the journal cannot be read.
-    """
-    connection, ledger = open_read_only(path)
-    with closing(connection):
-        records = ledger.jobs()
-    if not records:
-        raise JobError(f"{path} has no job yet")
-    for record in records:
-        if record.number == (number or records[-1].number):
-            return record
-    raise JobError(f"{path} has no job {number}; there are {records[0].number} to {records[-1].number}")
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Go on with the job and return the exit status of `jobs run`.
 
@@ -62,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         ConfigError: A credential or an option is wrong. Nothing was sent.
         JobError: The journal cannot be used, or its job was interrupted while its source was read. Nothing was sent.
     """
-    record = find_job(arguments.journal, arguments.job)
+    record = Reader(arguments.journal).job(arguments.job)
     if record.options and record.loaded is None:
         source = record.source or "its source"
         if record.is_open:
@@ -86,5 +62,5 @@ def run(arguments: argparse.Namespace) -> int:
         again = f"spapi-async jobs resume {arguments.journal} {record.number}"
         program = Program(arguments, sandbox, progress, telling, again)
         begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.begun))
-        told = [f"{name} of {arguments.journal}, begun {begun}"]
+        told = f"{name} of {arguments.journal}, begun {begun}"
         return anyio.run(lambda: program.run(None, told, number=record.number))

@@ -51,6 +51,10 @@ def run(arguments: argparse.Namespace) -> int:
         JobError: The journal cannot be used. Nothing was sent.
     """
     kind = find_kind(arguments.kind, withdrawn=arguments.withdrawn)
+    if arguments.source != "-" and Path(arguments.source).is_dir():
+        raise ConfigError(f"{arguments.source} is a folder; name a file, or - for standard input")
+    if arguments.attachments_dir and not arguments.attachments_dir.is_dir():
+        raise ConfigError(f"--attachments-dir: there is no folder {arguments.attachments_dir}")
     arguments.refused = arguments.refused or refused_path(arguments.source)
     arguments.attachments_dir = arguments.attachments_dir or Path(arguments.source).parent
     completed(arguments, {})
@@ -70,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
         return anyio.run(
             lambda: program.run(
                 _loading(arguments, source, progress.read, telling),
-                [source.words],
+                source.words,
                 kind=kind,
                 name=arguments.name,
                 # The same file in another process shares the job; what comes by a pipe is another one each time.

@@ -18,8 +18,8 @@ from ...jobs.report.reading import Reader
 from ...jobs.report.table import iso
 from ...jobs.report.words import amount, duration as in_words, share
 from ...jobs.row import State
+from ..options import add_job
 from ..progress import duration
-from .job_resume import add_job
 from .text_table import Column, plain_table, rich_table
 
 if TYPE_CHECKING:

@@ -53,6 +53,7 @@ _MOST_IN_HAND = 10_000
 """Each row in hand is a task; many more would only fill the memory."""
 _DEFAULTS: Mapping[str, Any] = {"concurrency": 16, "plan": [], "sandbox_plan": []}
 _KEPT = (
+    "selling_partner_id",
     *("sandbox", "region", "endpoint", "lwa_endpoint", "token_file", "credentials", "attachments_dir", "refused"),
     *("concurrency", "plan", "sandbox_plan", "between", "timezone", "max_per_day", "keep_bodies"),
 )
@@ -128,7 +129,8 @@ def completed(arguments: argparse.Namespace, options: Mapping[str, Any]) -> argp
         ConfigError: It does not.
     """
     for name in _KEPT:
-        if not getattr(arguments, name, None):
+        given = getattr(arguments, name, None)
+        if given is None or given is False:
             value = options.get(name, _DEFAULTS.get(name))
             if name in ("credentials", "attachments_dir", "refused") and value:
                 value = Path(value)
@@ -136,6 +138,8 @@ def completed(arguments: argparse.Namespace, options: Mapping[str, Any]) -> argp
                 value = [usage_plan(text) for text in value]
             setattr(arguments, name, value)
     check_target(arguments)
+    if arguments.credentials and arguments.selling_partner_id:
+        raise ConfigError("--selling-partner-id is for one selling partner; those of --credentials have their names")
     if arguments.sandbox_plan and not arguments.sandbox:
         raise ConfigError("--sandbox-plan needs --sandbox; --plan is for the client")
     if arguments.sandbox and arguments.credentials:
@@ -180,7 +184,6 @@ def calm_collector() -> Iterator[None]:
     program that is nothing but a job: the library leaves the collector as it is.
     """
     before = gc.get_threshold()
-    gc.collect()
     gc.freeze()  # modules, and what every selling partner has, stay to the end
     gc.set_threshold(50_000, 20, 20)
     try:
@@ -220,14 +223,12 @@ class Program:
         self._left = 0.0
         self._left_at = float("-inf")
 
-    async def run(
-        self, load: Callable[[Job], Awaitable[None]] | None, first_lines: list[str], **job_options: Any
-    ) -> int:
+    async def run(self, load: Callable[[Job], Awaitable[None]] | None, first_line: str, **job_options: Any) -> int:
         """Run the job and return the exit status.
 
         Args:
             load: Adds its rows. None: they are in the journal.
-            first_lines: What is told before.
+            first_line: What is sent, in words.
             job_options: Of `Job`.
         """
         arguments = self._arguments
@@ -252,11 +253,10 @@ class Program:
                 )
                 await stack.enter_async_context(job)
                 with self._progress:
-                    for line in first_lines:
-                        self._progress.say(line)
+                    self._progress.say(f"{first_line}; to {job.host}")
                     is_loaded = await self._run(job, load)
                 tally, in_doubt, left = job.tally, await job.doubts(), job.seconds_left()
-            self._telling.tell(tally, in_doubt, time.monotonic() - started)
+            self._telling.tell(tally, in_doubt, time.monotonic() - started, f"{arguments.journal} {job.number}")
             if self._is_dry and tally.sent:
                 self._progress.say(f"To send them would take {duration(left)} by the usage plan.")
             if is_loaded:  # else it would replace a whole file by a part
@@ -296,6 +296,8 @@ class Program:
             now = time.monotonic()
             if now >= self._left_at + _ETA_EVERY:
                 self._left_at, self._left = now, job.seconds_left()
+                if (pace := job.pace) > 0:  # with a fast plan, replies or this machine set the pace
+                    self._left = max(self._left, job.tally.waiting / pace)
             self._progress.show(job.tally, job.pace, self._left, job.waits_until)
             await anyio.sleep(0.2)
 
@@ -325,7 +327,9 @@ class Program:
             return NOT_DONE
         if waiting:
             rows = "1 row waits" if waiting == 1 else f"{waiting} rows wait"
-            print(f"spapi-async: not every row got an answer; {rows}: {self._again}", file=sys.stderr)
+            number, error = job.unanswered or (0, None)
+            why = f", as line {number}: {error}" if error else ""
+            print(f"spapi-async: not every row got an answer{why}; {rows}: {self._again}", file=sys.stderr)
             return NOT_DONE
         if tally.in_doubt:
             return SOME_IN_DOUBT

@@ -66,8 +66,15 @@ class Telling:
         if outcome.state is State.REFUSED:
             self.rejected(Rejection.of_outcome(outcome))
 
-    def tell(self, tally: Tally, in_doubt: Sequence[Row], seconds: float) -> None:
-        """Sum up: the counts, and every row that is in doubt."""
+    def tell(self, tally: Tally, in_doubt: Sequence[Row], seconds: float, job: str) -> None:
+        """Sum up: the counts, and every row that is in doubt.
+
+        Args:
+            tally: The counts.
+            in_doubt: The rows in doubt.
+            seconds: How long it took.
+            job: The journal and the number of the job, as the commands take them.
+        """
         parts = [
             f"{tally.sent} {'would be sent' if self._is_dry else 'sent'}",
             *([f"{tally.already_sent} sent before"] if tally.already_sent else []),
@@ -88,7 +95,8 @@ class Telling:
         if in_doubt:
             self._say(
                 "In doubt: the buyer may have got these messages, so they are not sent again. Look for them in Seller "
-                "Central, and decide by `spapi-async jobs doubt`."
+                "Central, and decide by "
+                f"`spapi-async jobs doubt {job}`."
             )
         for row in in_doubt[:_MOST_LISTED]:
             key = f", key {row.key}" if row.key else ""

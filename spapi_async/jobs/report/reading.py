@@ -44,6 +44,24 @@ class Reader:
             lambda ledger: [overview(job, ledger.counts(job.number), (), (), (), now) for job in ledger.jobs()]
         )
 
+    def job(self, number: int | None) -> JobRecord:
+        """Return a job; None: the latest.
+
+        Raises:
+            ConfigError: There is no such file or job.
+            JobError: It cannot be read, it is no journal, or one of another version.
+        """
+        return self._look(lambda ledger: pick(ledger.jobs(), number))
+
+    def doubts(self, number: int) -> Sequence[Row]:
+        """Return the rows of a job that are in doubt, in the order of their lines.
+
+        Raises:
+            ConfigError: There is no such file.
+            JobError: It cannot be read, it is no journal, or one of another version.
+        """
+        return self._look(lambda ledger: ledger.doubts(number))
+
     def overview(self, number: int | None, now: float, *, has_reasons: bool = True) -> Overview:
         """Return how far a job is.
 

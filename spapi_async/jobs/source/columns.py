@@ -25,7 +25,10 @@ REPORT_COLUMNS = ("line", "reason", "cure")
 
 SELLING_PARTNER = "selling_partner"
 """The column that names who sells, where a job has several selling partners."""
-_NEEDS = {SELLING_PARTNER: "--credentials FILE", "not_before": "--not-before not_before"}
+_NEEDS = {
+    SELLING_PARTNER: "--credentials FILE, or selling_partners= in Python",
+    "not_before": "--not-before not_before",
+}
 """Columns that there are with an option only."""
 
 _FORMULA = re.compile(r'="(.*)"', re.DOTALL)
@@ -142,7 +145,7 @@ class Columns:
 
     def unknown(self, column: str) -> Mistake:
         """Say that a column is unknown, and which one may be meant."""
-        if column == "text" or is_variant(column):
+        if self._templates and (column == "text" or is_variant(column)):
             return Mistake("", f"has a column {column}, and the template makes the text", "take away one of them")
         near = difflib.get_close_matches(column, [*self.required, *self._optional], n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
@@ -151,7 +154,7 @@ class Columns:
         return Mistake(
             "",
             f"the column {column[:40]!r} is unknown{hint}",
-            f"{self.takes()}; a --template may name others" if self._has_text else self.takes(),
+            f"{self.takes()}; a template may name others" if self._has_text else self.takes(),
         )
 
     def takes(self) -> str:
