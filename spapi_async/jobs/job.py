@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -35,7 +35,7 @@ from urllib.parse import urlsplit
 
 import anyio
 import attrs
-from anyio import to_thread
+from anyio import lowlevel, to_thread
 from anyio.abc import TaskGroup
 
 from ..client import Application, SellingPartner
@@ -51,7 +51,7 @@ from .kinds import Kind, find_kind
 from .kinds.attachments import COLUMN as ATTACHMENTS
 from .lane import Attach, Lane, Send
 from .outcome import Added, Outcome, Rejection
-from .row import Move, Row, State
+from .row import Admission, Move, Row, State
 from .source import Entry
 from .source.columns import Columns
 from .source.mappings import entry_of
@@ -168,6 +168,8 @@ class Job:
             )
         if kind is None and number is None:
             raise ConfigError("kind= is missing; it may be left out only with number=")
+        if dry_run and number is not None:
+            raise ConfigError("dry_run= looks at rows that are added, and at no job: leave number= out")
         self.number = number
         self._client = client
         self._application = client if isinstance(client, Application) else client._application
@@ -199,6 +201,8 @@ class Job:
         self._lanes: dict[tuple[str, str], Lane] = {}
         self._unable: dict[str, str] = {}
         """Who has no refresh token, and why."""
+        self._resumed: set[Lane] = set()
+        """Those whose counts have the rows that an earlier run left."""
         self._owners: dict[str, str] = {}
         """Whose refresh token it is."""
         self._left: dict[str, int] = {}
@@ -238,12 +242,18 @@ class Job:
     ) -> None:
         assert self._group is not None
         group, self._group = self._group, None
+        cancelled: BaseException | None = None
         try:
             with anyio.CancelScope(shield=True):  # it ends after the grace, whoever cancelled the block
                 self.drain()
                 while self._active:
-                    await self._ended.wait()
+                    try:
+                        await self._ended.wait()
+                    except anyio.get_cancelled_exc_class() as again:  # asyncio's own, which heeds no shield
+                        cancelled = again
             await group.__aexit__(None, None, None)
+            if cancelled is not None:
+                raise cancelled
         finally:
             if self._opens is not None:
                 await self._opens.__aexit__(kind, error, trace)
@@ -266,7 +276,7 @@ class Job:
         Args:
             rows: Mappings of the columns that the reference lists, as in `{"order_id": ..., "marketplace_id": ...,
                 "text": ...}`; any number, from any iterable or async iterable.
-            retry_refused: Try rows again that Amazon refused in an earlier run.
+            retry_refused: Try rows again that Amazon refused before.
             on_rejected: Is called with each row that breaks a rule, or is in the job or was refused already.
 
         Returns:
@@ -317,6 +327,8 @@ class Job:
                 if len(chunk) == _CHUNK:
                     await self._add(chunk, added, reject, retry_refused)
                     chunk = []
+                elif self._added % _CHUNK == 0:  # rows that break a rule wait for nothing
+                    await lowlevel.checkpoint()
         await self._add(chunk, added, reject, retry_refused)
         return added
 
@@ -346,26 +358,32 @@ class Job:
             cure = "mend the name, or give its refresh token"
             reject(Rejection.of_row(row, f"selling_partner: {self._unable[seller]}", cure))
         if self._dry is not None:
-            known = [each for each in known if not self._is_known(*each, added, reject, retry_refused)]
+            known = [
+                (attrs.evolve(row, not_before=0.0), lane)  # nothing goes out, so it need not wait for its moment
+                for row, lane in known
+                if not self._is_known(row, lane, added, reject, retry_refused)
+            ]
         if not known:
             return
         _, first = known[0]
         admitted = await self._journal.add(first.part, [row for row, _ in known], retry_refused=retry_refused)
-        for (row, lane), outcome in zip(known, admitted, strict=True):
-            self._count(row, lane, outcome, added, reject)
+        rejections = [self._count(*each, outcome, added) for each, outcome in zip(known, admitted, strict=True)]
         if self._running is not None:
             for lane in dict.fromkeys(lane for _, lane in known):
                 lane.wake()
                 self._launch(lane)
+        for rejection in rejections:  # last: it may raise
+            if rejection is not None:
+                reject(rejection)
 
-    def _count(
-        self, row: Row, lane: Lane, admitted: Admitted, added: Added, reject: Callable[[Rejection], None]
-    ) -> None:
-        lane.tally.admit(admitted.admission)
+    def _count(self, row: Row, lane: Lane, admitted: Admitted, added: Added) -> Rejection | None:
+        if admitted.is_known and (lane in self._resumed or admitted.admission is Admission.REOPENED):
+            lane.tally.readmit(admitted.admission)
+        else:
+            lane.tally.admit(admitted.admission)
         added.admissions[admitted.admission] += 1
         named = attrs.evolve(row, selling_partner=lane.part.label if self._tokens is not None else "")
-        if rejection := Rejection.of_admission(named, admitted.admission, admitted.stored):
-            reject(rejection)
+        return Rejection.of_admission(named, admitted.admission, admitted.stored)
 
     def _is_known(
         self, row: Row, lane: Lane, added: Added, reject: Callable[[Rejection], None], retry_refused: bool
@@ -375,7 +393,8 @@ class Job:
         admitted = self._dry.admitted(row, retry_refused=retry_refused)
         if admitted is None or admitted.admission.is_waiting:
             return False
-        self._count(row, lane, admitted, added, reject)
+        if rejection := self._count(row, lane, admitted, added):
+            reject(rejection)
         return True
 
     def _seller_of(self, row: Row) -> str:
@@ -406,16 +425,26 @@ class Job:
         if self._tokens is None and len({part.selling_partner for part in parts}) > 1:
             raise ConfigError(f"job {number} is of several selling partners: give the refresh tokens of all")
         named = {(part.label if self._tokens is not None else "", part.kind): part for part in parts}
-        left = {each: await self._journal.count(part) for each, part in named.items()}
+        left = await self._counts(number)
         await self._enlist(named)
-        for (seller, kind), counts in left.items():
+        now = await self._counts(number)  # under the names that the parts have by now
+        for (seller, kind), part in named.items():
+            counts = left[part.selling_partner, kind]
             lane = self._lanes.get((seller, kind))
             if lane is None:
-                self._left[seller] = self._left.get(seller, 0) + counts.get(State.READY, 0)
+                self._left[seller] = self._left.get(seller, 0) + counts[State.READY]
                 continue
-            lane.tally.resume(await self._journal.count(lane.part))
-            if lane.tally.total < sum(counts.values()):
+            lane.tally.resume(now[lane.part.selling_partner, kind])
+            self._resumed.add(lane)
+            if lane.tally.total < counts.total():
                 raise JobError(f"job {number} is not of this selling partner, but of another one")
+
+    async def _counts(self, number: int) -> defaultdict[tuple[str, str], Counter[State]]:
+        """Count the rows of a job by who sells, kind and state; at once, since there may be a thousand who sell."""
+        counts: defaultdict[tuple[str, str], Counter[State]] = defaultdict(Counter)
+        for each in await self._journal.counts(number):
+            counts[each.selling_partner, each.kind][each.state] += each.count
+        return counts
 
     async def _enlist(self, parts: Iterable[tuple[str, str]]) -> None:
         """Make a lane for each selling partner and kind that has none yet; who cannot have one is noted."""
@@ -467,7 +496,7 @@ class Job:
             part,
             concurrency=self._concurrency,
             grace=self._grace,
-            windows=self._windows,
+            windows=None if self._dry is not None else self._windows,  # no buyer is written to, so at any time
             region=self._region,
             on_outcome=self._tell,
             room=self._room,
@@ -509,7 +538,8 @@ class Job:
         or `tally = await job.run()`, which only counts. It ends when no row waits any more, or after `drain`.
         Who leaves the loop early may go on in another one.
 
-        Rows wait also for a window, or their own `not_before`. Whoever takes the outcomes slowly slows the job down.
+        Rows wait also for a window, or their own `not_before`. Whoever takes the outcomes slowly slows the job down;
+        unless somebody awaits it besides: then only the last thousand that were not taken are kept.
 
         Raises:
             JobStoppedError: When all the others are through: a selling partner's part stopped by itself, since its rows
@@ -604,7 +634,8 @@ class Job:
             JobError: The row is in doubt no more, or the journal cannot be written.
         """
         lanes = self._lanes.values()
-        lane = next((lane for lane in lanes if lane.part.selling_partner == row.selling_partner), None)
+        whose = row.selling_partner, row.kind
+        lane = next((lane for lane in lanes if (lane.part.selling_partner, lane.part.kind) == whose), None)
         if lane is None or not can_tell(lane.kind, row, self._now()):
             return State.IN_DOUBT
         return await ask(lane.send, lane.kind, self._journal, row)
@@ -627,11 +658,17 @@ class Job:
     def seconds_left(self) -> float:
         """Return how long the rows that wait will take by the usage plans in use, and in their windows.
 
+        Rows of a selling partner whose part stopped by itself do not count: they wait for another run.
         After a dry run: how long those would take that would be sent.
         """
-        lanes = self._lanes.values()
-        counts = [lane.tally.waiting + (lane.tally.sent if self._dry else 0) for lane in lanes]
-        return max((lane.seconds_for(rows) for lane, rows in zip(lanes, counts, strict=True)), default=0.0)
+        return max(
+            (
+                lane.seconds_for(lane.tally.waiting + (lane.tally.sent if self._dry else 0), self._windows)
+                for lane in self._lanes.values()
+                if lane.stopped is None
+            ),
+            default=0.0,
+        )
 
     # --- for `Running`
 
@@ -649,9 +686,9 @@ class Job:
             raise JobStoppedError(stopped, waiting=tally.waiting + tally.unsent)
 
     def _launch(self, lane: Lane) -> None:
-        assert self._group is not None
         if lane in self._active or self._is_draining:
             return
+        assert self._group is not None
         lane.concurrency = max(min(self._concurrency, _MOST_IN_HAND // len(self._lanes)), 1)
         if self._is_paused:
             lane.pause()
@@ -697,6 +734,8 @@ class Running:
         self._job = job
         self._unread: deque[Outcome] = deque()
         self._is_read = False
+        self._awaited = 0
+        """How many wait for the counts."""
         self._has_begun = False
         self._looked = anyio.Event()
         self._read = anyio.Event()
@@ -716,15 +755,20 @@ class Running:
                 self._job._end()
                 raise StopAsyncIteration
             await self._looked.wait()
-            self._looked = anyio.Event()
-        self.make_room()
-        return self._unread.popleft()
+        outcome = self._unread.popleft()
+        if len(self._unread) < _MOST_UNREAD:  # not before: it wakes everybody who waits for that
+            self.make_room()
+        return outcome
 
     async def _all(self) -> Tally:
         self._begin()
-        while self._job._active:
-            await self._looked.wait()
-            self._looked = anyio.Event()
+        self._awaited += 1
+        self.make_room()
+        try:
+            while self._job._active:
+                await self._looked.wait()
+        finally:
+            self._awaited -= 1
         self._job._end()
         return self._job.tally
 
@@ -736,16 +780,19 @@ class Running:
     def put(self, outcome: Outcome) -> None:
         """Take an outcome."""
         if self._is_read:
+            if self._awaited and len(self._unread) >= _MOST_UNREAD:
+                self._unread.popleft()
             self._unread.append(outcome)
             self.look()
 
     def look(self) -> None:
-        """See that whoever waits looks again."""
+        """See that all who wait look again."""
         self._looked.set()
+        self._looked = anyio.Event()
 
     async def room(self) -> None:
-        """Wait until there is room for further outcomes, or the job is drained."""
-        while len(self._unread) >= _MOST_UNREAD and not self._job._is_draining:
+        """Wait until there is room for further outcomes, somebody only wants the counts, or the job is drained."""
+        while len(self._unread) >= _MOST_UNREAD and not self._awaited and not self._job._is_draining:
             await self._read.wait()
 
     def make_room(self) -> None:
@@ -787,7 +834,11 @@ def _check_rows(rows: object) -> None:
 
 
 async def _each(rows: Rows) -> AsyncGenerator[Mapping[str, Any] | Row | Entry, None]:
-    if isinstance(rows, AsyncIterable):
+    if isinstance(rows, AsyncGenerator):
+        async with aclosing(rows):  # its caller has nothing to close it by
+            async for row in rows:
+                yield row
+    elif isinstance(rows, AsyncIterable):
         async for row in rows:
             yield row
     else:

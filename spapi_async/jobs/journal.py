@@ -118,8 +118,8 @@ class Journal(Protocol):
         Args:
             run: The run.
             limit: How many at most.
-            most: No more than leave so many rows of the run that may have reached a buyer since `since`, or that are in
-                anybody's hand. None: without such a limit.
+            most: No more than leave so many rows of the run's selling partner and kind, of whatever job, that may have
+                reached a buyer since `since`, or that are in anybody's hand. None: without such a limit.
             since: A moment in seconds since 1970.
         """
 
@@ -191,7 +191,10 @@ class Journal(Protocol):
         """Count the outcomes of a job in intervals of so many seconds, in the order of time."""
 
     async def sent_since(self, run: Run, moment: float) -> int:
-        """Count the rows of the run that may have reached a buyer since a moment, in seconds since 1970."""
+        """Count the rows that may have reached a buyer since a moment, in seconds since 1970.
+
+        Those of the run's selling partner and kind, of whatever job.
+        """
 
 
 class LedgerJournal:

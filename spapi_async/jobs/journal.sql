@@ -250,7 +250,8 @@ SELECT count(*) FROM row INDEXED BY row_held WHERE owner IS NOT NULL AND owner <
 AND selling_partner = ? AND kind = ?;
 
 -- name: count_in_hand
-SELECT count(*) FROM row INDEXED BY row_held WHERE owner IS NOT NULL AND job = :job
+-- Of any job, as below what was sent: the limit of a day is the selling partner's.
+SELECT count(*) FROM row INDEXED BY row_held WHERE owner IS NOT NULL AND job IN (SELECT number FROM job)
 AND selling_partner = :selling_partner AND kind = :kind;
 
 -- name: find_row
@@ -278,6 +279,10 @@ UPDATE row SET job = :job, number = :number WHERE id = :id;
 SELECT json_group_array(json_array(id, number, order_id, key, json(body), attempts, request_id, not_before)) FROM (
     SELECT * FROM row WHERE job = :job AND selling_partner = :selling_partner AND kind = :kind AND state = 'READY'
     AND not_before <= :now AND tried_by IS NOT :owner ORDER BY not_before, number LIMIT :limit);
+
+-- name: forget_tries
+UPDATE row SET tried_by = NULL WHERE job = :job AND selling_partner = :selling_partner AND kind = :kind
+AND state = 'READY' AND tried_by = :owner;
 
 -- name: next_attempt
 SELECT min(not_before) FROM row WHERE job = ? AND selling_partner = ? AND kind = ? AND state = 'READY'
@@ -378,5 +383,5 @@ WHERE job = :job AND settled >= :from GROUP BY 1, 2, 3, 4 ORDER BY 1;
 
 -- name: count_settled_since
 -- A row in doubt counts: the buyer may have got it.
-SELECT count(*) FROM row WHERE settled IS NOT NULL AND job = ? AND state IN ('SENT', 'IN_DOUBT')
-AND selling_partner = ? AND kind = ? AND settled >= ?;
+SELECT count(*) FROM row INDEXED BY row_settled WHERE settled IS NOT NULL AND job IN (SELECT number FROM job)
+AND state IN ('SENT', 'IN_DOUBT') AND selling_partner = ? AND kind = ? AND settled >= ?;

@@ -50,6 +50,7 @@ from .verdict import (
     not_offered,
     reason_of,
     refusal_of,
+    without_private,
     words_of,
 )
 from .windows import Windows
@@ -138,7 +139,6 @@ class Lane:
         stopped: Why it stopped by itself; None while it did not.
         unanswered: The line of the first row that got no answer, and why.
         is_draining: Whether it takes no further rows.
-        waits_until: When it looks for rows again, if it waits for a window or for a row's own moment.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class Lane:
         self.stopped: SpapiError | ValueError | None = None
         self.unanswered: tuple[int, SpapiError | ValueError] | None = None
         self.is_draining = False
-        self.waits_until: datetime | None = None
+        self._waits_until: datetime | None = None
         self.send = send
         self._journal = journal
         self._grace = grace
@@ -190,6 +190,8 @@ class Lane:
         self._failures = {"check": 0, "locale": 0, "upload": 0, "send": 0}
         self._has_worked = False
         self._marketplace_id = ""
+        self._unwritten: list[Callable[[], Awaitable[None]]] = []
+        """How exchanges ended that the journal could not write."""
 
     async def run(self) -> None:
         """Send all rows that wait. Returns when they are settled, or after `drain`, `abort` or a stop by itself."""
@@ -213,6 +215,9 @@ class Lane:
             self._stop(error)
         finally:
             try:
+                while self._unwritten:  # else the row would be SENDING for as long as this process lives
+                    with suppress(LeaseLostError):
+                        await self._unwritten.pop()()
                 await self._journal.release(self.part)
                 await self._count_elsewhere()
             except JobError as error:  # they stay CLAIMED until somebody finds that this process is gone
@@ -224,16 +229,16 @@ class Lane:
         self._is_exhausted = False
         self._nudge()
 
-    def seconds_for(self, rows: int) -> float:
-        """Return how long so many rows take from a full bucket on, by the usage plan in use and in their windows."""
+    def seconds_for(self, rows: int, windows: Windows | None) -> float:
+        """Return how long so many rows take from a full bucket on, by the usage plan in use and in some windows."""
         if not rows:
             return 0.0
         plan = self._plan() if self._plan else self.kind.operation.plan
-        if not self._windows:
+        if not windows:
             return max(rows - plan.burst, 0.0) / plan.rate
         now = self._now()
         try:
-            ends = self._windows.ends(now, rows, plan.rate, plan.burst, self._marketplace_id)
+            ends = windows.ends(now, rows, plan.rate, plan.burst, self._marketplace_id)
         except OverflowError:
             return math.inf
         return (ends - now).total_seconds()
@@ -261,6 +266,11 @@ class Lane:
         self.drain()
         for active in self._active:
             active.scope.cancel()
+
+    @property
+    def waits_until(self) -> datetime | None:
+        """When it looks for rows again, if all that are left wait for a window or for their own moment."""
+        return None if self._active else self._waits_until
 
     @property
     def _takes_rows(self) -> bool:
@@ -306,7 +316,7 @@ class Lane:
         in_doubt = max(counts.get(State.IN_DOUBT, 0) - tally.in_doubt, 0)
         tally.refused += refused
         tally.in_doubt += in_doubt
-        tally.elsewhere += elsewhere - refused - in_doubt
+        tally.elsewhere += max(elsewhere - refused - in_doubt, 0)  # less: another process has added rows
 
     async def _next(self) -> Row | None:
         while not self.is_draining:
@@ -388,11 +398,11 @@ class Lane:
 
     async def _wait_until(self, moment: datetime) -> None:
         seconds = (moment - self._now()).total_seconds()
-        if seconds > _LOOK_AGAIN and not self._active:
-            self.waits_until = moment
+        if seconds > _LOOK_AGAIN:
+            self._waits_until = moment
         with anyio.move_on_after(min(max(seconds, 0.0), _LONGEST_NAP)):
             await self._nudged.wait()
-        self.waits_until = None
+        self._waits_until = None
 
     async def _process(self, active: _Active) -> None:
         row = active.row
@@ -468,7 +478,7 @@ class Lane:
                 if not self._journal.holds():  # the machine slept just now; others may have taken the row for lost
                     raise LeaseLostError(f"line {active.row.number}: the lease came to its end before it was sent")
             except BaseException:
-                active.row = await self._journal.move(active.row, Move.UNSENT)
+                await self._unsend(active)
                 raise
             try:
                 reply = await next_(call)
@@ -477,7 +487,8 @@ class Lane:
                 raise
             if problems := parse_errors(reply.body):
                 # Amazon's models allow errors in a 2xx reply, and do not say whether the message went out then.
-                reason = f"Amazon answered {reply.status}, but with errors: {words_of(problems)}"
+                words = without_private(words_of(problems)[:2000], active.localized.body.get("text", ""))
+                reason = f"Amazon answered {reply.status}, but with errors: {words}"
                 await self._settle(active, Move.LOSE, reason[:500], reply.request_id)
             else:
                 await self._settle(active, Move.ACCEPT, "", reply.request_id)
@@ -492,8 +503,8 @@ class Lane:
             verdict = Verdict.UNSENT  # once more, with new uploads
         match verdict:
             case Verdict.UNSENT:
-                active.row = await self._journal.move(active.row, Move.UNSENT, request_id=request_id)
-                if self.is_draining:
+                await self._unsend(active, request_id)
+                if not self._takes_rows:
                     active.scope.cancel()  # it is about to wait for its next turn
             case Verdict.REFUSED:
                 assert isinstance(error, StatusError)
@@ -501,6 +512,15 @@ class Lane:
             case Verdict.IN_DOUBT:
                 reason = reason_of(error, active.localized.body.get("text", ""))
                 await self._settle(active, Move.LOSE, reason, request_id)
+
+    async def _unsend(self, active: _Active, request_id: str | None = None) -> None:
+        try:
+            active.row = await self._journal.move(active.row, Move.UNSENT, request_id=request_id)
+        except LeaseLostError:
+            raise
+        except JobError:
+            self._unwritten.append(partial(self._unsend, active, request_id))
+            raise
 
     async def _preparation_failed(self, active: _Active, stage: str, error: SpapiError | ValueError) -> None:
         """Deal with an error of what comes before a send: nothing was sent to the buyer."""
@@ -512,7 +532,7 @@ class Lane:
 
     async def _unsent(self, active: _Active, stage: str, error: SpapiError | ValueError) -> None:
         active.row = await self._journal.move(active.row, Move.RELEASE)
-        self.tally.waiting -= 1
+        self._answered()
         self.tally.unsent += 1
         self.unanswered = self.unanswered or (active.row.number, error)
         self._failed(stage, error)
@@ -524,8 +544,15 @@ class Lane:
         self, active: _Active, move: Move, reason: str, request_id: str | None, refusal: Refusal | None = None
     ) -> None:
         before = active.row
-        active.row = row = await self._journal.move(before, move, reason=reason, request_id=request_id)
-        self.tally.waiting -= 1
+        try:
+            active.row = row = await self._journal.move(before, move, reason=reason, request_id=request_id)
+        except LeaseLostError:
+            raise
+        except JobError:
+            if before.state is State.SENDING:
+                self._unwritten.append(partial(self._settle, active, move, reason, request_id, refusal))
+            raise
+        self._answered()
         match row.state:
             case State.SENT:
                 self.tally.sent += 1
@@ -562,6 +589,10 @@ class Lane:
                     retry_from=retry_from,
                 )
             )
+
+    def _answered(self) -> None:
+        # It may be a row that another process has added since.
+        self.tally.waiting = max(self.tally.waiting - 1, 0)
 
     async def _note_plan(self) -> None:
         if self._plan is not None and (plan := self._plan()) != self._noted:

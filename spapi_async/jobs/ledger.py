@@ -73,10 +73,12 @@ class Admitted:
     Args:
         admission: What became of it.
         stored: The row as the journal has it.
+        is_known: Whether it was in the same job before.
     """
 
     admission: Admission
     stored: Row
+    is_known: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -251,6 +253,8 @@ class Ledger:
         self._until = 0.0
         self._watched: dict[int, tuple[float, float]] = {}
         self._looked = float("-inf")
+        self._has_tried = False
+        """Whether a row was given back that this owner leaves to others."""
         self.forget()
 
     def forget(self) -> None:
@@ -349,6 +353,9 @@ class Ledger:
         else:
             label = self._do("label_of_selling_partner", (id_,)).fetchone()[0]
         self._do("add_part", (job, id_, kind))
+        if self._has_tried:
+            values = {"job": job, "selling_partner": id_, "kind": kind, "owner": self._owner}
+            self._do("forget_tries", values)
         self._job = job
         self._do("owner_works_at", (job, self._owner))
         return Run(number=job, selling_partner=mine, kind=kind, label=label)
@@ -442,7 +449,7 @@ class Ledger:
             kept = attrs.evolve(kept, number=row.number)
             if (stored.run, stored.row.number) != (run.number, row.number):
                 self._do("touch_row", {"job": run.number, "number": row.number, "id": kept.id})
-        return Admitted(admission=admission, stored=kept)
+        return Admitted(admission=admission, stored=kept, is_known=stored.run == run.number)
 
     def claim_all(self, claims: Sequence[Claim]) -> Sequence[Sequence[Row] | JobError]:
         """Make many claims, and return what each of them came to; see `Journal.claim`."""
@@ -450,13 +457,14 @@ class Ledger:
         if claims:
             self._look_around()
         taken: list[int] = []
-        runs: set[Run] = set()
+        whose: set[tuple[str, str]] = set()
         for claim in claims:
-            if claim.run in runs:
+            one = claim.run.selling_partner, claim.run.kind
+            if one in whose:
                 self._take(taken)
                 taken.clear()
-                runs.clear()
-            runs.add(claim.run)
+                whose.clear()
+            whose.add(one)
             try:
                 rows = self._ready(claim)
             except JobError as error:
@@ -570,7 +578,9 @@ class Ledger:
             moved = attrs.evolve(moved, not_before=not_before)
         if moved.state is State.READY and not (row.body or self._has_body(row)):
             raise JobError(f"line {row.number}: the journal has no text of the row; run its file again")
-        tried_by = self._owner if move is Move.RELEASE else None
+        tried_by = None
+        if move is Move.RELEASE:
+            tried_by, self._has_tried = self._owner, True
         if self._is_put(row, moved, owner, tried_by):
             return moved
         return self._move_late(row, move, reason, request_id)
@@ -729,7 +739,7 @@ class Ledger:
 
     def sent_since(self, run: Run, moment: float) -> int:
         """See `Journal.sent_since`."""
-        values = (run.number, self._id_of(run.selling_partner), run.kind, moment)
+        values = (self._id_of(run.selling_partner), run.kind, moment)
         count: int = self._do("count_settled_since", values).fetchone()[0]
         return count
 

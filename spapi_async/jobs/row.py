@@ -248,14 +248,15 @@ def admit(stored: Stored | None, digest: bytes, run: int, number: int, retry_ref
     """
     if stored is None:
         return Admission.NEW
-    if stored.run == run and stored.row.number != number:
+    is_tried_again = retry_refused and stored.row.state is State.REFUSED
+    if stored.run == run and stored.row.number != number and not is_tried_again:
         return Admission.REPEATED
     same = stored.digest == digest
     match stored.row.state:
         case State.SENT:
             return Admission.ALREADY_SENT if same else Admission.CHANGED
         case State.REFUSED:
-            return Admission.ALREADY_REFUSED if same and not retry_refused else Admission.REOPENED
+            return Admission.ALREADY_REFUSED if same and not is_tried_again else Admission.REOPENED
         case State.IN_DOUBT:
             # Whatever the text is now: the buyer may have the first one.
             return Admission.IN_DOUBT

@@ -116,13 +116,19 @@ class SqliteJournal(LedgerJournal):
         self._mutex = threading.Lock()
         """Between the event loop and the thread: around `_batch` and `_is_open`."""
         self._is_open = False
+        self._is_entered = False
+        self._thread: threading.Thread | None = None
         self._next_commit = 0.0
 
     async def __aenter__(self) -> Self:
         # A worker thread of our own, or a user's busy threads would hold up the journal.
         self._limiter = anyio.CapacityLimiter(1)
-        with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(self._open, limiter=self._limiter)
+        try:
+            await self._in_thread(self._open)
+        except BaseException:
+            if self._is_entered:  # asyncio's own cancellation came meanwhile
+                await self._in_thread(self._close)
+            raise
         self._call_soon = _call_soon()
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._thread.start()
@@ -136,8 +142,25 @@ class SqliteJournal(LedgerJournal):
             self._is_open = False
             self._batch = None
             self._batches.put(None)
+        await self._in_thread(self._close)
+
+    async def _in_thread(self, work: Callable[[], None]) -> None:
+        """Do something in a thread and come back when it is done, whoever cancels."""
+        failures: list[Exception] = []
+
+        async def run() -> None:
+            try:
+                with anyio.CancelScope(shield=True):  # from that of the group, which a host that is cancelled cancels
+                    await to_thread.run_sync(work, limiter=self._limiter)
+            except Exception as error:  # kept out of the group, which would wrap it up
+                failures.append(error)
+
+        # A group besides the shield: asyncio's own cancellation heeds no shield, but a group waits for its tasks.
         with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(self._close, limiter=self._limiter)
+            async with anyio.create_task_group() as group:
+                group.start_soon(run)
+        if failures:
+            raise failures[0]
 
     async def _write(self, work: Callable[[], _T], *, needs_room: bool = True) -> _T:
         return await self._commit_soon(_Ticket(work, needs_room))
@@ -281,6 +304,7 @@ class SqliteJournal(LedgerJournal):
             raise self._error(error) from error
         finally:
             self._opening.release()
+        self._is_entered = True
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=_PATIENCE)
@@ -329,7 +353,8 @@ class SqliteJournal(LedgerJournal):
         self._files = self._look_up()
 
     def _close(self) -> None:
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
         with closing(self._connection) as connection:
             # What cannot be written now is found by the next one, since the lock is gone.
             with suppress(sqlite3.Error, JobError):

@@ -93,6 +93,15 @@ class Tally:
         self.in_doubt += counts.get(State.IN_DOUBT, 0)
         self.waiting += sum(count for state, count in counts.items() if not state.is_settled)
 
+    def readmit(self, admission: Admission) -> None:
+        """Count a row that a source brought again, and that is counted already."""
+        match admission:
+            case Admission.REPEATED:
+                self.duplicates += 1
+            case Admission.REOPENED:
+                self.refused -= 1
+                self.waiting += 1
+
     def admit(self, admission: Admission) -> None:
         """Count a row that a source brought."""
         match admission:

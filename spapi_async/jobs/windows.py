@@ -63,8 +63,8 @@ class Windows:
             midnight, as from 22:00 to 6:00. Default: all.
         zone: The time zone of `between` and of the day. None, the default: each row goes by its marketplace's
             (`Marketplace.timezone`), and the day is that of UTC.
-        max_per_day: The most messages of one selling partner and kind in a day, which begins at midnight. Default: no
-            limit.
+        max_per_day: The most messages of one selling partner and kind in a day, which begins at midnight, by all jobs
+            of the journal. Default: no limit.
 
     Raises:
         ConfigError: An argument is of the wrong type, the two times are the same, `max_per_day` is below 1, or there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
@@ -11,16 +12,27 @@ from zoneinfo import ZoneInfo
 
 import anyio
 import anyio.lowlevel
+import attrs
 import httpx
 import pytest
 import trio.testing
 
-from spapi_async import Application, ConfigError, JobError, JobStoppedError, Marketplace, SellingPartner, UsagePlan
+from spapi_async import (
+    Application,
+    ConfigError,
+    JobError,
+    JobStoppedError,
+    Marketplace,
+    RetryPolicy,
+    SellingPartner,
+    UsagePlan,
+)
 from spapi_async.events import Event, RowSettled
 from spapi_async.jobs.job import Job
-from spapi_async.jobs.journal import MemoryJournal
+from spapi_async.jobs.journal import MemoryJournal, Run
 from spapi_async.jobs.outcome import Outcome, Rejection
-from spapi_async.jobs.row import Admission, Row, State
+from spapi_async.jobs.row import Admission, Move, Row, State
+from spapi_async.jobs.sqlite import SqliteJournal
 from spapi_async.jobs.windows import Windows
 from spapi_async.sandbox import Faults, Sandbox
 
@@ -199,6 +211,7 @@ async def test_an_idle_job_ends_at_once(sp: SellingPartner) -> None:
         ({"concurrency": 0}, "concurrency"),
         ({"selling_partners": {}}, "selling_partners"),
         ({"dry_run": True}, "dry_run"),
+        ({"dry_run": True, "number": 1, "journal": "jobs.db"}, "number= out"),
         ({"template": "{"}, "has a { alone"),
         ({"client": None}, "client"),
         ({"kind": 3}, "kind must be the name of a kind, not of type int"),
@@ -322,6 +335,144 @@ async def test_rows_are_added_one_call_after_the_other(sandbox: Sandbox, app: Ap
         tally = await job.run()
     assert tally.sent == 20
     assert len(sandbox.state.messages) == 20
+
+
+async def test_an_error_in_on_rejected_loses_no_row(sandbox: Sandbox, sp: SellingPartner) -> None:
+    """An exception in `on_rejected` ends the adding; what is in the journal by then is sent and counted."""
+
+    def fail(rejection: Rejection) -> None:
+        raise RuntimeError("a fault of the user's")
+
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job:
+        with pytest.raises(RuntimeError):
+            await job.add([row(1), row(1), row(2)], on_rejected=fail)
+        tally = await job.run()
+    assert (tally.sent, tally.duplicates, tally.waiting, tally.elsewhere) == (2, 1, 0, 0)
+
+
+async def test_a_generator_of_rows_is_closed(sp: SellingPartner) -> None:
+    """When adding fails in the middle, an async generator of rows is closed, and not by the garbage collector."""
+    closed = []
+
+    async def broken() -> AsyncIterator[Mapping[str, Any]]:
+        try:
+            yield {"order_id": 5}
+            yield row(1)
+        finally:
+            closed.append(True)
+
+    def fail(rejection: Rejection) -> None:
+        raise RuntimeError("a fault of the user's")
+
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job:
+        with pytest.raises(RuntimeError):
+            await job.add(broken(), on_rejected=fail)
+        assert closed
+
+
+async def test_rows_that_break_a_rule_do_not_hold_up_the_event_loop(sp: SellingPartner) -> None:
+    """Other tasks get their turn also while a million rows are read of which none is right."""
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job, anyio.create_task_group() as group:
+        group.start_soon(others)
+        added = await job.add({"order_id": 5} for _ in range(5_000))
+        group.cancel_scope.cancel()
+    assert added.rejected == 5_000
+    assert turns >= 9
+
+
+async def test_rows_that_come_while_the_job_is_left_wait_in_the_journal(sp: SellingPartner) -> None:
+    """Whoever adds rows while another task leaves the job has them in the journal, and no error."""
+    journal = MemoryJournal()
+    go, asked = anyio.Event(), anyio.Event()
+    add = journal.add
+
+    async def slowly(*arguments: Any, **options: Any) -> Any:
+        admitted = await add(*arguments, **options)
+        asked.set()
+        await go.wait()
+        return admitted
+
+    async with sp, anyio.create_task_group() as group:
+        async with Job(sp, kind=KIND, journal=journal) as job:
+            await job.add(rows(1))
+            async for _ in job.run():
+                journal.add = slowly  # type: ignore[method-assign]
+                group.start_soon(job.add, rows(3))
+                await asked.wait()
+        go.set()
+    assert {count.state: count.count for count in await journal.counts(1)} == {State.SENT: 1, State.READY: 2}
+
+
+async def test_refused_rows_are_tried_again_in_the_same_job(sandbox: Sandbox, sp: SellingPartner) -> None:
+    """With `retry_refused` the very job that met the refusal tries the row again, and counts it once."""
+    refused = row(2, order_id=NOT_OFFERED)
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job:
+        await job.add([row(1), refused])
+        await job.run()
+        added = await job.add([refused], retry_refused=True)
+        assert (added.waiting, job.tally.waiting, job.tally.refused) == (1, 1, 0)
+        tally = await job.run()
+    assert (tally.sent, tally.refused, tally.total) == (1, 1, 2)
+
+
+async def test_a_stopped_job_goes_on_in_the_same_journal(sandbox: Sandbox, sp: SellingPartner) -> None:
+    """Rows that got no answer are tried again by the next job, also of the same process with the same open journal."""
+    inner = httpx.ASGITransport(app=sandbox)
+    is_down = True
+
+    class Network(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if is_down and "/messaging/" in request.url.path:
+                raise httpx.ConnectError("down")
+            return await inner.handle_async_request(request)
+
+    options = given(sandbox, transport=Network(), retry=RetryPolicy(max_attempts=1))
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **options)
+    journal = MemoryJournal()
+    async with sp:
+        async with Job(sp, kind=KIND, journal=journal) as job:
+            await job.add(rows(5))
+            with pytest.raises(JobStoppedError):
+                await job.run()
+            assert job.tally.unsent
+        is_down = False
+        async with Job(sp, journal=journal, number=1) as job:
+            assert (await job.run()).sent == 5
+
+
+async def test_rows_of_a_resumed_job_count_once(sp: SellingPartner) -> None:
+    """Whoever goes on with a job and brings its rows again has each of them counted once."""
+    journal = MemoryJournal()
+    async with sp:
+        async with Job(sp, kind=KIND, journal=journal) as job:
+            await job.add([*rows(2), row(3, order_id=NOT_OFFERED)])
+            await job.run()
+            await job.add([row(4)])
+        async with Job(sp, kind=KIND, journal=journal, number=1) as job:
+            await job.add([*rows(2), row(3, order_id=NOT_OFFERED), row(4), row(5)], retry_refused=True)
+            assert (job.tally.already_sent, job.tally.refused, job.tally.waiting) == (2, 0, 3)
+            tally = await job.run()
+    assert (tally.already_sent, tally.sent, tally.refused, tally.total) == (2, 2, 1, 5)
+
+
+async def test_rows_that_another_process_adds_are_counted_when_they_are_sent(sp: SellingPartner) -> None:
+    """Of two processes on one source, one sends rows that only the other one has read: no count is below zero."""
+    journal = MemoryJournal()
+    beside = MemoryJournal(journal)
+    async with sp, Job(sp, kind=KIND, journal=journal, source="rows.csv") as job:
+        await job.add(rows(1))
+        async with Job(sp, kind=KIND, journal=beside, source="rows.csv") as other:
+            await other.add(rows(4))
+            tally = await job.run()
+    assert (tally.sent, tally.waiting, tally.elsewhere, tally.total) == (4, 0, 0, 4)
 
 
 async def test_a_job_is_of_one_kind(sp: SellingPartner) -> None:
@@ -470,6 +621,36 @@ async def test_a_missing_role_stops_one_of_them() -> None:
     assert (job.tally.sent, stopped.value.waiting) == (30, 10)
 
 
+async def test_who_stopped_has_no_time_left(app: Application) -> None:
+    """How long the rest takes says nothing about rows that wait for another run."""
+    app = Application(**given(Sandbox(plans=PLANS, clock=anyio.current_time), plans={}, client_secret="wrong"))
+    async with app, Job(app, kind=KIND, journal=MemoryJournal(), selling_partners=SELLERS) as job:
+        await job.add(theirs(40))
+        assert job.seconds_left() == 35
+        with pytest.raises(JobStoppedError):
+            await job.run()
+        assert (job.tally.waiting + job.tally.unsent, job.seconds_left()) == (160, 0)
+
+
+async def test_a_thousand_selling_partners_are_taken_up_at_once(app: Application) -> None:
+    """A job that goes on counts its rows twice, however many selling partners it has."""
+
+    class Counting(MemoryJournal):
+        reads = 0
+
+        async def count(self, run: Run) -> Mapping[State, int]:
+            self.reads += 1
+            return await super().count(run)
+
+    journal = Counting()
+    sellers = {f"A{n}": f"Atzr|A{n}" for n in range(20)}
+    async with app:
+        async with Job(app, kind=KIND, journal=journal, selling_partners=sellers) as job:
+            await job.add(theirs(1, tuple(sellers)))
+        async with Job(app, journal=journal, number=1, selling_partners=sellers) as job:
+            assert (job.tally.waiting, journal.reads) == (20, 0)
+
+
 async def test_a_function_that_knows_no_token(app: Application) -> None:
     """None for a refresh token, as `dict.get` gives it, is one that is not there."""
     tokens: dict[str, str] = {}
@@ -513,12 +694,14 @@ class Slow(httpx.AsyncBaseTransport):
         self.under_way = 0
         self.entered = anyio.Event()
         self.go = anyio.Event()
+        self.when_entered: Callable[[], None] = lambda: None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         answer = await self._inner.handle_async_request(request)
         if "/messages/" in request.url.path:
             self.under_way += 1
             self.entered.set()
+            self.when_entered()
             await self.go.wait()
             self.under_way -= 1
         return answer
@@ -561,6 +744,36 @@ async def test_a_job_may_begin_paused(sandbox: Sandbox, sp: SellingPartner) -> N
         assert not delivered(sandbox)
         job.resume()
     assert len(delivered(sandbox)) == 3
+
+
+async def test_a_paused_row_that_was_throttled_waits(sandbox: Sandbox) -> None:
+    """A row whose exchange ends with a 429 after the pause has to wait for its turn anew, and leaves it."""
+    inner = httpx.ASGITransport(app=sandbox)
+    entered, go = anyio.Event(), anyio.Event()
+    throttled = {"errors": [{"code": "QuotaExceeded", "message": "too many", "details": ""}]}
+
+    class Busy(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if "/messages/" in request.url.path and not go.is_set():
+                entered.set()
+                await go.wait()
+                return httpx.Response(429, json=throttled)
+            return await inner.handle_async_request(request)
+
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **given(sandbox, transport=Busy()))
+    journal = MemoryJournal()
+    async with sp, Job(sp, kind=KIND, journal=journal) as job, anyio.create_task_group() as group:
+        await job.add(rows(1))
+        group.start_soon(_drive, job)
+        await entered.wait()
+        job.pause()
+        go.set()
+        for _ in range(50):
+            await anyio.lowlevel.checkpoint()
+        in_hand = next(iter(job._lanes.values()))._active
+        assert not in_hand
+        job.resume()
+    assert set(delivered(sandbox).values()) == {1}
 
 
 async def test_drain_ends_the_run(sandbox: Sandbox) -> None:
@@ -630,6 +843,39 @@ async def test_being_cancelled_ends_in_order(sandbox: Sandbox) -> None:
     assert counts == {State.SENT: 2, State.READY: 3}
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("times", [1, 2])
+async def test_asyncios_own_cancellation_ends_in_order_too(sandbox: Sandbox, tmp_path: Path, times: int) -> None:
+    """`task.cancel()`, also again and while the block is being left, waits for what is under way and leaves no task."""
+    slow = Slow(sandbox)
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **given(sandbox, transport=slow))
+
+    async def work() -> None:
+        async with sp, Job(sp, kind=KIND, journal=tmp_path / "jobs.db", concurrency=2) as job:
+            await job.add(rows(5))
+            if times == 1:  # it comes while the block is left in order
+                with anyio.CancelScope() as scope:
+                    slow.when_entered = scope.cancel
+                    await job.run()
+            else:
+                await job.run()
+
+    before = asyncio.all_tasks()
+    task = asyncio.ensure_future(work())
+    while slow.under_way < 2:
+        await anyio.lowlevel.checkpoint()
+    for _ in range(times):
+        task.cancel()
+        await anyio.wait_all_tasks_blocked()
+    assert not task.done()
+    slow.go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert asyncio.all_tasks() == before
+    async with SqliteJournal(tmp_path / "jobs.db") as journal:
+        assert {count.state: count.count for count in await journal.counts(1)} == {State.SENT: 2, State.READY: 3}
+
+
 @on_virtual_time
 async def test_who_reads_slowly_slows_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     """Outcomes that nobody takes are few: no further rows are taken while so many are unread."""
@@ -644,6 +890,29 @@ async def test_who_reads_slowly_slows_the_job(monkeypatch: pytest.MonkeyPatch) -
             await anyio.sleep(1)
             assert job.tally.sent - read <= 5 + 2
     assert read == 40
+
+
+@on_virtual_time
+async def test_who_left_the_loop_may_await_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a `break`, `await` runs to the end: it does not wait for somebody to take the outcomes."""
+    monkeypatch.setattr("spapi_async.jobs.job._MOST_UNREAD", 5)
+    sandbox = Sandbox(plans=PLANS, clock=anyio.current_time)
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **given(sandbox))
+    with anyio.fail_after(60):
+        async with sp, Job(sp, kind=KIND, journal=MemoryJournal(), concurrency=2) as job:
+            await job.add(rows(40))
+            async for _ in job.run():
+                break
+            assert (await job.run()).sent == 40
+
+
+async def test_a_run_may_be_looped_over_and_awaited_at_once(sp: SellingPartner) -> None:
+    """Several tasks may wait for one run: one for the outcomes, another one for the counts."""
+    with anyio.fail_after(10):
+        async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job, anyio.create_task_group() as group:
+            await job.add(rows(30))
+            group.start_soon(_drive, job)
+            assert len(await outcomes_of(job)) == 30
 
 
 @on_virtual_time
@@ -723,6 +992,24 @@ async def test_so_many_a_day(sandbox: Sandbox) -> None:
     assert days == {1: 3, 2: 3, 3: 1}
 
 
+async def test_so_many_a_day_by_all_jobs(sandbox: Sandbox, sp: SellingPartner) -> None:
+    """The limit of a day is a selling partner's: what one job has sent the next one leaves out."""
+    noon = datetime(2026, 1, 10, 12, tzinfo=UTC)
+    journal = MemoryJournal(clock=noon.timestamp)
+    options: dict[str, Any] = {"journal": journal, "windows": Windows(max_per_day=3), "now": lambda: noon}
+    async with sp:
+        async with Job(sp, kind=KIND, **options) as job:
+            await job.add(rows(2))
+            await job.run()
+        async with Job(sp, kind=KIND, **options) as job:
+            await job.add([row(number) for number in range(3, 9)])
+            async for _ in job.run():
+                break
+            while job.waits_until is None:
+                await anyio.lowlevel.checkpoint()
+    assert len(delivered(sandbox)) == 3
+
+
 @on_virtual_time
 async def test_a_rows_own_moment(sandbox: Sandbox) -> None:
     """A row with `not_before` waits for it, and the others do not wait for the row."""
@@ -780,6 +1067,22 @@ async def test_a_dry_run_sends_nothing(sandbox: Sandbox, sp: SellingPartner, tmp
     assert not (tmp_path / "none.db").exists()
 
 
+@on_virtual_time
+async def test_a_dry_run_waits_for_nothing(tmp_path: Path) -> None:
+    """A dry run writes to nobody, so it looks at all rows at once; how long the job would take counts the windows."""
+    sandbox = Sandbox(plans=PLANS, clock=anyio.current_time)
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **given(sandbox))
+    windows = Windows(zone=ZoneInfo("UTC"), max_per_day=2)
+    began = anyio.current_time()
+    options: dict[str, Any] = {"journal": tmp_path / "none.db", "dry_run": True, "windows": windows}
+    async with sp, Job(sp, kind=KIND, **options) as job:
+        await job.add([*rows(4), row(5, not_before="2999-01-01")])
+        tally = await job.run()
+        assert job.seconds_left() > 86_400
+    assert (tally.sent, tally.waiting) == (5, 0)
+    assert anyio.current_time() - began < 60
+
+
 def solicited(number: int) -> dict[str, Any]:
     columns = row(number)
     del columns["text"]
@@ -819,3 +1122,17 @@ async def test_a_person_decides_about_messages() -> None:
         assert not await job.doubts()
         await job.run()
     assert delivered(sandbox) == {second.order_id: 1}
+
+
+async def test_what_is_asked_of_amazon_is_about_the_rows_own_kind(sandbox: Sandbox, sp: SellingPartner) -> None:
+    """That a review may still be requested says nothing about a message in doubt: it is not sent again."""
+    journal = MemoryJournal()
+    async with sp:
+        async with Job(sp, kind=REVIEW, journal=journal) as job:
+            await job.add([solicited(1)])
+        async with Job(sp, kind=KIND, journal=journal, number=1) as job:
+            await job.add(rows(1))
+            run = (await journal.jobs())[0].runs[0]
+            [one] = await journal.claim(attrs.evolve(run, kind=KIND), 1)
+            one = await journal.move(await journal.move(one, Move.BEGIN), Move.LOSE)
+            assert await job.ask(one) is State.IN_DOUBT

@@ -359,6 +359,39 @@ async def test_a_journal_that_fails_stops_the_job_before_the_wire(
     assert not amazon.taken
 
 
+async def test_errors_in_a_2xx_reply_are_told_without_the_text(journal: MemoryJournal) -> None:
+    """What Amazon repeats of a text to a buyer stands in no reason, in whatever reply it comes."""
+    body = orjson.dumps({"errors": [{"code": "X", "message": "not this: Dear Mrs Doe, your table", "details": ""}]})
+    amazon = Amazon(sends={"902-1": [Reply(status=201, headers={}, body=body)]})
+    lane, run = await lane_of(journal, amazon, 0)
+    dear = KIND.row(2, {"order_id": "902-1", "marketplace_id": "A1PA6795UKMFR9", "text": "Dear Mrs Doe, your table"})
+    await add(journal, lane, [dear])
+    await lane.run()
+    [doubt] = await journal.rows(run, State.IN_DOUBT)
+    assert doubt.reason == "Amazon answered 201, but with errors: not this: (text)"
+
+
+@pytest.mark.parametrize("answer", [CREATED, status(429)], ids=["sent", "throttled"])
+async def test_an_outcome_that_could_not_be_written_is_written_later(journal: MemoryJournal, answer: Answer) -> None:
+    """When the journal fails right after an exchange the job stops, and before it ends it writes what it knows."""
+    amazon = Amazon(sends={"902-1": [answer]})
+    lane, run = await lane_of(journal, amazon, 1)
+    move, failed = journal.move, []
+
+    async def fails_once(row: Row, how: Move, **more: Any) -> Row:
+        if how in (Move.ACCEPT, Move.UNSENT) and not failed:
+            failed.append(how)
+            raise JobError("another program has it locked")
+        return await move(row, how, **more)
+
+    journal.move = fails_once  # type: ignore[method-assign]
+    await lane.run()
+    assert isinstance(lane.stopped, JobError)
+    state = State.SENT if answer is CREATED else State.READY
+    assert await numbers(journal, run, state) == ["902-1"]
+    assert (lane.tally.sent, lane.tally.waiting) == ((1, 0) if answer is CREATED else (0, 1))
+
+
 async def test_the_same_rows_again_send_nothing(journal: MemoryJournal) -> None:
     """A second run of the same rows sends nothing and counts them as sent before."""
     amazon = Amazon()

@@ -83,6 +83,8 @@ S, A = State, Admission
         (S.READY, True, None, False, A.REPEATED),
         (S.READY, False, None, False, A.REPEATED),
         (S.SENT, True, None, True, A.REPEATED),
+        (S.REFUSED, True, None, False, A.REPEATED),
+        (S.REFUSED, True, None, True, A.REOPENED),
         (S.READY, True, True, False, A.RESUMED),
         (S.SENT, True, True, False, A.ALREADY_SENT),
         (S.READY, True, False, False, A.RESUMED),

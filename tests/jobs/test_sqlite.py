@@ -9,7 +9,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,29 @@ async def test_a_task_that_asyncio_cancels_has_its_write_made(path: Path) -> Non
         with pytest.raises(asyncio.CancelledError):
             await cancelled
         assert dict(await journal.count(run)) == {State.SENDING: 2}
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_task_that_asyncio_cancels_leaves_no_open_journal(path: Path, times: int) -> None:
+    """`task.cancel()` while a journal is opened or closed, once or twice, leaves no thread and no lock behind."""
+
+    async def use() -> None:
+        async with SqliteJournal(path) as journal:
+            await journal.jobs()
+
+    for turns in range(10):
+        task = asyncio.ensure_future(use())
+        await asyncio.sleep(0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for _ in range(times):
+            task.cancel()
+            await asyncio.sleep(0)
+        with suppress(asyncio.CancelledError):
+            await task
+        async with SqliteJournal(path):  # it waits for one that is being opened
+            assert len(list(path.parent.glob(f"{path.name}.*.lock"))) == 1
+            assert [thread.name for thread in threading.enumerate()].count("journal") == 1
 
 
 async def test_a_journal_that_is_not_open_says_so(path: Path) -> None:
