@@ -27,12 +27,12 @@ from .kinds.attachments import COLUMN, HEAD, MOST_BYTES, check_file, check_total
 from .row import Row
 from .source import Entry
 
-__all__ = ["AttachmentError", "AttachmentFiles", "Uploader"]
+__all__ = ["AT_ONCE", "AttachmentError", "AttachmentFiles", "Uploader"]
 
 _MD5 = "attachments_md5"
 """Where a row's body has the sums of its files, in their order: what was looked at is what will be sent, and a row
 whose file was mended since counts as changed."""
-_AT_ONCE = 8
+AT_ONCE = 16
 """Files in the memory at a time, each below 10 MB."""
 _MOST_KEPT = 1000
 
@@ -127,14 +127,21 @@ class Uploader:
         send: `SellingPartner.send`.
         transfer: `SellingPartner.transfer`.
         files: Where the files are.
+        in_memory: As many may be in the memory at a time; uploaders that belong together share it. None: one's own.
     """
 
-    def __init__(self, send: Callable[[Call], Awaitable[Reply]], transfer: Transfer, files: AttachmentFiles) -> None:
+    def __init__(
+        self,
+        send: Callable[[Call], Awaitable[Reply]],
+        transfer: Transfer,
+        files: AttachmentFiles,
+        in_memory: anyio.CapacityLimiter | None = None,
+    ) -> None:
         self._send = send
         self._transfer = transfer
         self._files = files
         self._uploads: OrderedDict[tuple[str, str, str], _Upload] = OrderedDict()
-        self._in_memory = anyio.CapacityLimiter(_AT_ONCE)
+        self._in_memory = in_memory or anyio.CapacityLimiter(AT_ONCE)
 
     async def __call__(self, kind: Kind, row: Row, *, anew: bool = False) -> Sequence[Uploaded]:
         """Upload the files of a row that was checked.

@@ -15,6 +15,8 @@ __all__ = ["SEEN", "ask", "can_tell"]
 
 SEEN = "a person saw that it was sent"
 
+_BELIEVED = 24 * 3600.0
+"""Seconds; of the 25 days for a solicitation the last may be the one on which it was sent, but seldom."""
 _VANISHED = "Amazon does not offer it any more, so it was sent"
 
 
@@ -22,7 +24,8 @@ def can_tell(kind: Kind, row: Row, now: datetime) -> bool:
     """Whether Amazon can tell what became of a row.
 
     Of what an order takes once, Amazon's list of what it takes now says whether it was sent; until the time for it is
-    over, when it is in no list. Of messages that may be repeated no list says anything.
+    over, when it is in no list. Where the row has no dates of delivery, nobody knows when that is, and Amazon's list is
+    believed for a day. Of messages that may be repeated no list says anything.
 
     Args:
         kind: The row's.
@@ -30,7 +33,8 @@ def can_tell(kind: Kind, row: Row, now: datetime) -> bool:
         now: With a zone.
     """
     between = window(row.body)
-    return kind.once and "marketplace_id" in row.body and (between is None or now < between[1])
+    until = between[1].timestamp() if between else (row.settled or 0.0) + _BELIEVED
+    return kind.once and "marketplace_id" in row.body and now.timestamp() < until
 
 
 async def ask(send: Callable[[Call], Awaitable[Reply]], kind: Kind, journal: Journal, row: Row) -> State:

@@ -44,7 +44,9 @@ def digests(salt: bytes, identity: Identity) -> tuple[str, str | None]:
     return token, digest(salt, b"id:" + name.encode()).hex() if name else None
 
 
-def resolve(known: Mapping[str, bool], token: str, named: str | None, same: bool) -> tuple[str, str | None]:
+def resolve(
+    known: Mapping[str, bool], token: str, named: str | None, same: bool, last: str | None = None
+) -> tuple[str, str | None]:
     """Decide under which digest a selling partner's rows stand.
 
     A selling partner that authorises the application anew gets a new refresh token. Taken for a stranger, all its
@@ -55,6 +57,8 @@ def resolve(known: Mapping[str, bool], token: str, named: str | None, same: bool
         token: The digest of the refresh token.
         named: The digest of the selling partner's id; None when none was given.
         same: A person says that it is the same selling partner.
+        last: The digest of the id whose refresh token this was last; None if it was nobody's. One that is given
+            another name, or none, is no stranger.
 
     Returns:
         The digest to use, and the one whose rows are to be moved to it, if any.
@@ -65,6 +69,8 @@ def resolve(known: Mapping[str, bool], token: str, named: str | None, same: bool
     mine = named or token
     if mine in known:
         return mine, None
+    if last is not None:
+        return (mine, last) if named else (last, None)
     if known.get(token) is False:
         return mine, token  # it has got a name since
     strangers = [other for other, is_named in known.items() if not (is_named and named)]

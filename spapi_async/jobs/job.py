@@ -42,7 +42,7 @@ from ..client import Application, SellingPartner
 from ..config import check_kind
 from ..errors import ConfigError, JobError, JobStoppedError
 from ..hidden import hide
-from .attachments import AttachmentFiles, Uploader
+from .attachments import AT_ONCE, AttachmentFiles, Uploader
 from .doubt import SEEN, ask, can_tell
 from .dry_run import DryRun
 from .identity import Identity
@@ -207,6 +207,7 @@ class Job:
         """Whose refresh token it is."""
         self._left: dict[str, int] = {}
         """How many of the rows that an earlier run left are theirs."""
+        self._in_memory = anyio.CapacityLimiter(AT_ONCE)
         self._adding = anyio.Lock()
         self._added = 0
         self._rejected = 0
@@ -485,7 +486,7 @@ class Job:
         )
         self.number = part.number
         send: Send = client.send
-        attach: Attach = Uploader(client.send, client.transfer, self._files)
+        attach: Attach = Uploader(client.send, client.transfer, self._files, self._in_memory)
         if self._dry is not None:
             self._dry.knows(part, identity)
             send, attach = self._dry.sends(kind, client.send), self._dry.attach
@@ -702,6 +703,7 @@ class Job:
             with anyio.CancelScope(shield=True):  # it ends by `drain` and its grace, whoever cancelled the block
                 await lane.run()
         except Exception as error:  # a fault of ours: told by `run`, where the group would tear all down
+            logging.getLogger("spapi_async").exception("a job ends by a fault of this library")
             self._fault = error
             self.drain()
         finally:

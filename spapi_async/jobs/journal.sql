@@ -13,7 +13,8 @@ CREATE TABLE selling_partner (
     digest   TEXT NOT NULL UNIQUE,  -- keyed digest of the id given, else of the refresh token; never one of them
     is_named INTEGER NOT NULL,      -- 1: of an id
     is_bound INTEGER NOT NULL DEFAULT 0,  -- 1: something was done for it; a refresh token that never worked binds nobody
-    label    TEXT NOT NULL DEFAULT ''  -- what people see; no secret
+    label    TEXT NOT NULL DEFAULT '', -- what people see; no secret
+    token    TEXT                   -- of an id: keyed digest of the refresh token that it had last; NULL if not known
 );
 CREATE TABLE job (
     number  INTEGER PRIMARY KEY,
@@ -112,6 +113,7 @@ DROP TABLE run
 -- name: from_2
 -- From version 2. Whether the source of a job was read to its end is known only of those that are done.
 ALTER TABLE selling_partner ADD COLUMN label TEXT NOT NULL DEFAULT '';
+ALTER TABLE selling_partner ADD COLUMN token TEXT;
 ALTER TABLE job ADD COLUMN loaded REAL;
 ALTER TABLE job ADD COLUMN rejected INTEGER NOT NULL DEFAULT 0;
 UPDATE job SET loaded = begun WHERE ended IS NOT NULL;
@@ -135,6 +137,12 @@ INSERT INTO setting (name, value) VALUES ('salt', ?);
 
 -- name: bound_selling_partners
 SELECT digest, is_named FROM selling_partner WHERE is_bound;
+
+-- name: named_selling_partner_of_token
+SELECT max(id), digest FROM selling_partner WHERE token = ? AND is_named AND is_bound;
+
+-- name: note_token
+UPDATE selling_partner SET token = :token WHERE digest = :digest AND is_named AND token IS NOT :token;
 
 -- name: bind_selling_partner
 UPDATE selling_partner SET is_bound = 1 WHERE id = ? AND NOT is_bound;

@@ -370,12 +370,17 @@ class Ledger:
 
     def _identify(self, identity: Identity, same: bool) -> str:
         token, named = digests(self._salt, identity)
+        mine = self._resolve(token, named, same)
+        if identity.refresh_token:
+            self._do("note_token", {"digest": mine, "token": token})
+        return mine
+
+    def _resolve(self, token: str, named: str | None, same: bool) -> str:
         mine = named or token
         record = self._do("selling_partner_of_digest", (mine,)).fetchone()
         if record is not None and record["is_bound"]:
             return mine
-        known = {record["digest"]: bool(record["is_named"]) for record in self._all("bound_selling_partners")}
-        mine, adopted = resolve(known, token, named, same)
+        mine, adopted = self.resolve(token, named, same=same)
         if adopted:
             of_adopted = self._id_of(adopted)
             if record is not None:  # it stood beside the other, with nothing done for it
@@ -386,7 +391,7 @@ class Ledger:
             values = {"id": of_adopted, "digest": mine, "is_named": named is not None}
             self._do("name_selling_partner", values)
             self.forget()
-        elif record is None:
+        elif record is None and mine == (named or token):
             self._do("add_selling_partner", (mine, named is not None))
         return mine
 
@@ -645,9 +650,11 @@ class Ledger:
             return None
         return Stored(row=self._row(record), digest=record["digest"], run=record["job"])
 
-    def known(self) -> Mapping[str, bool]:
-        """Return the digests under which something was done; see `identity.resolve`."""
-        return {record["digest"]: bool(record["is_named"]) for record in self._all("bound_selling_partners")}
+    def resolve(self, token: str, named: str | None, *, same: bool) -> tuple[str, str | None]:
+        """Decide under which digest a selling partner's rows stand; see `identity.resolve`."""
+        known = {record["digest"]: bool(record["is_named"]) for record in self._all("bound_selling_partners")}
+        last = self._do("named_selling_partner_of_token", (token,)).fetchone()["digest"]
+        return resolve(known, token, named, same, last)
 
     @property
     def salt(self) -> bytes:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from ..errors import JobError
-from .journal import Admitted, Identity, body_bytes, digest, digests, resolve
+from .journal import Admitted, Identity, body_bytes, digest, digests
 from .row import Admission, Row, State, admit
 from .source import Entry
 from .sqlite import open_read_only
@@ -97,7 +97,7 @@ class JournalView:
         token, named = digests(self._ledger.salt, identity)
         try:
             # If there is only one it is the one that is meant: a wrong guess sends nothing here.
-            mine, adopted = resolve(self._ledger.known(), token, named, same=True)
+            mine, adopted = self._ledger.resolve(token, named, same=True)
         except sqlite3.Error as error:
             raise self._unusable(error) from error
         except JobError:

@@ -238,6 +238,17 @@ async def test_a_strange_refresh_token_is_a_question(journal: Journal) -> None:
     assert await admissions(journal, run, row(1)) == [Admission.ALREADY_SENT]
 
 
+@pytest.mark.parametrize("name", ["A1SELLER", None], ids=["another", "none"])
+async def test_a_selling_partner_under_another_name_is_no_stranger(journal: Journal, name: str | None) -> None:
+    """Who has the refresh token that a selling partner had last is that one, whatever its name."""
+    old = Identity(refresh_token="Atzr|one", selling_partner_id="my shop")
+    await settled(journal, await journal.start(old, KIND), Move.BEGIN, Move.ACCEPT)
+    run = await journal.start(Identity(refresh_token="Atzr|one", selling_partner_id=name), KIND)
+    assert await admissions(journal, run, row(9, "902-1")) == [Admission.ALREADY_SENT]
+    other = Identity(refresh_token="Atzr|two", selling_partner_id="A2SELLER")
+    assert await admissions(journal, await journal.start(other, KIND), row(9, "902-1")) == [Admission.NEW]
+
+
 async def test_a_refresh_token_that_never_worked_binds_nobody(journal: Journal) -> None:
     """When nothing was sent under a refresh token, another one may take its place: it may have been mistyped."""
     run = await journal.start(WHO, KIND)
