@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -34,12 +35,14 @@ from .options import (
     add_credentials,
     add_source,
     add_windows,
+    counted,
     refresh_tokens_of,
     region_of,
     source_of,
     usage_plan,
     windows_of,
 )
+from .progress import progress_on
 
 __all__ = ["add_arguments", "run"]
 
@@ -85,8 +88,9 @@ def run(arguments: argparse.Namespace) -> int:
     needs = _Sellers(kind)
     with source_of(arguments, kind, region, tokens) as source, _view(arguments, tokens) or nullcontext() as journal:
         files = AttachmentFiles(arguments.attachments_dir or Path(arguments.source).parent)
-        entries = map(files.checked, source.entries)
-        tally = preview(entries, journal, retry_refused=arguments.retry_refused, on_waiting=needs.add)
+        with progress_on(sys.stderr, time.monotonic) as progress:
+            entries = map(files.checked, counted(source, progress.read))
+            tally = preview(entries, journal, retry_refused=arguments.retry_refused, on_waiting=needs.add)
     now = datetime.now(UTC)
     seller, operation, finish, is_exact = _slowest(needs, plans, windows, now)
     estimate = _Estimate(

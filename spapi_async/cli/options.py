@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import cast
@@ -13,7 +13,7 @@ from typing import cast
 from ..errors import ConfigError
 from ..jobs.credentials import is_readable_by_others, read_refresh_tokens
 from ..jobs.kinds import KINDS, Kind
-from ..jobs.source import Format, Source, open_source
+from ..jobs.source import Entry, Format, Source, open_source
 from ..jobs.source.opened import read_text
 from ..jobs.template import Templates
 from ..jobs.variants import locale_of
@@ -26,6 +26,7 @@ __all__ = [
     "add_job",
     "add_source",
     "add_windows",
+    "counted",
     "refresh_tokens_of",
     "region_of",
     "source_of",
@@ -118,6 +119,13 @@ def add_job(parser: argparse.ArgumentParser) -> None:
     """Add what names a job of a journal."""
     parser.add_argument("journal", type=Path, metavar="JOURNAL", help="the journal's file")
     parser.add_argument("job", type=int, nargs="?", metavar="JOB", help="its number; default: the latest job")
+
+
+def counted(source: Source, read: Callable[[int], None]) -> Iterator[Entry]:
+    """Yield the records of a source, and tell with each how many they are by now."""
+    for lines, entry in enumerate(source.entries, 1):
+        read(lines)
+        yield entry
 
 
 def add_windows(parser: argparse.ArgumentParser) -> None:

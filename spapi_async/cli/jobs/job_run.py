@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from ...errors import ConfigError
 from ...jobs.job import Job
 from ...jobs.kinds import find_kind
 from ...jobs.refused import RefusedRows, refused_path
-from ...jobs.source import REPORT_COLUMNS, Entry, Source
-from ..options import add_source, refresh_tokens_of, region_of, source_of
+from ...jobs.source import REPORT_COLUMNS, Source
+from ..options import add_source, counted, refresh_tokens_of, region_of, source_of
 from ..progress import progress_on
 from .program import EPILOG, Program, add_sending, completed, kept, start_sandbox
 from .telling import Telling
@@ -87,13 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _loading(
     arguments: argparse.Namespace, source: Source, read: Callable[[int], None], telling: Telling
 ) -> Callable[[Job], Awaitable[None]]:
-    def entries() -> Iterator[Entry]:
-        for lines, entry in enumerate(source.entries, 1):
-            read(lines)
-            yield entry
-
     async def load(job: Job) -> None:
-        await job.add(entries(), retry_refused=arguments.retry_refused, on_rejected=telling.rejected)
+        await job.add(counted(source, read), retry_refused=arguments.retry_refused, on_rejected=telling.rejected)
         await job.loaded()
 
     return load
