@@ -63,9 +63,6 @@ MOST_FAILURES = 5
 _LOOK_AGAIN = 1.0
 """Seconds after which a process that has nothing left looks again what became of the rows that others have in hand."""
 
-_CLAIMED_AT_LEAST = 16
-"""Rows that are claimed at once however few may be in hand: a claim costs as much as the sending of a row's intent."""
-
 _LONGEST_NAP = 60.0
 """Seconds; the clock on the wall is looked at again then, since it may be set, or the machine may have slept."""
 
@@ -362,12 +359,13 @@ class Lane:
     async def _claim_some(self, now: datetime) -> bool:
         """Claim rows; return whether there were any. Those whose marketplace sleeps are put off."""
         windows = self._windows
-        limit = max(self.concurrency, _CLAIMED_AT_LEAST)
         if windows is None:
-            rows = await self._journal.claim(self.part, limit)
+            rows = await self._journal.claim(self.part, self.concurrency)
         else:
             begin, _ = windows.day(now)
-            rows = await self._journal.claim(self.part, limit, most=windows.max_per_day, since=begin.timestamp())
+            rows = await self._journal.claim(
+                self.part, self.concurrency, most=windows.max_per_day, since=begin.timestamp()
+            )
         closed: dict[datetime, list[Row]] = {}
         for row in rows:
             self._marketplace_id = row.body["marketplace_id"]
