@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -115,6 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--sellers", type=int, default=1_000)
+    parser.add_argument("--rounds", type=int, default=1, help="of the comparison (default 1)")
     parser.add_argument("--no-compare", action="store_true", help="not without a journal")
     for internal in ("--journal", "--endpoint", "--lwa-endpoint"):
         parser.add_argument(internal, help=argparse.SUPPRESS)
@@ -137,9 +139,21 @@ def main() -> None:
         print(f"journal  {path.stat().st_size / 1e6:,.0f} MB")
         print(f"CPU      {found['cpu_per_row'] * 1e6:.0f} us a row")
     if not arguments.no_compare:
-        floor = measure(arguments, "none")
-        more = found["cpu_per_row"] / floor["cpu_per_row"] - 1
-        print(f"CPU      {floor['cpu_per_row'] * 1e6:.0f} us a row without a journal; with it {more:.0%} more")
+        compare(arguments, found)
+
+
+def compare(arguments: argparse.Namespace, first: Mapping[str, Any]) -> None:
+    """Print what the journal costs: the CPU with and without it by turns, and the medians of the rounds."""
+    costs: dict[str, list[float]] = {"with": [first["cpu_per_row"]], "without": []}
+    for turn in range(arguments.rounds):
+        if turn:
+            with tempfile.TemporaryDirectory() as folder:
+                costs["with"].append(measure(arguments, str(Path(folder) / "jobs.db"))["cpu_per_row"])
+        costs["without"].append(measure(arguments, "none")["cpu_per_row"])
+    medians = {name: statistics.median(figures) for name, figures in costs.items()}
+    for name, figures in costs.items():
+        print(f"CPU      {medians[name] * 1e6:.0f} us a row {name} a journal; of {[round(x * 1e6) for x in figures]}")
+    print(f"         {medians['with'] / medians['without'] - 1:.0%} more with it")
 
 
 if __name__ == "__main__":
