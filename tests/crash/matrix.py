@@ -309,7 +309,8 @@ class Drive:
             self._is_done = self._note(victim.returncode, errors)
             return
         left = _look(self._journal, None if self._running else self._folder)
-        self._may_resume = left.is_loaded
+        # One that still runs may be about to begin another job, whose source is read then.
+        self._may_resume = left.is_loaded and not self._running
         held = [record for record in left.rows if record["pid"] == victim.pid]
         sending = {record["order_id"]: record["attempts"] for record in held if record["state"] == "SENDING"}
         known = {order_id for kill in self._kills for order_id in kill.sending}
