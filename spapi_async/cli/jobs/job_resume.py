@@ -40,9 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
     """
     record = Reader(arguments.journal).job(arguments.job)
     if record.options and record.loaded is None:
+        source = record.source or "its source"
         raise JobError(
-            f"not all rows of job {record.number} are in the journal: {record.source or 'its source'} is read by another "
-            "process at this moment, or that was interrupted; then run the command again that began it"
+            f"not all rows of job {record.number} are in the journal: {source} is read by another process at this "
+            "moment, or that was interrupted; then run the command again that began it"
         )
     completed(arguments, record.options)
     name = f"job {record.number}" + (f" ({record.name})" if record.name else "")
