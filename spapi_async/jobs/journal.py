@@ -19,7 +19,7 @@ from anyio import lowlevel
 
 from ..errors import JobError
 from ..operation import UsagePlan
-from .identity import Identity, body_bytes, digest, digests, resolve
+from .identity import Identity, body_bytes, digest, digests
 from .ledger import (
     Admitted,
     Claim,
@@ -51,7 +51,6 @@ __all__ = [
     "body_bytes",
     "digest",
     "digests",
-    "resolve",
 ]
 
 _T = TypeVar("_T")
