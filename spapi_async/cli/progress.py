@@ -20,10 +20,18 @@ _EVERY = 5.0
 """Seconds between plain lines."""
 _REDRAWN_EVERY = 0.2
 """Seconds between changes of a live line."""
+_LOOKED_AT_EVERY = 1.0
+"""Seconds between looks at whether it is time for a plain line."""
 
 
 class Progress(Protocol):
-    """Shows how far a job is."""
+    """Shows how far a job is.
+
+    Attributes:
+        every: Seconds between two calls of `show`; to sum up a thousand selling partners takes its time.
+    """
+
+    every: float
 
     def __enter__(self) -> Self:
         """Begin to show."""
@@ -40,7 +48,7 @@ class Progress(Protocol):
         """Show how many lines were read by now, while it is not known how many there are; call it with each."""
 
     def show(self, tally: Tally, pace: float, left: float, waits_until: datetime | None = None) -> None:
-        """Show the counts; call it several times a second.
+        """Show the counts; call it as often as `every` says.
 
         Args:
             tally: The counts.
@@ -85,6 +93,8 @@ def _counts(tally: Tally, sent: str) -> str:
 
 
 class _PlainLines:
+    every = _LOOKED_AT_EVERY
+
     def __init__(self, stream: TextIO, clock: Callable[[], float], sent: str) -> None:
         self._stream = stream
         self._sent = sent
@@ -127,6 +137,8 @@ class _PlainLines:
 
 
 class _LiveLine:
+    every = _REDRAWN_EVERY
+
     def __init__(self, stream: TextIO, clock: Callable[[], float], sent: str) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn

@@ -214,6 +214,8 @@ class Job:
         self._pace = Pace()
         self._group: TaskGroup | None = None
         self._active: set[Lane] = set()
+        self._share = concurrency
+        """Rows in hand of each lane."""
         self._ended = anyio.Event()
         self._running: Running | None = None
         self._fault: Exception | None = None
@@ -292,21 +294,14 @@ class Job:
         if self._group is None:
             raise JobError("rows are added within `async with`")
         _check_rows(rows)
+        adding = _Adding(retry_refused, on_rejected)
         async with self._adding:
-            return await self._add_all(rows, retry_refused, on_rejected)
+            await self._add_all(rows, adding)
+        return adding.added
 
-    async def _add_all(
-        self, rows: Rows, retry_refused: bool, on_rejected: Callable[[Rejection], object] | None
-    ) -> Added:
-        added = Added()
+    async def _add_all(self, rows: Rows, adding: _Adding) -> None:
         chunk: list[Row] = []
         columns = None
-
-        def reject(rejection: Rejection) -> None:
-            added.note(rejection)
-            if on_rejected is not None:
-                on_rejected(rejection)
-
         async with aclosing(_each(rows)) as each:
             async for one in each:
                 self._added += 1
@@ -322,16 +317,13 @@ class Job:
                         raise ConfigError(f"row {entry.number} is of kind {entry.row.kind}, the job of {of}")
                     chunk.append(entry.row)
                 else:
-                    self._rejected += 1
-                    added.rejected += 1
-                    reject(Rejection.of_entry(entry))
+                    self._reject(Rejection.of_entry(entry), adding)
                 if len(chunk) == _CHUNK:
-                    await self._add(chunk, added, reject, retry_refused)
+                    await self._add(chunk, adding)
                     chunk = []
                 elif self._added % _CHUNK == 0:  # rows that break a rule wait for nothing
                     await lowlevel.checkpoint()
-        await self._add(chunk, added, reject, retry_refused)
-        return added
+        await self._add(chunk, adding)
 
     async def loaded(self) -> None:
         """Say that the source was read to its end, so that `number=` can go on without it.
@@ -343,9 +335,7 @@ class Job:
         if lane is not None:
             await self._journal.loaded(lane.part, self._rejected)
 
-    async def _add(
-        self, rows: Sequence[Row], added: Added, reject: Callable[[Rejection], None], retry_refused: bool
-    ) -> None:
+    async def _add(self, rows: Sequence[Row], adding: _Adding) -> None:
         await self._enlist(dict.fromkeys((self._seller_of(row), row.kind) for row in rows))
         known: list[tuple[Row, Lane]] = []
         for row in rows:
@@ -354,28 +344,32 @@ class Job:
                 # Under the journal's name for who sells.
                 known.append((attrs.evolve(row, selling_partner=lane.part.selling_partner), lane))
                 continue
-            self._rejected += 1
-            added.rejected += 1
             cure = "mend the name, or give its refresh token"
-            reject(Rejection.of_row(row, f"selling_partner: {self._unable[seller]}", cure))
+            self._reject(Rejection.of_row(row, f"selling_partner: {self._unable[seller]}", cure), adding)
         if self._dry is not None:
             known = [
                 (attrs.evolve(row, not_before=0.0), lane)  # nothing goes out, so it need not wait for its moment
                 for row, lane in known
-                if not self._is_known(row, lane, added, reject, retry_refused)
+                if not self._is_known(row, lane, adding)
             ]
         if not known:
             return
         _, first = known[0]
-        admitted = await self._journal.add(first.part, [row for row, _ in known], retry_refused=retry_refused)
-        rejections = [self._count(*each, outcome, added) for each, outcome in zip(known, admitted, strict=True)]
+        admitted = await self._journal.add(first.part, [row for row, _ in known], retry_refused=adding.retry_refused)
+        rejections = [self._count(*each, outcome, adding.added) for each, outcome in zip(known, admitted, strict=True)]
         if self._running is not None:
             for lane in dict.fromkeys(lane for _, lane in known):
                 lane.wake()
                 self._launch(lane)
         for rejection in rejections:  # last: it may raise
             if rejection is not None:
-                reject(rejection)
+                adding.tell(rejection)
+
+    def _reject(self, rejection: Rejection, adding: _Adding) -> None:
+        """Count a row that breaks a rule, and tell it."""
+        self._rejected += 1
+        adding.added.rejected += 1
+        adding.tell(rejection)
 
     def _count(self, row: Row, lane: Lane, admitted: Admitted, added: Added) -> Rejection | None:
         if admitted.is_known and (lane in self._resumed or admitted.admission is Admission.REOPENED):
@@ -386,16 +380,14 @@ class Job:
         named = attrs.evolve(row, selling_partner=lane.part.label if self._tokens is not None else "")
         return Rejection.of_admission(named, admitted.admission, admitted.stored)
 
-    def _is_known(
-        self, row: Row, lane: Lane, added: Added, reject: Callable[[Rejection], None], retry_refused: bool
-    ) -> bool:
+    def _is_known(self, row: Row, lane: Lane, adding: _Adding) -> bool:
         """Count a row that the journal of a dry run has settled."""
         assert self._dry is not None
-        admitted = self._dry.admitted(row, retry_refused=retry_refused)
+        admitted = self._dry.admitted(row, retry_refused=adding.retry_refused)
         if admitted is None or admitted.admission.is_waiting:
             return False
-        if rejection := self._count(row, lane, admitted, added):
-            reject(rejection)
+        if rejection := self._count(row, lane, admitted, adding.added):
+            adding.tell(rejection)
         return True
 
     def _seller_of(self, row: Row) -> str:
@@ -495,7 +487,7 @@ class Job:
             kind,
             self._journal,
             part,
-            concurrency=self._concurrency,
+            concurrency=self._share,
             grace=self._grace,
             windows=None if self._dry is not None else self._windows,  # no buyer is written to, so at any time
             region=self._region,
@@ -690,13 +682,21 @@ class Job:
         if lane in self._active or self._is_draining:
             return
         assert self._group is not None
-        lane.concurrency = max(min(self._concurrency, _MOST_IN_HAND // len(self._lanes)), 1)
         if self._is_paused:
             lane.pause()
         if not self._active:
             self._ended = anyio.Event()
         self._active.add(lane)
+        self._share_out()
         self._group.start_soon(self._run_lane, lane)
+
+    def _share_out(self) -> None:
+        """Give each lane its part of the rows in hand; those that run keep to it too."""
+        share = max(min(self._concurrency, _MOST_IN_HAND // len(self._lanes)), 1)
+        if share != self._share:
+            self._share = share
+            for lane in self._lanes.values():
+                lane.concurrency = share
 
     async def _run_lane(self, lane: Lane) -> None:
         try:
@@ -801,6 +801,20 @@ class Running:
         """Let those go on who wait for room."""
         self._read.set()
         self._read = anyio.Event()
+
+
+class _Adding:
+    """One call of `Job.add`: what became of its rows so far, and whom to tell."""
+
+    def __init__(self, retry_refused: bool, on_rejected: Callable[[Rejection], object] | None) -> None:
+        self.added = Added()
+        self.retry_refused = retry_refused
+        self._on_rejected = on_rejected
+
+    def tell(self, rejection: Rejection) -> None:
+        self.added.note(rejection)
+        if self._on_rejected is not None:
+            self._on_rejected(rejection)
 
 
 class _Anybody:

@@ -283,10 +283,15 @@ WHERE id = :id;
 UPDATE row SET job = :job, number = :number WHERE id = :id;
 
 -- name: ready_rows
--- As one text: reading record by record, the thread would fight for the interpreter with the event loop at each.
-SELECT json_group_array(json_array(id, number, order_id, key, json(body), attempts, request_id, not_before)) FROM (
-    SELECT * FROM row WHERE job = :job AND selling_partner = :selling_partner AND kind = :kind AND state = 'READY'
-    AND not_before <= :now AND tried_by IS NOT :owner ORDER BY not_before, number LIMIT :limit);
+-- Of many parts, as one text: reading record by record, the thread would fight for the interpreter with the event loop
+-- at each.
+SELECT json_group_array(json((
+    SELECT json_group_array(json_array(id, number, order_id, key, json(body), attempts, request_id, not_before)) FROM (
+        SELECT * FROM row WHERE job = json_extract(part.value, '$[0]')
+        AND selling_partner = json_extract(part.value, '$[1]') AND kind = json_extract(part.value, '$[2]')
+        AND state = 'READY' AND not_before <= :now AND tried_by IS NOT :owner
+        ORDER BY not_before, number LIMIT :limit)
+))) FROM json_each(:parts) AS part;
 
 -- name: forget_tries
 UPDATE row SET tried_by = NULL WHERE job = :job AND selling_partner = :selling_partner AND kind = :kind

@@ -134,7 +134,8 @@ class Lane:
         send: As given.
         kind: The kind of its rows.
         part: What the journal knows it by.
-        concurrency: As given; a change counts from the next run on.
+        concurrency: As given. A smaller one counts as soon as rows in hand are settled, a greater one from the next
+            run on.
         tally: The counts so far.
         stopped: Why it stopped by itself; None while it did not.
         unanswered: The line of the first row that got no answer, and why.
@@ -187,6 +188,7 @@ class Lane:
         self._nudged = anyio.Event()
         self._drained = anyio.Event()
         self._active: set[_Active] = set()
+        self._workers = 0
         self._failures = {"check": 0, "locale": 0, "upload": 0, "send": 0}
         self._has_worked = False
         self._marketplace_id = ""
@@ -291,8 +293,9 @@ class Lane:
         self.abort()
 
     async def _work(self) -> None:
+        self._workers += 1
         try:
-            while (row := await self._next()) is not None:
+            while (self._claimed or self._workers <= self.concurrency) and (row := await self._next()) is not None:
                 active = _Active(row)
                 self._active.add(active)
                 try:
@@ -305,6 +308,8 @@ class Lane:
                     self._claimed.append(active.row)  # of a pause
         except JobError as error:  # the journal: nothing may be sent without it
             self._stop(error)
+        finally:
+            self._workers -= 1
 
     async def _count_elsewhere(self) -> None:
         """Count what other processes did of the rows that waited here."""
@@ -531,7 +536,8 @@ class Lane:
             await self._unsent(active, stage, error)
 
     async def _unsent(self, active: _Active, stage: str, error: SpapiError | ValueError) -> None:
-        active.row = await self._journal.move(active.row, Move.RELEASE)
+        private = active.localized.body.get("text", "")
+        active.row = await self._journal.move(active.row, Move.RELEASE, reason=reason_of(error, private))
         self._answered()
         self.tally.unsent += 1
         self.unanswered = self.unanswered or (active.row.number, error)

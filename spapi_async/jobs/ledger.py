@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from typing import Any
@@ -214,6 +215,46 @@ _HAS_BULK = sqlite3.sqlite_version_info >= (3, 38)
 
 _CHUNK = 1000
 """Rows that `Ledger.each` reads at once."""
+
+_TOGETHER = 100
+"""Claims whose rows are in the memory as one text."""
+
+
+def _of_different_parts(claims: Sequence[Claim]) -> Sequence[Claim]:
+    """Return the claims from the first one on until a part comes again: it gets what the first left."""
+    parts: set[tuple[str, str]] = set()
+    for n, claim in enumerate(claims):
+        part = claim.run.selling_partner, claim.run.kind
+        if part in parts:
+            return claims[:n]
+        parts.add(part)
+    return claims
+
+
+def _claimed(
+    run: Run,
+    id_: int,
+    number: int,
+    order_id: str,
+    key: str,
+    body: Mapping[str, str],
+    attempts: int,
+    request_id: str | None,
+    not_before: float,
+) -> Row:
+    return Row(
+        id=id_,
+        number=number,
+        kind=run.kind,
+        order_id=order_id,
+        key=key,
+        body=body,
+        state=TRANSITIONS[State.READY, Move.CLAIM],
+        attempts=attempts,
+        request_id=request_id,
+        selling_partner=run.selling_partner,
+        not_before=not_before,
+    )
 
 
 def _request_id(step: Step) -> str | None:
@@ -461,50 +502,44 @@ class Ledger:
         done: list[Sequence[Row] | JobError] = []
         if claims:
             self._look_around()
-        taken: list[int] = []
-        whose: set[tuple[str, str]] = set()
-        for claim in claims:
-            one = claim.run.selling_partner, claim.run.kind
-            if one in whose:
-                self._take(taken)
-                taken.clear()
-                whose.clear()
-            whose.add(one)
-            try:
-                rows = self._ready(claim)
-            except JobError as error:
-                done.append(error)
-            else:
-                taken.extend(row.id for row in rows)
-                done.append(rows)
-        self._take(taken)
+        start = 0
+        while start < len(claims):
+            together = _of_different_parts(claims[start : start + _TOGETHER])
+            done.extend(self._claim(together))
+            start += len(together)
         return done
 
-    def _ready(self, claim: Claim) -> Sequence[Row]:
-        """Return the rows that a claim takes, as they stand after it."""
-        run, limit = claim.run, claim.limit
-        values = self._part(run)
-        if claim.most is not None:
-            in_hand: int = self._do("count_in_hand", values).fetchone()[0]
-            limit = min(limit, claim.most - in_hand - self.sent_since(run, claim.since))
-        values |= {"now": self._clock(), "owner": self._owner, "limit": max(limit, 0)}
-        found = self._do("ready_rows", values).fetchone()[0]
-        return [
-            Row(
-                id=id_,
-                number=number,
-                kind=run.kind,
-                order_id=order_id,
-                key=key,
-                body=body,
-                state=TRANSITIONS[State.READY, Move.CLAIM],
-                attempts=attempts,
-                request_id=request_id,
-                selling_partner=run.selling_partner,
-                not_before=not_before,
-            )
-            for id_, number, order_id, key, body, attempts, request_id, not_before in orjson.loads(found)
-        ]
+    def _claim(self, claims: Sequence[Claim]) -> Sequence[Sequence[Row] | JobError]:
+        """Make claims of different parts: those of the same limit by one query, as in `move_all`."""
+        done: dict[int, Sequence[Row] | JobError] = {}
+        of_limit: defaultdict[int, list[int]] = defaultdict(list)
+        for n, claim in enumerate(claims):
+            try:
+                of_limit[self._limit(claim)].append(n)
+            except JobError as error:
+                done[n] = error
+        taken: list[int] = []
+        for limit, numbers in of_limit.items():
+            for n, rows in zip(numbers, self._ready([claims[n].run for n in numbers], limit), strict=True):
+                done[n] = rows
+                taken.extend(row.id for row in rows)
+        self._take(taken)
+        return [done[n] for n in range(len(claims))]
+
+    def _limit(self, claim: Claim) -> int:
+        """Return how many rows a claim may take."""
+        values = self._part(claim.run)
+        if claim.most is None:
+            return claim.limit
+        in_hand: int = self._do("count_in_hand", values).fetchone()[0]
+        return max(min(claim.limit, claim.most - in_hand - self.sent_since(claim.run, claim.since)), 0)
+
+    def _ready(self, runs: Sequence[Run], limit: int) -> Sequence[Sequence[Row]]:
+        """Return the rows that claims take, as they stand after it."""
+        parts = orjson.dumps([[run.number, self._id_of(run.selling_partner), run.kind] for run in runs]).decode()
+        values = {"parts": parts, "now": self._clock(), "owner": self._owner, "limit": limit}
+        found = orjson.loads(self._do("ready_rows", values).fetchone()[0])
+        return [[_claimed(run, *columns) for columns in rows] for run, rows in zip(runs, found, strict=True)]
 
     def _take(self, ids: Sequence[int]) -> None:
         if ids:

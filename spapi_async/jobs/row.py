@@ -131,7 +131,7 @@ class Row:
             needed; unless the journal was told to keep it.
         state: Where it stands.
         attempts: How often an exchange with Amazon was begun.
-        reason: Why it was refused or is in doubt, in words.
+        reason: Why it was refused or is in doubt, or got no answer when it was tried last; in words.
         request_id: Amazon's request id of the last reply.
         id: The journal's number for it; 0 before it is in one.
         selling_partner: The digest under which the journal knows who sells; "" for that of the run.

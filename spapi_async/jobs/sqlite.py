@@ -41,10 +41,10 @@ _T = TypeVar("_T")
 _PAUSE = 0.01
 """Seconds between two commits, at least: more moves share one, and other processes find the file free."""
 
-_PAUSE_PER_WRITE = 0.00025
+_PAUSE_PER_WRITE = 0.0005
 """The more writes shared a commit, the longer the next one waits: a commit costs much the same for few and for many."""
 
-_LONGEST_PAUSE = 0.05
+_LONGEST_PAUSE = 0.1
 
 _PATIENCE = 10.0
 """Seconds to wait while another process opens the journal, or writes to it."""

@@ -108,7 +108,7 @@ def test_a_row_without_an_answer_waits_for_the_next_run(
     assert main(arguments()) == 2
     out, err = capsys.readouterr()
     assert "3 sent, 0 refused by Amazon, 0 invalid, 0 duplicate, 0 in doubt, 1 still waiting" in out
-    assert "1 row waits" in err
+    assert "; 1 still waiting: " in err
 
 
 @pytest.mark.parametrize(

@@ -733,6 +733,27 @@ async def _drive(job: Job) -> None:
     await job.run()
 
 
+async def test_selling_partners_who_come_later_share_the_room(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many rows are in hand of all selling partners together, of those too who are added while the job runs."""
+    monkeypatch.setattr("spapi_async.jobs.job._MOST_IN_HAND", 8)
+    shares: list[list[int]] = []
+
+    def note(outcome: Outcome) -> None:
+        shares.append([lane.concurrency for lane in job._lanes.values()])
+
+    journal, tokens = MemoryJournal(), {f"A{n}SELLER": f"Atzr|A{n}" for n in range(4)}
+    async with app, Job(app, kind=KIND, journal=journal, selling_partners=tokens, on_outcome=note) as job:
+        await job.add(rows(3, selling_partner="A0SELLER"))
+        async for outcome in job.run():
+            if outcome.number == 1:
+                await job.add([row(number, selling_partner=f"A{number % 4}SELLER") for number in range(4, 12)])
+    assert shares[0] == [8]
+    assert shares[-1] == [2, 2, 2, 2]
+    assert job.tally.sent == 11
+
+
 async def test_a_job_may_begin_paused(sandbox: Sandbox, sp: SellingPartner) -> None:
     """A job that was paused before it runs sends nothing until it is resumed."""
     async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job, anyio.create_task_group() as group:

@@ -231,6 +231,26 @@ async def test_one_unlucky_row_does_not_stop_the_job(journal: MemoryJournal, unl
     await lane.run()
     assert await numbers(journal, run, State.READY) == [unlucky]
     assert (lane.tally.sent, lane.tally.unsent, lane.stopped) == (8, 1, None)
+    [left] = await journal.rows(run, State.READY)
+    assert left.reason == "Amazon answered 500: X"
+
+
+async def test_fewer_rows_in_hand_from_now_on(journal: MemoryJournal) -> None:
+    """When `concurrency` is lowered in mid-run no further rows are taken until so few are in hand; all go out."""
+    outcomes: list[Outcome] = []
+    amazon = Amazon()
+
+    def note(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        if len(outcomes) == 10:
+            lane.concurrency = 2
+        if len(outcomes) == 20:
+            amazon.most_at_once = 0
+
+    lane, run = await lane_of(journal, amazon, 40, concurrency=5, on_outcome=note)
+    await lane.run()
+    assert amazon.most_at_once == 2
+    assert dict(await journal.count(run)) == {State.SENT: 40}
 
 
 async def test_the_job_stops_before_every_row_is_in_doubt(journal: MemoryJournal) -> None:

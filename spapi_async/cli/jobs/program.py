@@ -299,7 +299,7 @@ class Program:
                 if (pace := job.pace) > 0:  # with a fast plan, replies or this machine set the pace
                     self._left = max(self._left, job.tally.waiting / pace)
             self._progress.show(job.tally, job.pace, self._left, job.waits_until)
-            await anyio.sleep(0.2)
+            await anyio.sleep(self._progress.every)
 
     async def _heed_signals(self, job: Job, loading: anyio.CancelScope) -> None:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
@@ -326,10 +326,10 @@ class Program:
             print(f"spapi-async: stopped: {self._stopped}; when that is mended: {self._again}", file=sys.stderr)
             return NOT_DONE
         if waiting:
-            rows = "1 row waits" if waiting == 1 else f"{waiting} rows wait"
             number, error = job.unanswered or (0, None)
             why = f", as line {number}: {error}" if error else ""
-            print(f"spapi-async: not every row got an answer{why}; {rows}: {self._again}", file=sys.stderr)
+            what = f"not every row got an answer{why}; {waiting} still waiting"
+            print(f"spapi-async: {what}: {self._again}", file=sys.stderr)
             return NOT_DONE
         if tally.in_doubt:
             return SOME_IN_DOUBT

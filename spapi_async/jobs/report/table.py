@@ -29,6 +29,8 @@ COLUMNS = (
 
 _DOUBT = "look for the message in Seller Central; `jobs doubt` lists such rows and settles them"
 
+_TRIED = "run it again: it was not sent, and waits"
+
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """What a spreadsheet takes for the beginning of a formula, or strips and then does."""
 
@@ -73,6 +75,8 @@ def cure(row: Row) -> str:
     """Say what helps a row that was not sent; "" where nothing has to."""
     if row.state is State.REFUSED:
         return cure_of(row.reason)
+    if row.state is State.READY and row.reason:
+        return _TRIED
     return _DOUBT if row.state is State.IN_DOUBT else ""
 
 

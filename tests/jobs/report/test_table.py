@@ -23,11 +23,12 @@ def written(*rows: Row) -> list[dict[str, str]]:
 def test_a_row_of_the_table() -> None:
     """Each row has a line with its state, the moment of its outcome in UTC, the reason, and what helps."""
     reason = "Amazon answered 403: too early; it may be tried again from 2026-05-06T00:00:00+00:00"
-    sent, refused, doubt, ready = written(
+    sent, refused, doubt, ready, tried = written(
         row(2, settled=1_800_000_000.5, request_id="r-2"),
         row(3, State.REFUSED, settled=1_800_000_001.0, reason=reason, key="k"),
         row(4, State.IN_DOUBT, settled=1_800_000_002.0, reason="no answer"),
         row(5, State.READY, attempts=0),
+        row(6, State.READY, attempts=0, reason="Amazon answered 503"),
     )
     assert list(sent) == list(COLUMNS)
     assert list(sent.values()) == [
@@ -38,6 +39,7 @@ def test_a_row_of_the_table() -> None:
     assert refused["retry_from"] == "2026-05-06T00:00:00+00:00"
     assert "Seller Central" in doubt["cure"]
     assert (ready["state"], ready["settled"], ready["cure"]) == ("READY", "", "")
+    assert (tried["reason"], tried["cure"]) == ("Amazon answered 503", "run it again: it was not sent, and waits")
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1"])
