@@ -775,6 +775,11 @@ class Ledger:
             chunk = orjson.dumps(ids[start : start + _CHUNK].tolist()).decode()
             yield from [self._row(record) for record in self._all("rows_of_ids", (chunk,))]
 
+    def marketplace_of_next(self, job: int) -> str:
+        """Return the marketplace of a row of the job that waits; "" if there is none."""
+        record = self._do("marketplace_of_next", (job,)).fetchone()
+        return record[0] or "" if record is not None else ""
+
     def refused(self, job: int, limit: int) -> Sequence[Row]:
         """Return the first refused rows of a job, in the order of their lines."""
         return [self._row(record) for record in self._all("refused_rows", (job, limit))]
