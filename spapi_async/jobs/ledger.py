@@ -298,8 +298,16 @@ class Ledger:
         """Whether a row was given back that this owner leaves to others."""
         self.forget()
 
+    def undone(self) -> None:
+        """Forget what a transaction that was rolled back may have told, our own number as an owner too.
+
+        Another process may be given that number by now, so the next transaction must ask whether it is ours.
+        """
+        self._until = 0.0
+        self.forget()
+
     def forget(self) -> None:
-        """Forget what is only remembered of the database: a transaction was rolled back."""
+        """Forget what is only remembered of the database."""
         self._digests: dict[int, str] = {}
         self._ids: dict[str, int] = {}
         self._bound: set[int] = set()
