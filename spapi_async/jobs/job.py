@@ -53,7 +53,7 @@ from .lane import Attach, Lane, Send
 from .outcome import Added, Outcome, Rejection
 from .row import Admission, Move, Row, State
 from .source import Entry
-from .source.columns import Columns
+from .source.columns import Columns, shown_name
 from .source.mappings import entry_of
 from .sqlite import SqliteJournal
 from .summary import Pace, Tally
@@ -425,7 +425,8 @@ class Job:
             counts = left[part.selling_partner, kind]
             lane = self._lanes.get((seller, kind))
             if lane is None:
-                self._left[seller] = self._left.get(seller, 0) + counts[State.READY]
+                if counts[State.READY]:
+                    self._left[seller] = self._left.get(seller, 0) + counts[State.READY]
                 continue
             lane.tally.resume(now[lane.part.selling_partner, kind])
             self._resumed.add(lane)
@@ -510,7 +511,7 @@ class Job:
                 raise LookupError
             client = self._client.selling_partner(refresh_token=hide(token), selling_partner_id=seller)
         except LookupError:
-            self._unable[seller] = f"there is no refresh token for {seller!r}"
+            self._unable[seller] = f"there is no refresh token for {shown_name(seller)}"
         except ConfigError as error:
             self._unable[seller] = str(error)
         else:

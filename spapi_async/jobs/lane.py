@@ -67,6 +67,9 @@ _LONGEST_NAP = 60.0
 """Seconds; the clock on the wall is looked at again then, since it may be set, or the machine may have slept."""
 
 
+_AT_ONCE = datetime.fromtimestamp(0, UTC)
+
+
 def _set_event() -> anyio.Event:
     event = anyio.Event()
     event.set()
@@ -88,7 +91,7 @@ class Attach(Protocol):
 
 
 class _NotNow(Exception):  # noqa: N818 - no error: it passes the stages as one
-    """Its window closed while a row waited for its turn."""
+    """Its window closed while a row waited for its turn, or the lease came to its end right before it was sent."""
 
     def __init__(self, opens: datetime) -> None:
         super().__init__(opens)
@@ -481,7 +484,7 @@ class Lane:
             try:
                 await lowlevel.checkpoint_if_cancelled()
                 if not self._journal.holds():  # the machine slept just now; others may have taken the row for lost
-                    raise LeaseLostError(f"line {active.row.number}: the lease came to its end before it was sent")
+                    raise _NotNow(_AT_ONCE)
             except BaseException:
                 await self._unsend(active)
                 raise
@@ -537,7 +540,10 @@ class Lane:
 
     async def _unsent(self, active: _Active, stage: str, error: SpapiError | ValueError) -> None:
         private = active.localized.body.get("text", "")
-        active.row = await self._journal.move(active.row, Move.RELEASE, reason=reason_of(error, private))
+        # A ValueError is an answer that cannot be read: nothing was under way, which `reason_of` would say of it.
+        is_ours = isinstance(error, SpapiError)
+        reason = reason_of(error, private) if is_ours else without_private(str(error), private)[:500]
+        active.row = await self._journal.move(active.row, Move.RELEASE, reason=reason)
         self._answered()
         self.tally.unsent += 1
         self.unanswered = self.unanswered or (active.row.number, error)

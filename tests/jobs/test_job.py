@@ -659,6 +659,13 @@ async def test_a_function_that_knows_no_token(app: Application) -> None:
     assert [each.reason for each in added.rejections] == ["selling_partner: there is no refresh token for 'A1SELLER'"]
 
 
+async def test_a_refresh_token_for_a_name_is_told_to_nobody(app: Application) -> None:
+    """A refresh token that stands in the column of names by mistake is in no reason, whoever looks names up."""
+    async with app, Job(app, kind=KIND, journal=MemoryJournal(), selling_partners=lambda name: None) as job:
+        added = await job.add([row(1, selling_partner="Atzr|SELLER1")])
+    assert [each.reason for each in added.rejections] == ["selling_partner: there is no refresh token for this name"]
+
+
 async def test_two_names_of_one_selling_partner(sandbox: Sandbox, app: Application) -> None:
     """Rows of a second name with the same refresh token are rejected: their buyers would be written to twice."""
     tokens = {"A1SELLER": "Atzr|SELLER1", "alias": "Atzr|SELLER1"}
@@ -681,6 +688,19 @@ async def test_whose_token_is_missing_waits(sandbox: Sandbox, app: Application, 
         with pytest.raises(JobStoppedError, match="there is no refresh token for 'A3SELLER'; 2 rows wait"):
             await job.run()
         assert (job.tally.sent, job.tally.waiting) == (6, 2)
+
+
+async def test_who_has_no_row_left_needs_no_token(app: Application, tmp_path: Path) -> None:
+    """A job goes on without the token of a selling partner whose rows are all settled, and ends in peace."""
+    journal = tmp_path / "jobs.db"
+    async with app, Job(app, kind=KIND, journal=journal, selling_partners=SELLERS) as job:
+        await job.add(theirs(2))
+        await job.run()
+        number = job.number
+    some = {name: token for name, token in SELLERS.items() if name != "A3SELLER"}
+    async with app, Job(app, journal=journal, number=number, selling_partners=some) as job:
+        await job.run()
+        assert not job.stopped
 
 
 # --- stop and go
