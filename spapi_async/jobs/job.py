@@ -42,7 +42,7 @@ from ..client import Application, SellingPartner
 from ..config import check_kind
 from ..errors import ConfigError, JobError, JobStoppedError
 from ..hidden import hide
-from .attachments import AT_ONCE, AttachmentFiles, Uploader
+from .attachments import AttachmentFiles, InMemory, Uploader
 from .doubt import SEEN, ask, can_tell
 from .dry_run import DryRun
 from .identity import Identity
@@ -207,7 +207,7 @@ class Job:
         """Whose refresh token it is."""
         self._left: dict[str, int] = {}
         """How many of the rows that an earlier run left are theirs."""
-        self._in_memory = anyio.CapacityLimiter(AT_ONCE)
+        self._in_memory = InMemory()
         self._adding = anyio.Lock()
         self._added = 0
         self._rejected = 0
@@ -355,10 +355,21 @@ class Job:
         if not known:
             return
         _, first = known[0]
-        admitted = await self._journal.add(first.part, [row for row, _ in known], retry_refused=adding.retry_refused)
-        rejections = [self._count(*each, outcome, adding.added) for each, outcome in zip(known, admitted, strict=True)]
+        lanes = dict.fromkeys(lane for _, lane in known)
+        for lane in lanes:
+            lane.arriving += 1
+        try:
+            admitted = await self._journal.add(
+                first.part, [row for row, _ in known], retry_refused=adding.retry_refused
+            )
+            rejections = [
+                self._count(*each, outcome, adding.added) for each, outcome in zip(known, admitted, strict=True)
+            ]
+        finally:
+            for lane in lanes:
+                lane.arriving -= 1
         if self._running is not None:
-            for lane in dict.fromkeys(lane for _, lane in known):
+            for lane in lanes:
                 lane.wake()
                 self._launch(lane)
         for rejection in rejections:  # last: it may raise

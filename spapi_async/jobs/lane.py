@@ -143,6 +143,7 @@ class Lane:
         stopped: Why it stopped by itself; None while it did not.
         unanswered: The line of the first row that got no answer, and why.
         is_draining: Whether it takes no further rows.
+        arriving: How many are at adding rows, which the journal may have already and the counts have not.
     """
 
     def __init__(
@@ -170,6 +171,7 @@ class Lane:
         self.stopped: SpapiError | ValueError | None = None
         self.unanswered: tuple[int, SpapiError | ValueError] | None = None
         self.is_draining = False
+        self.arriving = 0
         self._waits_until: datetime | None = None
         self.send = send
         self._journal = journal
@@ -317,6 +319,8 @@ class Lane:
     async def _count_elsewhere(self) -> None:
         """Count what other processes did of the rows that waited here."""
         tally, counts = self.tally, await self._journal.count(self.part)
+        if self.arriving or self._is_woken:  # new rows may be in one of the two only; it counts again after them
+            return
         left = sum(count for state, count in counts.items() if not state.is_settled)
         elsewhere = tally.waiting + tally.unsent - left
         tally.waiting -= elsewhere
@@ -400,8 +404,10 @@ class Lane:
             ready = (await self._journal.count(self.part)).get(State.READY, 0)
             if ready > self.tally.unsent:  # those that were tried are for a later run
                 begin, end = self._windows.day(now)
-                sent = await self._journal.sent_since(self.part, begin.timestamp())
-                moments.append(end if sent >= most else soon)
+                if await self._journal.sent_since(self.part, begin.timestamp()) >= most:
+                    moments.append(end)
+                elif later is None or await self._journal.in_hand(self.part):  # else all of them have a moment
+                    moments.append(soon)
         return min(moments, default=None)
 
     async def _wait_until(self, moment: datetime) -> None:

@@ -277,7 +277,7 @@ class SqliteJournal(LedgerJournal):
                 together[0].append(ticket)
                 claims.append(ticket.work)
             else:
-                self._work_alone(ticket)
+                self._work_alone(ticket, ticket.work)
         outcomes = [*self._ledger.claim_all(claims), *self._ledger.move_all(steps)]
         for ticket, outcome in zip(itertools.chain(*together), outcomes, strict=True):
             if isinstance(outcome, JobError):
@@ -285,11 +285,11 @@ class SqliteJournal(LedgerJournal):
             else:
                 ticket.result = outcome
 
-    def _work_alone(self, ticket: _Ticket[Any]) -> None:
+    def _work_alone(self, ticket: _Ticket[_T], work: Callable[[], _T]) -> None:
         """Do work that may fail, as by a text that cannot be written: the others of the commit have no part in that."""
         self._connection.execute("SAVEPOINT ticket")
         try:
-            ticket.result = ticket.work()
+            ticket.result = work()
         except sqlite3.Error:
             raise
         except Exception as error:

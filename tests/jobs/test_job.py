@@ -388,6 +388,23 @@ async def test_rows_that_break_a_rule_do_not_hold_up_the_event_loop(sp: SellingP
     assert turns >= 9
 
 
+async def test_rows_that_come_while_the_run_counts_are_nobody_elses(sandbox: Sandbox, sp: SellingPartner) -> None:
+    """A row that is added at the very moment when a run sees what others have done is counted once."""
+    more = [row(2)]
+
+    class Meanwhile(MemoryJournal):
+        async def count(self, run: Run) -> Mapping[State, int]:
+            counts = await super().count(run)
+            if more:
+                await job.add([more.pop()])
+            return counts
+
+    async with sp, Job(sp, kind=KIND, journal=Meanwhile()) as job:
+        await job.add(rows(1))
+        tally = await job.run()
+    assert (tally.sent, tally.elsewhere, tally.waiting, tally.total) == (2, 0, 0, 2)
+
+
 async def test_rows_that_come_while_the_job_is_left_wait_in_the_journal(sp: SellingPartner) -> None:
     """Whoever adds rows while another task leaves the job has them in the journal, and no error."""
     journal = MemoryJournal()
@@ -1084,6 +1101,22 @@ async def test_a_job_that_waits_says_until_when_and_is_drained_at_once(sandbox: 
         job.drain()
     assert anyio.current_time() == began
     assert job.tally.waiting == 3
+
+
+@on_virtual_time
+async def test_a_limit_of_the_day_that_is_not_reached_holds_up_nothing(sandbox: Sandbox) -> None:
+    """Rows that wait for their moment are not looked at every second because there is a limit of the day too."""
+    calendar = Calendar(datetime(2026, 5, 1, 22, tzinfo=UTC))
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **given(Sandbox(plans=PLANS)))
+    windows = Windows(max_per_day=3)
+    options: dict[str, Any] = {"journal": MemoryJournal(clock=calendar.seconds), "windows": windows, "now": calendar}
+    async with sp, Job(sp, kind=KIND, **options) as job, anyio.create_task_group() as group:
+        await job.add([row(1), row(2, not_before="2026-05-03T08:00:00Z")])
+        group.start_soon(_drive, job)
+        await anyio.sleep(100)
+        assert job.tally.sent == 1
+        assert job.waits_until == datetime(2026, 5, 3, 8, tzinfo=UTC)
+        job.drain()
 
 
 # --- without sending, and after doubt
