@@ -35,6 +35,7 @@ from urllib.parse import urlsplit
 
 import anyio
 import attrs
+import orjson
 from anyio import lowlevel, to_thread
 from anyio.abc import TaskGroup
 
@@ -170,6 +171,9 @@ class Job:
             raise ConfigError("kind= is missing; it may be left out only with number=")
         if dry_run and number is not None:
             raise ConfigError("dry_run= looks at rows that are added, and at no job: leave number= out")
+        _check_kept("name", name, "text in UTF-8")
+        _check_kept("source", source, "text in UTF-8; give a file whose name is not another one")
+        _check_kept("options", dict(options or {}), "what JSON has")
         self.number = number
         self._client = client
         self._application = client if isinstance(client, Application) else client._application
@@ -218,6 +222,8 @@ class Job:
         """Rows in hand of each lane."""
         self._ended = anyio.Event()
         self._running: Running | None = None
+        self._next: Running | None = None
+        """The run that nobody waits for yet: it is the same one for all who will."""
         self._fault: Exception | None = None
         self._is_paused = False
         self._is_draining = False
@@ -552,7 +558,10 @@ class Job:
         """
         if self._group is None:
             raise JobError("a job runs within `async with`")
-        return self._running or Running(self)
+        if self._running is not None:
+            return self._running
+        self._next = self._next or Running(self)
+        return self._next
 
     def pause(self) -> None:
         """Take no further rows for now; exchanges under way go on, and rows that wait for their turn leave it."""
@@ -678,7 +687,7 @@ class Job:
     # --- for `Running`
 
     def _begin(self, running: Running) -> None:
-        self._running = running
+        self._running, self._next = running, None
         for lane in self._lanes.values():
             self._launch(lane)
 
@@ -845,6 +854,14 @@ def _check_number(name: str, value: object, kind: type | UnionType, least: int) 
     check_kind(name, is_number, f"a number from {least}", value)
     if not value >= least:  # type: ignore[operator]  # NaN too
         raise ConfigError(f"{name} must be a number from {least}, not {value}")
+
+
+def _check_kept(name: str, value: object, words: str) -> None:
+    """Refuse what the journal cannot keep, as the name of a file that is not in this machine's encoding."""
+    try:
+        orjson.dumps(value)
+    except TypeError as error:
+        raise ConfigError(f"{name}= must be {words} ({error})") from None
 
 
 def _check_rows(rows: object) -> None:

@@ -28,7 +28,7 @@ from spapi_async import (
     UsagePlan,
 )
 from spapi_async.events import Event, RowSettled
-from spapi_async.jobs.job import Job
+from spapi_async.jobs.job import Job, Running
 from spapi_async.jobs.journal import MemoryJournal, Run
 from spapi_async.jobs.outcome import Outcome, Rejection
 from spapi_async.jobs.row import Admission, Move, Row, State
@@ -208,6 +208,8 @@ async def test_an_idle_job_ends_at_once(sp: SellingPartner) -> None:
     [
         ({"kind": "confirmOrderDetail"}, "Did you mean confirmOrderDetails"),
         ({"kind": None}, "kind= is missing"),
+        ({"source": "\udcff.csv"}, "source= must be text in UTF-8"),
+        ({"options": {"from": Path("x")}}, "options= must be what JSON has"),
         ({"concurrency": 0}, "concurrency"),
         ({"selling_partners": {}}, "selling_partners"),
         ({"dry_run": True}, "dry_run"),
@@ -312,6 +314,22 @@ async def test_a_job_is_used_within_its_block(sp: SellingPartner) -> None:
         await job.add(rows(1))
     with pytest.raises(JobError, match="async with"):
         job.run()
+
+
+async def test_two_who_asked_for_the_run_before_it_began(sandbox: Sandbox, sp: SellingPartner) -> None:
+    """`run()` is the same run for all who call it before anybody waits for it, and it ends for all of them."""
+    outcomes: list[Outcome] = []
+
+    async def read(run: Running) -> None:
+        outcomes.extend([outcome async for outcome in run])
+
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job:
+        await job.add(rows(3))
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as group:
+                group.start_soon(read, job.run())
+                tally = await job.run()
+    assert (len(outcomes), tally.sent) == (3, 3)
 
 
 async def test_who_left_the_loop_may_go_on(sp: SellingPartner) -> None:
