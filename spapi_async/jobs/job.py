@@ -526,6 +526,8 @@ class Job:
             token = await token if isinstance(token, Awaitable) else token
             if token is None:  # as of `dict.get`
                 raise LookupError
+            if token == seller:  # which the journal would keep, and every list show
+                raise ConfigError("its name is its refresh token")
             client = self._client.selling_partner(refresh_token=hide(token), selling_partner_id=seller)
         except LookupError:
             self._unable[seller] = f"there is no refresh token for {shown_name(seller)}"
@@ -647,12 +649,12 @@ class Job:
             CallError: Amazon did not answer; the row stays in doubt.
             JobError: The row is in doubt no more, or the journal cannot be written.
         """
-        lanes = self._lanes.values()
-        whose = row.selling_partner, row.kind
-        lane = next((lane for lane in lanes if (lane.part.selling_partner, lane.part.kind) == whose), None)
+        lane = self._lane_of(row)
         if lane is None or not can_tell(lane.kind, row, self._now()):
             return State.IN_DOUBT
-        return await ask(lane.send, lane.kind, self._journal, row)
+        state = await ask(lane.send, lane.kind, self._journal, row)
+        lane.tally.resolve(state)
+        return state
 
     async def decide(self, row: Row, *, sent: bool) -> None:
         """Settle a row in doubt by a person's word.
@@ -665,9 +667,16 @@ class Job:
             JobError: The row is in doubt no more, or the journal cannot be written.
         """
         if sent:
-            await self._journal.move(row, Move.CONFIRM, reason=SEEN)
+            moved = await self._journal.move(row, Move.CONFIRM, reason=SEEN)
         else:
-            await self._journal.move(row, Move.RESEND)
+            moved = await self._journal.move(row, Move.RESEND)
+        if (lane := self._lane_of(row)) is not None:
+            lane.tally.resolve(moved.state)
+
+    def _lane_of(self, row: Row) -> Lane | None:
+        whose = row.selling_partner, row.kind
+        lanes = self._lanes.values()
+        return next((lane for lane in lanes if (lane.part.selling_partner, lane.part.kind) == whose), None)
 
     def seconds_left(self) -> float:
         """Return how long the rows that wait will take by the usage plans in use, and in their windows.

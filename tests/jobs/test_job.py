@@ -695,10 +695,16 @@ async def test_a_function_that_knows_no_token(app: Application) -> None:
 
 
 async def test_a_refresh_token_for_a_name_is_told_to_nobody(app: Application) -> None:
-    """A refresh token that stands in the column of names by mistake is in no reason, whoever looks names up."""
-    async with app, Job(app, kind=KIND, journal=MemoryJournal(), selling_partners=lambda name: None) as job:
-        added = await job.add([row(1, selling_partner="Atzr|SELLER1")])
-    assert [each.reason for each in added.rejections] == ["selling_partner: there is no refresh token for this name"]
+    """A refresh token that stands in the column of names by mistake is in no reason, and not taken for a name."""
+    reasons = []
+    for look_up in (lambda name: None, lambda name: name):
+        async with app, Job(app, kind=KIND, journal=MemoryJournal(), selling_partners=look_up) as job:
+            added = await job.add([row(1, selling_partner="Atzr|SELLER1")])
+        reasons += [each.reason for each in added.rejections]
+    assert reasons == [
+        "selling_partner: there is no refresh token for this name",
+        "selling_partner: its name is its refresh token",
+    ]
 
 
 async def test_two_names_of_one_selling_partner(sandbox: Sandbox, app: Application) -> None:
@@ -1214,8 +1220,10 @@ async def test_a_person_decides_about_messages() -> None:
         await job.decide(first, sent=True)
         await job.decide(second, sent=False)
         assert not await job.doubts()
-        await job.run()
+        assert (job.tally.in_doubt, job.tally.already_sent, job.tally.waiting) == (0, 1, 1)
+        tally = await job.run()
     assert delivered(sandbox) == {second.order_id: 1}
+    assert (tally.sent, tally.already_sent, tally.total) == (1, 1, 2)
 
 
 async def test_what_is_asked_of_amazon_is_about_the_rows_own_kind(sandbox: Sandbox, sp: SellingPartner) -> None:
