@@ -611,9 +611,14 @@ class Job:
 
     @property
     def stopped(self) -> Mapping[str, Exception]:
-        """Why parts of the job stopped by themselves, by selling partner ("" if the client is of one)."""
+        """Why parts of the job stopped by themselves before all rows had an outcome.
+
+        By selling partner; "" if the client is of one.
+        """
         stopped: dict[str, Exception] = {
-            seller: lane.stopped for (seller, _), lane in self._lanes.items() if lane.stopped is not None
+            seller: lane.stopped
+            for (seller, _), lane in self._lanes.items()
+            if lane.stopped is not None and lane.tally.waiting + lane.tally.unsent
         }
         return stopped | {seller: ConfigError(self._unable[seller]) for seller in self._left}
 

@@ -317,6 +317,9 @@ class SqliteJournal(LedgerJournal):
         self._is_entered = True
 
     def _connect(self) -> sqlite3.Connection:
+        with suppress(OSError):  # SQLite says better what is wrong
+            # Texts to buyers stand in it. SQLite gives the files beside it the same mode.
+            os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=_PATIENCE)
         connection.row_factory = sqlite3.Row
         try:

@@ -656,6 +656,25 @@ async def test_a_missing_role_stops_one_of_them() -> None:
     assert (job.tally.sent, stopped.value.waiting) == (30, 10)
 
 
+async def test_a_stop_that_leaves_no_row_is_none(sandbox: Sandbox) -> None:
+    """When Amazon failed at the last messages, each of them is in doubt, and nothing is left that could go on."""
+    inner = httpx.ASGITransport(app=sandbox)
+
+    class Failing(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            return (
+                await inner.handle_async_request(request)
+                if "/messages/" not in request.url.path
+                else httpx.Response(500)
+            )
+
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **given(sandbox, transport=Failing()))
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal(), concurrency=1) as job:
+        await job.add(rows(5))
+        tally = await job.run()
+    assert (tally.in_doubt, tally.total, job.stopped) == (5, 5, {})
+
+
 async def test_who_stopped_has_no_time_left(app: Application) -> None:
     """How long the rest takes says nothing about rows that wait for another run."""
     app = Application(**given(Sandbox(plans=PLANS, clock=anyio.current_time), plans={}, client_secret="wrong"))

@@ -39,6 +39,10 @@ def content_of(path: Path) -> bytes:
     return path.read_bytes()
 
 
+def modes_in(folder: Path) -> dict[str, int]:
+    return {each.name: each.stat().st_mode & 0o777 for each in folder.iterdir()}
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "jobs.db"
@@ -54,6 +58,19 @@ async def test_rows_survive_the_process(path: Path) -> None:
         await journal.move(second, Move.BEGIN)
     async with SqliteJournal(path) as journal:
         assert dict(await journal.count(run)) == {State.SENT: 1, State.IN_DOUBT: 1, State.READY: 1}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no modes of files there")
+async def test_nobody_else_may_read_it(path: Path) -> None:
+    """The file, in which texts to buyers wait, and those beside it are its user's alone; a mode that is set stays."""
+    async with SqliteJournal(path) as journal:
+        await journal.start(WHO, KIND)
+        modes = modes_in(path.parent)
+    assert set(modes.values()) == {0o600}
+    assert {"jobs.db", "jobs.db-wal", "jobs.db-shm"} <= set(modes)
+    os.chmod(path, 0o640)
+    async with SqliteJournal(path):
+        assert modes_in(path.parent)["jobs.db"] == 0o640
 
 
 async def test_a_commit_is_on_the_disk(path: Path) -> None:
