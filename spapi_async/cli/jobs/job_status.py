@@ -130,7 +130,7 @@ def content_of(
     columns, lines = _table(parts, most_parts, has_kinds, is_wide) if len(parts) > 1 else ((), ())
     return Content(
         title=" · ".join(_title(overview)),
-        counts="   ".join(f"{glyph} {words}" for glyph, words in zip(_BAR, _counts(whole), strict=True)),
+        counts="   ".join(f"{glyph} {words}" for glyph, words in zip(_BAR, _counts(overview), strict=True)),
         notes=[note for note in (_pace(overview), _rejected(overview.job.rejected)) if note],
         columns=columns,
         parts=lines,
@@ -151,8 +151,10 @@ def _title(overview: Overview) -> Sequence[str]:
     ]
 
 
-def _counts(whole: Figures) -> Sequence[str]:
-    in_hand = f" ({whole.in_hand:,} in hand)" if whole.in_hand else ""
+def _counts(overview: Overview) -> Sequence[str]:
+    whole = overview.whole
+    whose = "in hand" if overview.job.is_open else "in hand of a process that is gone"
+    in_hand = f" ({whole.in_hand:,} {whose})" if whole.in_hand else ""
     return [
         f"{whole.sent:,} sent",
         f"{whole.refused:,} refused",
@@ -394,7 +396,7 @@ class Watch:
             whole = self.seen.whole
             when = datetime.fromtimestamp(self.seen.now).astimezone()
             words = f"{when:%Y-%m-%d %H:%M:%S} job {self.seen.job.number}, {self.seen.standing}"
-            line = f"{words}: {whole.settled:,} of {whole.total:,} rows: {', '.join(_counts(whole))}"
+            line = f"{words}: {whole.settled:,} of {whole.total:,} rows: {', '.join(_counts(self.seen))}"
             if self.seen.job.ended is None:
                 left = "–" if whole.left is None else duration(whole.left)
                 line += f"; {amount(whole.pace)}/s, {left} left"
