@@ -376,6 +376,7 @@ class Job:
             lane.tally.readmit(admitted.admission)
         else:
             lane.tally.admit(admitted.admission)
+        lane.marketplaces.add(row.body["marketplace_id"])
         added.admissions[admitted.admission] += 1
         named = attrs.evolve(row, selling_partner=lane.part.label if self._tokens is not None else "")
         return Rejection.of_admission(named, admitted.admission, admitted.stored)
@@ -651,6 +652,7 @@ class Job:
     def seconds_left(self) -> float:
         """Return how long the rows that wait will take by the usage plans in use, and in their windows.
 
+        Where windows go by the clocks of several marketplaces it is the longest that it can be.
         Rows of a selling partner whose part stopped by itself do not count: they wait for another run.
         After a dry run: how long those would take that would be sent.
         """

@@ -1066,6 +1066,19 @@ async def test_a_job_that_waits_says_until_when_and_is_drained_at_once(sandbox: 
     assert job.tally.waiting == 3
 
 
+async def test_how_long_a_job_takes_by_the_clocks_of_its_marketplaces(sp: SellingPartner) -> None:
+    """Of several marketplaces the last to open counts; before any row is known, the plan alone."""
+    night = datetime(2026, 5, 1, 22, tzinfo=UTC)
+    options: dict[str, Any] = {"windows": Windows(between=(time(9), time(20))), "now": lambda: night}
+    journal = MemoryJournal()
+    async with sp:
+        async with Job(sp, kind=KIND, journal=journal, **options) as job:
+            await job.add([row(1), row(2, marketplace_id="A1F83G8C2ARO7P")])
+            assert job.seconds_left() == 10 * 3600
+        async with Job(sp, journal=journal, number=1, **options) as job:
+            assert job.seconds_left() == 0.0
+
+
 # --- without sending, and after doubt
 
 
