@@ -678,7 +678,7 @@ class Job:
             raise self._fault
         if stopped := self.stopped:
             tally = self.tally
-            raise JobStoppedError(stopped, waiting=tally.waiting + tally.unsent)
+            raise JobStoppedError(stopped, waiting=tally.waiting + tally.unsent, dry_run=self._dry is not None)
 
     def _launch(self, lane: Lane) -> None:
         if lane in self._active or self._is_draining:

@@ -511,6 +511,13 @@ def test_rows_wait_for_their_moment(sandbox: SandboxProcess, capsys: pytest.Capt
     assert datetime.now(UTC) >= soon
 
 
+def test_an_order_takes_one_solicitation(sandbox: SandboxProcess, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of solicitations a second line for an order has no other cure than to remove it: no key tells them apart."""
+    write(f"902-0000003-0000000,{DE}", f"902-0000003-0000000,{DE}", header="order_id,marketplace_id")
+    assert main(arguments(kind="productReviewAndSellerFeedback")) == 1
+    assert "line 3: line 2 is for the same order already → remove the line\n" in capsys.readouterr().out
+
+
 def test_by_the_clock_of_the_marketplace(sandbox: SandboxProcess, capsys: pytest.CaptureFixture[str]) -> None:
     """Without --timezone the hours are those of each row's marketplace; `resume` keeps to them too."""
     now = datetime.now(ZoneInfo("Europe/Berlin"))
