@@ -321,6 +321,7 @@ class Job:
                 if len(chunk) == _CHUNK:
                     await self._add(chunk, adding)
                     chunk = []
+                    await lowlevel.checkpoint_if_cancelled()  # the journal lets no write be cancelled, so here
                 elif self._added % _CHUNK == 0:  # rows that break a rule wait for nothing
                     await lowlevel.checkpoint()
         await self._add(chunk, adding)

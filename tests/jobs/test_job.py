@@ -1066,6 +1066,25 @@ async def test_a_job_that_waits_says_until_when_and_is_drained_at_once(sandbox: 
     assert job.tally.waiting == 3
 
 
+async def test_adding_can_be_cancelled_between_rows(sp: SellingPartner, tmp_path: Path) -> None:
+    """A cancellation ends the adding of many rows soon, though no write to the journal can be cancelled."""
+    taken = 0
+
+    def endless() -> Iterator[dict[str, Any]]:
+        nonlocal taken
+        while taken < 10_000:
+            taken += 1
+            if taken == 700:
+                scope.cancel()
+            yield row(taken)
+
+    async with sp, Job(sp, kind=KIND, journal=tmp_path / "jobs.db") as job:
+        with anyio.CancelScope() as scope:
+            await job.add(endless())
+    assert scope.cancelled_caught
+    assert taken < 2_000
+
+
 async def test_how_long_a_job_takes_by_the_clocks_of_its_marketplaces(sp: SellingPartner) -> None:
     """Of several marketplaces the last to open counts; before any row is known, the plan alone."""
     night = datetime(2026, 5, 1, 22, tzinfo=UTC)
