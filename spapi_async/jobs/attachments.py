@@ -27,14 +27,15 @@ from .kinds.attachments import COLUMN, HEAD, MOST_BYTES, check_file, check_total
 from .row import Row
 from .source import Entry
 
-__all__ = ["AT_ONCE", "AttachmentError", "AttachmentFiles", "Uploader"]
+__all__ = ["AttachmentError", "AttachmentFiles", "InMemory", "Uploader"]
 
 _MD5 = "attachments_md5"
 """Where a row's body has the sums of its files, in their order: what was looked at is what will be sent, and a row
 whose file was mended since counts as changed."""
 AT_ONCE = 16
 """Files in the memory at a time, each below 10 MB."""
-_MOST_KEPT = 1000
+_MOST_KEPT = 4000
+"""Uploads that are remembered for all selling partners of a job, each with some 1,300 bytes; those of rows in hand."""
 
 
 class AttachmentError(SpapiError):
@@ -120,6 +121,14 @@ class _Upload:
         self.until = 0.0
 
 
+class InMemory:
+    """What the uploaders of a job share, so that its memory does not grow with its selling partners."""
+
+    def __init__(self) -> None:
+        self.files = anyio.CapacityLimiter(AT_ONCE)
+        self.uploads: OrderedDict[tuple[Uploader, str, str, str], _Upload] = OrderedDict()
+
+
 class Uploader:
     """Uploads the files of rows, each content once for an order and a kind.
 
@@ -127,7 +136,7 @@ class Uploader:
         send: `SellingPartner.send`.
         transfer: `SellingPartner.transfer`.
         files: Where the files are.
-        in_memory: As many may be in the memory at a time; uploaders that belong together share it. None: one's own.
+        in_memory: Shared by uploaders that belong together. None: one's own.
     """
 
     def __init__(
@@ -135,13 +144,12 @@ class Uploader:
         send: Callable[[Call], Awaitable[Reply]],
         transfer: Transfer,
         files: AttachmentFiles,
-        in_memory: anyio.CapacityLimiter | None = None,
+        in_memory: InMemory | None = None,
     ) -> None:
         self._send = send
         self._transfer = transfer
         self._files = files
-        self._uploads: OrderedDict[tuple[str, str, str], _Upload] = OrderedDict()
-        self._in_memory = in_memory or anyio.CapacityLimiter(AT_ONCE)
+        self._in_memory = in_memory or InMemory()
 
     async def __call__(self, kind: Kind, row: Row, *, anew: bool = False) -> Sequence[Uploaded]:
         """Upload the files of a row that was checked.
@@ -169,11 +177,11 @@ class Uploader:
         self, kind: Kind, row: Row, md5: str, content: Callable[[], AbstractAsyncContextManager[bytes]], anew: bool
     ) -> str:
         resource, marketplace_id = kind.resource(row), row.body["marketplace_id"]
-        key = resource, marketplace_id, md5
-        found = self._uploads.setdefault(key, _Upload())
-        self._uploads.move_to_end(key)
-        while len(self._uploads) > _MOST_KEPT:
-            self._uploads.popitem(last=False)
+        key, uploads = (self, resource, marketplace_id, md5), self._in_memory.uploads
+        found = uploads.setdefault(key, _Upload())
+        uploads.move_to_end(key)
+        while len(uploads) > _MOST_KEPT:
+            uploads.popitem(last=False)
         seen = found.id
         async with found.turn:
             # Another row may have done it while this one waited.
@@ -194,7 +202,7 @@ class Uploader:
 
     @asynccontextmanager
     async def _content(self, number: int, path: Path, md5: str) -> AsyncIterator[bytes]:
-        async with self._in_memory:
+        async with self._in_memory.files:
             try:
                 content = await to_thread.run_sync(_content, path)
             except OSError as error:

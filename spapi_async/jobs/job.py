@@ -35,6 +35,7 @@ from urllib.parse import urlsplit
 
 import anyio
 import attrs
+import orjson
 from anyio import lowlevel, to_thread
 from anyio.abc import TaskGroup
 
@@ -42,7 +43,7 @@ from ..client import Application, SellingPartner
 from ..config import check_kind
 from ..errors import ConfigError, JobError, JobStoppedError
 from ..hidden import hide
-from .attachments import AT_ONCE, AttachmentFiles, Uploader
+from .attachments import AttachmentFiles, InMemory, Uploader
 from .doubt import SEEN, ask, can_tell
 from .dry_run import DryRun
 from .identity import Identity
@@ -53,7 +54,7 @@ from .lane import Attach, Lane, Send
 from .outcome import Added, Outcome, Rejection
 from .row import Admission, Move, Row, State
 from .source import Entry
-from .source.columns import Columns
+from .source.columns import Columns, shown_name
 from .source.mappings import entry_of
 from .sqlite import SqliteJournal
 from .summary import Pace, Tally
@@ -170,6 +171,9 @@ class Job:
             raise ConfigError("kind= is missing; it may be left out only with number=")
         if dry_run and number is not None:
             raise ConfigError("dry_run= looks at rows that are added, and at no job: leave number= out")
+        _check_kept("name", name, "text in UTF-8")
+        _check_kept("source", source, "text in UTF-8; give a file whose name is not another one")
+        _check_kept("options", dict(options or {}), "what JSON has")
         self.number = number
         self._client = client
         self._application = client if isinstance(client, Application) else client._application
@@ -207,7 +211,7 @@ class Job:
         """Whose refresh token it is."""
         self._left: dict[str, int] = {}
         """How many of the rows that an earlier run left are theirs."""
-        self._in_memory = anyio.CapacityLimiter(AT_ONCE)
+        self._in_memory = InMemory()
         self._adding = anyio.Lock()
         self._added = 0
         self._rejected = 0
@@ -218,6 +222,8 @@ class Job:
         """Rows in hand of each lane."""
         self._ended = anyio.Event()
         self._running: Running | None = None
+        self._next: Running | None = None
+        """The run that nobody waits for yet: it is the same one for all who will."""
         self._fault: Exception | None = None
         self._is_paused = False
         self._is_draining = False
@@ -356,10 +362,21 @@ class Job:
         if not known:
             return
         _, first = known[0]
-        admitted = await self._journal.add(first.part, [row for row, _ in known], retry_refused=adding.retry_refused)
-        rejections = [self._count(*each, outcome, adding.added) for each, outcome in zip(known, admitted, strict=True)]
+        lanes = dict.fromkeys(lane for _, lane in known)
+        for lane in lanes:
+            lane.arriving += 1
+        try:
+            admitted = await self._journal.add(
+                first.part, [row for row, _ in known], retry_refused=adding.retry_refused
+            )
+            rejections = [
+                self._count(*each, outcome, adding.added) for each, outcome in zip(known, admitted, strict=True)
+            ]
+        finally:
+            for lane in lanes:
+                lane.arriving -= 1
         if self._running is not None:
-            for lane in dict.fromkeys(lane for _, lane in known):
+            for lane in lanes:
                 lane.wake()
                 self._launch(lane)
         for rejection in rejections:  # last: it may raise
@@ -427,7 +444,8 @@ class Job:
             counts = left[part.selling_partner, kind]
             lane = self._lanes.get((seller, kind))
             if lane is None:
-                self._left[seller] = self._left.get(seller, 0) + counts[State.READY]
+                if counts[State.READY]:
+                    self._left[seller] = self._left.get(seller, 0) + counts[State.READY]
                 continue
             lane.tally.resume(now[lane.part.selling_partner, kind])
             self._resumed.add(lane)
@@ -510,9 +528,11 @@ class Job:
             token = await token if isinstance(token, Awaitable) else token
             if token is None:  # as of `dict.get`
                 raise LookupError
+            if token == seller:  # which the journal would keep, and every list show
+                raise ConfigError("its name is its refresh token")
             client = self._client.selling_partner(refresh_token=hide(token), selling_partner_id=seller)
         except LookupError:
-            self._unable[seller] = f"there is no refresh token for {seller!r}"
+            self._unable[seller] = f"there is no refresh token for {shown_name(seller)}"
         except ConfigError as error:
             self._unable[seller] = str(error)
         else:
@@ -542,7 +562,10 @@ class Job:
         """
         if self._group is None:
             raise JobError("a job runs within `async with`")
-        return self._running or Running(self)
+        if self._running is not None:
+            return self._running
+        self._next = self._next or Running(self)
+        return self._next
 
     def pause(self) -> None:
         """Take no further rows for now; exchanges under way go on, and rows that wait for their turn leave it."""
@@ -628,12 +651,12 @@ class Job:
             CallError: Amazon did not answer; the row stays in doubt.
             JobError: The row is in doubt no more, or the journal cannot be written.
         """
-        lanes = self._lanes.values()
-        whose = row.selling_partner, row.kind
-        lane = next((lane for lane in lanes if (lane.part.selling_partner, lane.part.kind) == whose), None)
+        lane = self._lane_of(row)
         if lane is None or not can_tell(lane.kind, row, self._now()):
             return State.IN_DOUBT
-        return await ask(lane.send, lane.kind, self._journal, row)
+        state = await ask(lane.send, lane.kind, self._journal, row)
+        lane.tally.resolve(state)
+        return state
 
     async def decide(self, row: Row, *, sent: bool) -> None:
         """Settle a row in doubt by a person's word.
@@ -646,9 +669,16 @@ class Job:
             JobError: The row is in doubt no more, or the journal cannot be written.
         """
         if sent:
-            await self._journal.move(row, Move.CONFIRM, reason=SEEN)
+            moved = await self._journal.move(row, Move.CONFIRM, reason=SEEN)
         else:
-            await self._journal.move(row, Move.RESEND)
+            moved = await self._journal.move(row, Move.RESEND)
+        if (lane := self._lane_of(row)) is not None:
+            lane.tally.resolve(moved.state)
+
+    def _lane_of(self, row: Row) -> Lane | None:
+        whose = row.selling_partner, row.kind
+        lanes = self._lanes.values()
+        return next((lane for lane in lanes if (lane.part.selling_partner, lane.part.kind) == whose), None)
 
     def seconds_left(self) -> float:
         """Return how long the rows that wait will take by the usage plans in use, and in their windows.
@@ -669,7 +699,7 @@ class Job:
     # --- for `Running`
 
     def _begin(self, running: Running) -> None:
-        self._running = running
+        self._running, self._next = running, None
         for lane in self._lanes.values():
             self._launch(lane)
 
@@ -836,6 +866,14 @@ def _check_number(name: str, value: object, kind: type | UnionType, least: int) 
     check_kind(name, is_number, f"a number from {least}", value)
     if not value >= least:  # type: ignore[operator]  # NaN too
         raise ConfigError(f"{name} must be a number from {least}, not {value}")
+
+
+def _check_kept(name: str, value: object, words: str) -> None:
+    """Refuse what the journal cannot keep, as the name of a file that is not in this machine's encoding."""
+    try:
+        orjson.dumps(value)
+    except TypeError as error:
+        raise ConfigError(f"{name}= must be {words} ({error})") from None
 
 
 def _check_rows(rows: object) -> None:

@@ -162,6 +162,9 @@ class Journal(Protocol):
     async def held(self, run: Run) -> int:
         """Return how many rows of the run other owners have in hand."""
 
+    async def in_hand(self, run: Run) -> int:
+        """Return how many rows of the run's selling partner and kind, of whatever job, are in anybody's hand."""
+
     async def next_attempt(self, run: Run) -> float | None:
         """Return the moment from which the next waiting row may go out; None if none waits for a moment."""
 
@@ -287,6 +290,10 @@ class LedgerJournal:
     async def held(self, run: Run) -> int:
         """See `Journal.held`."""
         return await self._write(lambda: self._ledger.held(run), needs_room=False)
+
+    async def in_hand(self, run: Run) -> int:
+        """See `Journal.in_hand`."""
+        return await self._write(lambda: self._ledger.in_hand(run), needs_room=False)
 
     async def next_attempt(self, run: Run) -> float | None:
         """See `Journal.next_attempt`."""

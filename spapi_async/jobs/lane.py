@@ -67,6 +67,9 @@ _LONGEST_NAP = 60.0
 """Seconds; the clock on the wall is looked at again then, since it may be set, or the machine may have slept."""
 
 
+_AT_ONCE = datetime.fromtimestamp(0, UTC)
+
+
 def _set_event() -> anyio.Event:
     event = anyio.Event()
     event.set()
@@ -88,7 +91,7 @@ class Attach(Protocol):
 
 
 class _NotNow(Exception):  # noqa: N818 - no error: it passes the stages as one
-    """Its window closed while a row waited for its turn."""
+    """Its window closed while a row waited for its turn, or the lease came to its end right before it was sent."""
 
     def __init__(self, opens: datetime) -> None:
         super().__init__(opens)
@@ -141,6 +144,7 @@ class Lane:
         stopped: Why it stopped by itself; None while it did not.
         unanswered: The line of the first row that got no answer, and why.
         is_draining: Whether it takes no further rows.
+        arriving: How many are at adding rows, which the journal may have already and the counts have not.
     """
 
     def __init__(
@@ -169,6 +173,7 @@ class Lane:
         self.stopped: SpapiError | ValueError | None = None
         self.unanswered: tuple[int, SpapiError | ValueError] | None = None
         self.is_draining = False
+        self.arriving = 0
         self._waits_until: datetime | None = None
         self.send = send
         self._journal = journal
@@ -319,6 +324,8 @@ class Lane:
     async def _count_elsewhere(self) -> None:
         """Count what other processes did of the rows that waited here."""
         tally, counts = self.tally, await self._journal.count(self.part)
+        if self.arriving or self._is_woken:  # new rows may be in one of the two only; it counts again after them
+            return
         left = sum(count for state, count in counts.items() if not state.is_settled)
         elsewhere = tally.waiting + tally.unsent - left
         tally.waiting -= elsewhere
@@ -402,8 +409,10 @@ class Lane:
             ready = (await self._journal.count(self.part)).get(State.READY, 0)
             if ready > self.tally.unsent:  # those that were tried are for a later run
                 begin, end = self._windows.day(now)
-                sent = await self._journal.sent_since(self.part, begin.timestamp())
-                moments.append(end if sent >= most else soon)
+                if await self._journal.sent_since(self.part, begin.timestamp()) >= most:
+                    moments.append(end)
+                elif later is None or await self._journal.in_hand(self.part):  # else all of them have a moment
+                    moments.append(soon)
         return min(moments, default=None)
 
     async def _wait_until(self, moment: datetime) -> None:
@@ -486,7 +495,7 @@ class Lane:
             try:
                 await lowlevel.checkpoint_if_cancelled()
                 if not self._journal.holds():  # the machine slept just now; others may have taken the row for lost
-                    raise LeaseLostError(f"line {active.row.number}: the lease came to its end before it was sent")
+                    raise _NotNow(_AT_ONCE)
             except BaseException:
                 await self._unsend(active)
                 raise
@@ -542,7 +551,10 @@ class Lane:
 
     async def _unsent(self, active: _Active, stage: str, error: SpapiError | ValueError) -> None:
         private = active.localized.body.get("text", "")
-        active.row = await self._journal.move(active.row, Move.RELEASE, reason=reason_of(error, private))
+        # A ValueError is an answer that cannot be read: nothing was under way, which `reason_of` would say of it.
+        is_ours = isinstance(error, SpapiError)
+        reason = reason_of(error, private) if is_ours else without_private(str(error), private)[:500]
+        active.row = await self._journal.move(active.row, Move.RELEASE, reason=reason)
         self._answered()
         self.tally.unsent += 1
         self.unanswered = self.unanswered or (active.row.number, error)

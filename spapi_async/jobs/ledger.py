@@ -298,8 +298,16 @@ class Ledger:
         """Whether a row was given back that this owner leaves to others."""
         self.forget()
 
+    def undone(self) -> None:
+        """Forget what a transaction that was rolled back may have told, our own number as an owner too.
+
+        Another process may be given that number by now, so the next transaction must ask whether it is ours.
+        """
+        self._until = 0.0
+        self.forget()
+
     def forget(self) -> None:
-        """Forget what is only remembered of the database: a transaction was rolled back."""
+        """Forget what is only remembered of the database."""
         self._digests: dict[int, str] = {}
         self._ids: dict[str, int] = {}
         self._bound: set[int] = set()
@@ -532,11 +540,11 @@ class Ledger:
 
     def _limit(self, claim: Claim) -> int:
         """Return how many rows a claim may take."""
-        values = self._part(claim.run)
         if claim.most is None:
+            self._id_of(claim.run.selling_partner)  # it raises for one that is unknown by now
             return claim.limit
-        in_hand: int = self._do("count_in_hand", values).fetchone()[0]
-        return max(min(claim.limit, claim.most - in_hand - self.sent_since(claim.run, claim.since)), 0)
+        taken = self.in_hand(claim.run) + self.sent_since(claim.run, claim.since)
+        return max(min(claim.limit, claim.most - taken), 0)
 
     def _ready(self, runs: Sequence[Run], limit: int) -> Sequence[Sequence[Row]]:
         """Return the rows that claims take, as they stand after it."""
@@ -674,6 +682,11 @@ class Ledger:
         count: int = self._do("count_in_other_hands", values).fetchone()[0]
         return count
 
+    def in_hand(self, run: Run) -> int:
+        """See `Journal.in_hand`."""
+        count: int = self._do("count_in_hand", self._part(run)).fetchone()[0]
+        return count
+
     def next_attempt(self, run: Run) -> float | None:
         """See `Journal.next_attempt`."""
         values = (run.number, self._id_of(run.selling_partner), run.kind, self._clock())
@@ -778,6 +791,11 @@ class Ledger:
         for start in range(0, len(ids), _CHUNK):
             chunk = orjson.dumps(ids[start : start + _CHUNK].tolist()).decode()
             yield from [self._row(record) for record in self._all("rows_of_ids", (chunk,))]
+
+    def marketplace_of_next(self, job: int) -> str:
+        """Return the marketplace of a row of the job that waits; "" if there is none."""
+        record = self._do("marketplace_of_next", (job,)).fetchone()
+        return record[0] or "" if record is not None else ""
 
     def refused(self, job: int, limit: int) -> Sequence[Row]:
         """Return the first refused rows of a job, in the order of their lines."""

@@ -254,7 +254,7 @@ class SqliteJournal(LedgerJournal):
             # One transaction: what one of them could not write, none of them has written.
             with suppress(sqlite3.Error):
                 connection.rollback()
-            self._ledger.forget()
+            self._ledger.undone()
             for ticket in tickets:
                 ticket.error = self._error(error)
         finally:
@@ -278,16 +278,26 @@ class SqliteJournal(LedgerJournal):
                 together[0].append(ticket)
                 claims.append(ticket.work)
             else:
-                try:
-                    ticket.result = ticket.work()
-                except JobError as error:  # raised before anything of this ticket was written
-                    ticket.error = error
+                self._work_alone(ticket, ticket.work)
         outcomes = [*self._ledger.claim_all(claims), *self._ledger.move_all(steps)]
         for ticket, outcome in zip(itertools.chain(*together), outcomes, strict=True):
             if isinstance(outcome, JobError):
                 ticket.error = outcome
             else:
                 ticket.result = outcome
+
+    def _work_alone(self, ticket: _Ticket[_T], work: Callable[[], _T]) -> None:
+        """Do work that may fail, as by a text that cannot be written: the others of the commit have no part in that."""
+        self._connection.execute("SAVEPOINT ticket")
+        try:
+            ticket.result = work()
+        except sqlite3.Error:
+            raise
+        except Exception as error:
+            self._connection.execute("ROLLBACK TO ticket")
+            self._ledger.forget()
+            ticket.error = error
+        self._connection.execute("RELEASE ticket")
 
     def _open(self) -> None:
         if not (folder := self._path.parent).is_dir():

@@ -45,7 +45,7 @@ class Tally:
 
     Args:
         sent: By this run.
-        already_sent: By an earlier one.
+        already_sent: By an earlier one, or in doubt until it was settled as sent.
         invalid: Lines that broke a rule, so nothing was asked of Amazon.
         duplicates: Lines whose row stands in an earlier line, or was sent with another text.
         refused: By Amazon, in this run or an earlier one.
@@ -101,6 +101,16 @@ class Tally:
             case Admission.REOPENED:
                 self.refused -= 1
                 self.waiting += 1
+
+    def resolve(self, state: State) -> None:
+        """Count a row in doubt that was settled as sent, or waits again; one of another process may not be counted."""
+        if not self.in_doubt or state is State.IN_DOUBT:
+            return
+        self.in_doubt -= 1
+        if state is State.SENT:
+            self.already_sent += 1
+        else:
+            self.waiting += 1
 
     def admit(self, admission: Admission) -> None:
         """Count a row that a source brought."""

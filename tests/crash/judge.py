@@ -22,7 +22,7 @@ AMBIGUOUS = frozenset(f"{what}-{when}" for what in ("drop", "reset", "error") fo
 
 SOON = 1.0
 """Seconds within which an answer must be in the journal, and within which what had left a killed process must arrive.
-It takes some hundredths of a second; the rest is for a machine that is busy."""
+It takes a tenth of a second at most; the rest is for a machine that is busy."""
 
 
 class Fate(StrEnum):

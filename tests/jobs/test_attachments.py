@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from spapi_async.errors import JobError, TransferError
-from spapi_async.jobs.attachments import AttachmentError, AttachmentFiles, Uploader
+from spapi_async.jobs.attachments import AttachmentError, AttachmentFiles, InMemory, Uploader
 from spapi_async.jobs.kinds import KINDS
 from spapi_async.jobs.kinds.attachments import MOST_BYTES, Attachment, check_file, check_total, read
 from spapi_async.jobs.row import Row
@@ -209,6 +209,19 @@ async def test_the_same_content_is_uploaded_once(tmp_path: Path) -> None:
     [two] = [uploaded for uploaded in results if len(uploaded) == 2]
     assert two[0].upload_id == two[1].upload_id
     assert [one.name for one in two] == ["a.pdf", "other.pdf"]
+
+
+@pytest.mark.anyio
+async def test_the_uploads_of_a_job_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many selling partners a job has, their uploaders remember so many uploads together; each its own."""
+    monkeypatch.setattr("spapi_async.jobs.attachments._MOST_KEPT", 3)
+    amazon, shared = Storage(), InMemory()
+    uploaders = [Uploader(amazon.send, amazon.transfer, AttachmentFiles(tmp_path), shared) for _ in range(4)]
+    [row] = rows(tmp_path, ["a.pdf"])
+    for uploader in [*uploaders, *reversed(uploaders)]:
+        await uploader(KIND, row)
+    assert len(shared.uploads) == 3
+    assert len(amazon.stored) == 5  # the first one's is forgotten, the others' are not
 
 
 @pytest.mark.anyio

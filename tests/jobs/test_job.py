@@ -28,7 +28,7 @@ from spapi_async import (
     UsagePlan,
 )
 from spapi_async.events import Event, RowSettled
-from spapi_async.jobs.job import Job
+from spapi_async.jobs.job import Job, Running
 from spapi_async.jobs.journal import MemoryJournal, Run
 from spapi_async.jobs.outcome import Outcome, Rejection
 from spapi_async.jobs.row import Admission, Move, Row, State
@@ -208,6 +208,8 @@ async def test_an_idle_job_ends_at_once(sp: SellingPartner) -> None:
     [
         ({"kind": "confirmOrderDetail"}, "Did you mean confirmOrderDetails"),
         ({"kind": None}, "kind= is missing"),
+        ({"source": "\udcff.csv"}, "source= must be text in UTF-8"),
+        ({"options": {"from": Path("x")}}, "options= must be what JSON has"),
         ({"concurrency": 0}, "concurrency"),
         ({"selling_partners": {}}, "selling_partners"),
         ({"dry_run": True}, "dry_run"),
@@ -314,6 +316,22 @@ async def test_a_job_is_used_within_its_block(sp: SellingPartner) -> None:
         job.run()
 
 
+async def test_two_who_asked_for_the_run_before_it_began(sandbox: Sandbox, sp: SellingPartner) -> None:
+    """`run()` is the same run for all who call it before anybody waits for it, and it ends for all of them."""
+    outcomes: list[Outcome] = []
+
+    async def read(run: Running) -> None:
+        outcomes.extend([outcome async for outcome in run])
+
+    async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job:
+        await job.add(rows(3))
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as group:
+                group.start_soon(read, job.run())
+                tally = await job.run()
+    assert (len(outcomes), tally.sent) == (3, 3)
+
+
 async def test_who_left_the_loop_may_go_on(sp: SellingPartner) -> None:
     """Outcomes that came after a `break` are not lost: the next loop gets them."""
     async with sp, Job(sp, kind=KIND, journal=MemoryJournal()) as job:
@@ -386,6 +404,23 @@ async def test_rows_that_break_a_rule_do_not_hold_up_the_event_loop(sp: SellingP
         group.cancel_scope.cancel()
     assert added.rejected == 5_000
     assert turns >= 9
+
+
+async def test_rows_that_come_while_the_run_counts_are_nobody_elses(sandbox: Sandbox, sp: SellingPartner) -> None:
+    """A row that is added at the very moment when a run sees what others have done is counted once."""
+    more = [row(2)]
+
+    class Meanwhile(MemoryJournal):
+        async def count(self, run: Run) -> Mapping[State, int]:
+            counts = await super().count(run)
+            if more:
+                await job.add([more.pop()])
+            return counts
+
+    async with sp, Job(sp, kind=KIND, journal=Meanwhile()) as job:
+        await job.add(rows(1))
+        tally = await job.run()
+    assert (tally.sent, tally.elsewhere, tally.waiting, tally.total) == (2, 0, 0, 2)
 
 
 async def test_rows_that_come_while_the_job_is_left_wait_in_the_journal(sp: SellingPartner) -> None:
@@ -659,6 +694,19 @@ async def test_a_function_that_knows_no_token(app: Application) -> None:
     assert [each.reason for each in added.rejections] == ["selling_partner: there is no refresh token for 'A1SELLER'"]
 
 
+async def test_a_refresh_token_for_a_name_is_told_to_nobody(app: Application) -> None:
+    """A refresh token that stands in the column of names by mistake is in no reason, and not taken for a name."""
+    reasons = []
+    for look_up in (lambda name: None, lambda name: name):
+        async with app, Job(app, kind=KIND, journal=MemoryJournal(), selling_partners=look_up) as job:
+            added = await job.add([row(1, selling_partner="Atzr|SELLER1")])
+        reasons += [each.reason for each in added.rejections]
+    assert reasons == [
+        "selling_partner: there is no refresh token for this name",
+        "selling_partner: its name is its refresh token",
+    ]
+
+
 async def test_two_names_of_one_selling_partner(sandbox: Sandbox, app: Application) -> None:
     """Rows of a second name with the same refresh token are rejected: their buyers would be written to twice."""
     tokens = {"A1SELLER": "Atzr|SELLER1", "alias": "Atzr|SELLER1"}
@@ -681,6 +729,19 @@ async def test_whose_token_is_missing_waits(sandbox: Sandbox, app: Application, 
         with pytest.raises(JobStoppedError, match="there is no refresh token for 'A3SELLER'; 2 rows wait"):
             await job.run()
         assert (job.tally.sent, job.tally.waiting) == (6, 2)
+
+
+async def test_who_has_no_row_left_needs_no_token(app: Application, tmp_path: Path) -> None:
+    """A job goes on without the token of a selling partner whose rows are all settled, and ends in peace."""
+    journal = tmp_path / "jobs.db"
+    async with app, Job(app, kind=KIND, journal=journal, selling_partners=SELLERS) as job:
+        await job.add(theirs(2))
+        await job.run()
+        number = job.number
+    some = {name: token for name, token in SELLERS.items() if name != "A3SELLER"}
+    async with app, Job(app, journal=journal, number=number, selling_partners=some) as job:
+        await job.run()
+        assert not job.stopped
 
 
 # --- stop and go
@@ -1098,6 +1159,22 @@ async def test_how_long_a_job_takes_by_the_clocks_of_its_marketplaces(sp: Sellin
             assert job.seconds_left() == 0.0
 
 
+@on_virtual_time
+async def test_a_limit_of_the_day_that_is_not_reached_holds_up_nothing(sandbox: Sandbox) -> None:
+    """Rows that wait for their moment are not looked at every second because there is a limit of the day too."""
+    calendar = Calendar(datetime(2026, 5, 1, 22, tzinfo=UTC))
+    sp = SellingPartner(refresh_token="Atzr|SELLER1", **given(Sandbox(plans=PLANS)))
+    windows = Windows(max_per_day=3)
+    options: dict[str, Any] = {"journal": MemoryJournal(clock=calendar.seconds), "windows": windows, "now": calendar}
+    async with sp, Job(sp, kind=KIND, **options) as job, anyio.create_task_group() as group:
+        await job.add([row(1), row(2, not_before="2026-05-03T08:00:00Z")])
+        group.start_soon(_drive, job)
+        await anyio.sleep(100)
+        assert job.tally.sent == 1
+        assert job.waits_until == datetime(2026, 5, 3, 8, tzinfo=UTC)
+        job.drain()
+
+
 # --- without sending, and after doubt
 
 
@@ -1175,8 +1252,10 @@ async def test_a_person_decides_about_messages() -> None:
         await job.decide(first, sent=True)
         await job.decide(second, sent=False)
         assert not await job.doubts()
-        await job.run()
+        assert (job.tally.in_doubt, job.tally.already_sent, job.tally.waiting) == (0, 1, 1)
+        tally = await job.run()
     assert delivered(sandbox) == {second.order_id: 1}
+    assert (tally.sent, tally.already_sent, tally.total) == (1, 1, 2)
 
 
 async def test_what_is_asked_of_amazon_is_about_the_rows_own_kind(sandbox: Sandbox, sp: SellingPartner) -> None:

@@ -503,26 +503,50 @@ async def test_a_row_that_was_taken_over_is_not_sent(journal: MemoryJournal) -> 
 
 
 async def test_a_machine_that_slept_after_the_intent_was_written_does_not_send(journal: MemoryJournal) -> None:
-    """Right before the wire the lease is looked at once more: what was not sent then is ready, not in doubt."""
+    """Right before the wire the lease is looked at once more: what was not sent then is ready, and goes out later."""
     amazon = Amazon()
     lane, run = await lane_of(journal, amazon, 2, concurrency=1)
-    lane._journal = Asleep(journal)  # type: ignore[assignment]
+    lane._journal = Asleep(journal, then=lane.drain)  # type: ignore[assignment]
     await lane.run()
     assert not amazon.taken
     assert dict(await journal.count(run)) == {State.READY: 2}
 
 
-class Asleep:
-    """A journal whose lease is over whenever it is asked."""
+async def test_what_a_machine_that_slept_did_not_send_is_sent_by_the_same_run(journal: MemoryJournal) -> None:
+    """A run ends when no row waits any more, also after the lease was over for a moment: nothing is left behind."""
+    amazon = Amazon()
+    lane, run = await lane_of(journal, amazon, 4, concurrency=2)
+    lane._journal = Asleep(journal, times=3)  # type: ignore[assignment]
+    await lane.run()
+    assert set(amazon.taken.values()) == {1}
+    assert dict(await journal.count(run)) == {State.SENT: 4}
+    assert (lane.tally.sent, lane.tally.total) == (4, 4)
 
-    def __init__(self, journal: MemoryJournal) -> None:
+
+class Asleep:
+    """A journal whose lease is over the first times that it is asked."""
+
+    def __init__(self, journal: MemoryJournal, times: int = 1, then: Callable[[], None] = lambda: None) -> None:
         self._journal = journal
+        self._times = times
+        self._then = then
 
     def holds(self) -> bool:
-        return False
+        self._then()
+        self._times -= 1
+        return self._times < 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._journal, name)
+
+
+async def test_an_answer_that_cannot_be_read_is_the_reason_of_its_row(journal: MemoryJournal) -> None:
+    """A row whose check could not be read waits with that as its reason: nothing of it was under way."""
+    amazon = Amazon(checks={"902-1": [Reply(status=200, headers={}, body=b"<html>")]})
+    lane, run = await lane_of(journal, amazon, 1)
+    await lane.run()
+    [left] = await journal.rows(run, State.READY)
+    assert left.reason == "Amazon's answer to getMessagingActionsForOrder cannot be read"
 
 
 INVOICE = KINDS["invoice"]

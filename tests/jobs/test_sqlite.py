@@ -20,6 +20,7 @@ import pytest
 from spapi_async.errors import JobError
 from spapi_async.jobs import lock, sqlite
 from spapi_async.jobs.journal import Identity
+from spapi_async.jobs.lease import LEASE
 from spapi_async.jobs.ledger import ABANDONED, APPLICATION_ID
 from spapi_async.jobs.row import Admission, Move, Row, State
 from spapi_async.jobs.sqlite import SCHEMA_VERSION, SqliteJournal, open_read_only
@@ -97,6 +98,42 @@ async def test_writes_that_wait_share_a_commit(path: Path) -> None:
                 group.start_soon(journal.move, one, Move.BEGIN)
         assert sum(journal.batches[before:]) == 100
         assert len(journal.batches) - before <= 5
+
+
+async def test_a_write_that_fails_takes_no_other_one_with_it(path: Path) -> None:
+    """A row that cannot be written fails alone, and wholly; the outcomes that share its commit are written."""
+    async with SqliteJournal(path) as journal:
+        run = await journal.start(WHO, KIND)
+        await journal.add(run, [row(1)])
+        [claimed] = await journal.claim(run, 1)
+        sending = await journal.move(claimed, Move.BEGIN)
+        outcome = asyncio.create_task(journal.move(sending, Move.ACCEPT))
+        with pytest.raises(TypeError, match="UTF-8"):
+            await journal.add(run, [row(2), row(3, "half a character: \ud800")])
+        assert (await outcome).state is State.SENT
+        assert dict(await journal.count(run)) == {State.SENT: 1}
+
+
+async def test_an_owner_whose_first_transaction_failed_is_entered_again(path: Path) -> None:
+    """Who lost the lease and became another owner in a transaction that failed shares no number with the next one."""
+    now = 1000.0
+
+    def fail() -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    async with SqliteJournal(path, clock=lambda: now) as journal:
+        run = await journal.start(WHO, KIND)
+        await journal.add(run, [row(1)])
+        with closing(sqlite3.connect(path)) as beside, beside:
+            beside.execute("DELETE FROM owner")  # the machine slept, and somebody took it for dead
+        now += 2 * LEASE
+        with pytest.raises(JobError):
+            await journal._write(fail)
+        assert not journal.holds()
+        await journal.claim(run, 1)
+        async with SqliteJournal(path, clock=lambda: now) as other:
+            assert await other.held(run) == 1  # and nobody takes it from the first
+            assert dict(await other.count(run)) == {State.CLAIMED: 1}
 
 
 async def test_a_task_that_asyncio_cancels_has_its_write_made(path: Path) -> None:

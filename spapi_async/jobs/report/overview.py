@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import PurePath
 
 import attrs
 
 from ..ledger import Count, JobRecord, Outcomes, PlanNote, ReasonCount, Run
 from ..row import State
+from ..windows import Windows
 
 __all__ = [
     "RECENT",
@@ -35,6 +38,8 @@ _LEAST = 10.0
 """Seconds: over less, a few outcomes would make any pace."""
 
 _MOST_REASONS = 20
+
+_CENTURY = timedelta(days=36_525)
 
 
 class Standing:
@@ -75,7 +80,7 @@ class Figures:
         pace: Outcomes a second over the last minute.
         rate: What the usage plan allows, in requests/s; None when no plan was noted. Of several parts the sum over
             those that are not done.
-        left: How long the rest takes by the plan, in seconds; None when no plan was noted.
+        left: How long the rest takes by the plan and in the job's windows, in seconds; None when no plan was noted.
         reasons: Why rows were refused or are in doubt, the most frequent first; rare ones are one, "other reasons".
     """
 
@@ -158,6 +163,8 @@ def overview(
     plans: Iterable[PlanNote],
     reasons: Iterable[ReasonCount],
     now: float,
+    windows: Windows | None = None,
+    marketplace_id: str = "",
 ) -> Overview:
     """Put together what a journal says of a job.
 
@@ -168,7 +175,20 @@ def overview(
         plans: Its usage plans, in the order of their moments.
         reasons: Why rows were refused or are in doubt.
         now: The moment of all that, in seconds since 1970.
+        windows: When its rows may go out. None: at any time.
+        marketplace_id: Of the rows, for windows that go by their marketplace's clock.
     """
+    moment = datetime.fromtimestamp(now, UTC)
+
+    @cache  # of a thousand parts, many have as many rows and the same plan
+    def left_of(rows: int, rate: float) -> float:
+        if windows is None:
+            return rows / rate
+        try:
+            return (windows.ends(moment, rows, rate, 0.0, marketplace_id) - moment).total_seconds()
+        except OverflowError:
+            return _CENTURY.total_seconds()
+
     names = {(run.selling_partner, run.kind): name_of(run) for run in job.runs}
     states: dict[tuple[str, str], Counter[State]] = {who: Counter() for who in names}
     for count in counts:
@@ -185,7 +205,7 @@ def overview(
     for who, by_state in states.items():
         rate = rates.get(who)
         unsettled = by_state[State.READY] + by_state[State.CLAIMED] + by_state[State.SENDING]
-        left = 0.0 if not unsettled else unsettled / rate if rate else None
+        left = 0.0 if not unsettled else left_of(unsettled, rate) if rate else None
         parts.append(
             Part(
                 selling_partner=names.get(who) or _short(who[0]),

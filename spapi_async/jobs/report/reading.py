@@ -12,6 +12,7 @@ from ...errors import ConfigError, JobError
 from ..ledger import JobRecord, Ledger
 from ..row import Row
 from ..sqlite import itself, open_read_only
+from ..windows import Windows
 from .overview import RECENT, STEP, Overview, name_of, overview
 from .pace import Pace, pace_of, width_for
 
@@ -166,6 +167,8 @@ def names_of(job: JobRecord) -> Mapping[str, str]:
 
 def _overview(ledger: Ledger, number: int | None, now: float, has_reasons: bool) -> Overview:
     job = pick(ledger.jobs(), number)
+    windows = _windows_of(job)
+    marketplace_id = ledger.marketplace_of_next(job.number) if windows else ""
     return overview(
         job,
         ledger.counts(job.number),
@@ -173,7 +176,20 @@ def _overview(ledger: Ledger, number: int | None, now: float, has_reasons: bool)
         ledger.plans(job.number),
         ledger.reasons(job.number) if has_reasons else (),
         now,
+        windows if marketplace_id else None,
+        marketplace_id,
     )
+
+
+def _windows_of(job: JobRecord) -> Windows | None:
+    """Return the windows that `jobs run` began a job with. What a program keeps in `options` may be anything."""
+    between, zone, most = (job.options.get(name) for name in ("between", "timezone", "max_per_day"))
+    if not (between or most):
+        return None
+    try:
+        return Windows.parse(between, zone or "marketplace", most)
+    except (ConfigError, TypeError):
+        return None
 
 
 def _pace(ledger: Ledger, found: Overview, now: float) -> Pace:

@@ -18,7 +18,7 @@ from ..template import Templates, column_name, text_mistakes
 from ..variants import column_of, is_variant, locale_of
 from .encoding import readable, undecodable
 
-__all__ = ["REPORT_COLUMNS", "SELLING_PARTNER", "Columns", "Entry", "column_of_header", "plain"]
+__all__ = ["REPORT_COLUMNS", "SELLING_PARTNER", "Columns", "Entry", "column_of_header", "plain", "shown_name"]
 
 REPORT_COLUMNS = ("line", "reason", "cure")
 """The columns that the file of refused rows adds. They are ignored on the way in, so that file can be run again."""
@@ -72,6 +72,11 @@ def plain(column: str, value: str) -> str:
     if start == "'" and column.endswith("_id"):
         value = value[1:]
     return value
+
+
+def shown_name(name: str) -> str:
+    """Return the name of a selling partner that is not known, as it is told: it may be a refresh token by mistake."""
+    return repr(name) if len(name) <= 40 and "|" not in name else "this name"
 
 
 class Columns:
@@ -253,10 +258,8 @@ class Columns:
             return "", [Mistake(SELLING_PARTNER, "is missing", "give the name that it has in the credentials")]
         if name in self._selling_partners:
             return name, ()
-        # It may be a refresh token, put there by mistake.
-        shown = repr(name) if len(name) <= 40 and "|" not in name else "this name"
         cure = "write it as it stands there, capitals too, or add it there"
-        return "", [Mistake(SELLING_PARTNER, f"{shown} is not in the credentials", cure)]
+        return "", [Mistake(SELLING_PARTNER, f"{shown_name(name)} is not in the credentials", cure)]
 
     def _when(self, values: Mapping[str, str]) -> tuple[float, Sequence[Mistake]]:
         """Return the moment before which the row is not sent, and what is wrong with it."""

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from spapi_async.jobs.ledger import Count, JobRecord, Outcomes, PlanNote, ReasonCount, Run
 from spapi_async.jobs.report.overview import Standing, group, name_of, overview, plain, title_of
 from spapi_async.jobs.row import State
+from spapi_async.jobs.windows import Windows
 
 KIND = "confirmOrderDetails"
 NOW = 1_800_000_000.0
@@ -61,6 +64,31 @@ def test_without_a_plan_nobody_knows_how_long_it_takes() -> None:
     assert (waiting.whole.rate, waiting.whole.left) == (None, None)
     done = overview(record("A"), [count(0, State.SENT, 5)], [], [], [], NOW)
     assert (done.whole.rate, done.whole.left) == (None, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("now", "most", "ends"),
+    [
+        ("2026-11-21T12:00", None, "2026-11-21T12:10"),
+        ("2026-11-21T18:55", None, "2026-11-22T08:05:01"),  # the 300th would go at 20:00 sharp, which is 19:00 in UTC
+        ("2026-11-21T22:00", None, "2026-11-22T08:10"),
+        ("2026-11-21T12:00", 250, "2026-11-23T08:01:40"),  # 250 on each of two days, and 100
+    ],
+)
+def test_the_time_left_knows_the_windows(now: str, most: int | None, ends: str) -> None:
+    """What cannot go out before its window closes waits for the next one, by the clock of the rows' marketplace."""
+    moment = datetime.fromisoformat(now).replace(tzinfo=UTC).timestamp()
+    windows = Windows.parse("09:00-20:00", "marketplace", most)
+    counts, plans = [count(0, State.READY, 600)], [plan(0, 1.0)]
+    found = overview(record("A"), counts, [], plans, [], moment, windows, "A1PA6795UKMFR9")
+    assert found.whole.left == datetime.fromisoformat(ends).replace(tzinfo=UTC).timestamp() - moment
+
+
+def test_a_job_of_centuries_has_a_time_left() -> None:
+    """Of what a window and a day's limit would stretch over ages, a century is told."""
+    windows = Windows.parse(None, "Europe/Berlin", 1)
+    found = overview(record("A"), [count(0, State.READY, 10**6)], [], [plan(0, 1.0)], [], NOW, windows)
+    assert found.whole.left == 36_525 * 86_400
 
 
 @pytest.mark.parametrize(

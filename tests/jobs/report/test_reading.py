@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
+import attrs
 import pytest
 
 from spapi_async.errors import ConfigError, JobError
@@ -13,6 +15,7 @@ from spapi_async.jobs.report.overview import Standing
 from spapi_async.jobs.report.reading import Reader
 from spapi_async.jobs.row import Move, Row
 from spapi_async.jobs.sqlite import SqliteJournal
+from spapi_async.operation import UsagePlan
 
 from .past import Past
 
@@ -42,6 +45,27 @@ def test_a_job_of_the_past(path: Path) -> None:
     with Reader(path).rows(1) as found:
         assert [row.number for row in found] == list(range(2, 402))
     assert [each.whole.total for each in Reader(path).jobs(0.0)] == [400]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        ({"between": "09:00-20:00"}, 12 * 3600 + 3.0),  # it is 21:00 in London
+        ({"between": "09:00-20:00", "timezone": "America/New_York"}, 3.0),
+        ({}, 3.0),
+        ({"between": ["of", "another", "program"]}, 3.0),
+    ],
+)
+async def test_the_windows_of_a_job_are_in_its_options(path: Path, options: dict[str, object], left: float) -> None:
+    """The time left has the hours in which `jobs run` was told to send; options of other programs say nothing."""
+    body = {"marketplace_id": "A1F83G8C2ARO7P", "text": "hello"}
+    async with SqliteJournal(path) as journal:
+        run = await journal.start(WHO, KIND, options=options)
+        await journal.add(run, [attrs.evolve(row, body=body) for row in rows(3)])
+        await journal.note_plan(run, UsagePlan(rate=1.0, burst=5.0))
+        now = datetime(2026, 11, 21, 21, tzinfo=UTC).timestamp()
+        assert Reader(path).overview(None, now).whole.left == left
 
 
 def test_reading_leaves_nothing_behind(path: Path) -> None:
