@@ -288,10 +288,11 @@ class JobStoppedError(JobError):
 
     Attributes:
         stopped: Why, by selling partner; "" where the client is of one.
-        waiting: Rows that were not sent. They wait in the journal: mend what is wrong, and go on with the job.
+        waiting: Rows that were not sent. They wait in the journal, unless it was a dry run: mend what is wrong, and go
+            on with the job.
     """
 
-    def __init__(self, stopped: Mapping[str, Exception], *, waiting: int) -> None:
+    def __init__(self, stopped: Mapping[str, Exception], *, waiting: int, dry_run: bool = False) -> None:
         self.stopped = dict(stopped)
         self.waiting = waiting
         alike: dict[str, list[str]] = {}
@@ -302,7 +303,8 @@ class JobStoppedError(JobError):
         told = [f"{_some(names)}{self.stopped[names[0]]}" for names in alike.values()]
         more = f"; and {len(told) - 3} more reasons" if len(told) > 3 else ""
         rows = "1 row waits" if waiting == 1 else f"{waiting} rows wait"
-        super().__init__(f"{'; '.join(told[:3])}{more}; {rows} in the journal")
+        where = "" if dry_run else " in the journal"
+        super().__init__(f"{'; '.join(told[:3])}{more}; {rows}{where}")
 
 
 def _some(names: Sequence[str]) -> str:

@@ -137,6 +137,7 @@ def test_many_that_stopped_alike_are_told_once() -> None:
         "B1: no token; 1 row waits in the journal"
     )
     assert len(error.stopped) == 1001
+    assert str(errors.JobStoppedError({"B1": ValueError("no")}, waiting=2, dry_run=True)) == "B1: no; 2 rows wait"
 
 
 def test_there_is_one_of_each() -> None:

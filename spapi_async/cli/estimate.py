@@ -305,6 +305,8 @@ def _pace(
         if max(ends) > finish:
             slowest, finish, is_exact = operation, max(ends), min(ends) == max(ends)
     latest = datetime.fromtimestamp(needs.latest, UTC)
+    if latest > finish:
+        latest = max(windows.opens(latest, marketplace) or latest for marketplace in needs.marketplaces)
     return (slowest, finish, is_exact) if latest <= finish else (slowest, latest, False)
 
 

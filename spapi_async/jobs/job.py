@@ -327,6 +327,7 @@ class Job:
                 if len(chunk) == _CHUNK:
                     await self._add(chunk, adding)
                     chunk = []
+                    await lowlevel.checkpoint_if_cancelled()  # the journal lets no write be cancelled, so here
                 elif self._added % _CHUNK == 0:  # rows that break a rule wait for nothing
                     await lowlevel.checkpoint()
         await self._add(chunk, adding)
@@ -393,6 +394,7 @@ class Job:
             lane.tally.readmit(admitted.admission)
         else:
             lane.tally.admit(admitted.admission)
+        lane.marketplaces.add(row.body["marketplace_id"])
         added.admissions[admitted.admission] += 1
         named = attrs.evolve(row, selling_partner=lane.part.label if self._tokens is not None else "")
         return Rejection.of_admission(named, admitted.admission, admitted.stored)
@@ -686,6 +688,7 @@ class Job:
     def seconds_left(self) -> float:
         """Return how long the rows that wait will take by the usage plans in use, and in their windows.
 
+        Where windows go by the clocks of several marketplaces it is the longest that it can be.
         Rows of a selling partner whose part stopped by itself do not count: they wait for another run.
         After a dry run: how long those would take that would be sent.
         """
@@ -711,7 +714,7 @@ class Job:
             raise self._fault
         if stopped := self.stopped:
             tally = self.tally
-            raise JobStoppedError(stopped, waiting=tally.waiting + tally.unsent)
+            raise JobStoppedError(stopped, waiting=tally.waiting + tally.unsent, dry_run=self._dry is not None)
 
     def _launch(self, lane: Lane) -> None:
         if lane in self._active or self._is_draining:

@@ -210,7 +210,7 @@ AND NOT EXISTS (SELECT 1 FROM row WHERE job = :job AND state = 'READY')
 AND NOT EXISTS (SELECT 1 FROM row INDEXED BY row_held WHERE owner IS NOT NULL AND job = :job);
 
 -- name: jobs
-SELECT job.*, EXISTS (SELECT 1 FROM owner WHERE owner.job = job.number) AS is_open FROM job ORDER BY number;
+SELECT * FROM job ORDER BY number;
 
 -- name: parts
 SELECT digest, kind, label FROM part JOIN selling_partner ON selling_partner.id = part.selling_partner

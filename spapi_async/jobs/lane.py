@@ -140,6 +140,7 @@ class Lane:
         concurrency: As given. A smaller one counts as soon as rows in hand are settled, a greater one from the next
             run on.
         tally: The counts so far.
+        marketplaces: Of the rows that it has seen.
         stopped: Why it stopped by itself; None while it did not.
         unanswered: The line of the first row that got no answer, and why.
         is_draining: Whether it takes no further rows.
@@ -168,6 +169,7 @@ class Lane:
         self.part = run
         self.concurrency = concurrency
         self.tally = Tally()
+        self.marketplaces: set[str] = set()
         self.stopped: SpapiError | ValueError | None = None
         self.unanswered: tuple[int, SpapiError | ValueError] | None = None
         self.is_draining = False
@@ -196,7 +198,6 @@ class Lane:
         self._workers = 0
         self._failures = {"check": 0, "locale": 0, "upload": 0, "send": 0}
         self._has_worked = False
-        self._marketplace_id = ""
         self._unwritten: list[Callable[[], Awaitable[None]]] = []
         """How exchanges ended that the journal could not write."""
 
@@ -237,15 +238,19 @@ class Lane:
         self._nudge()
 
     def seconds_for(self, rows: int, windows: Windows | None) -> float:
-        """Return how long so many rows take from a full bucket on, by the usage plan in use and in some windows."""
+        """Return how long so many rows take from a full bucket on, by the usage plan in use and in some windows.
+
+        If they go by the clocks of several marketplaces, it is the longest that it can be.
+        """
         if not rows:
             return 0.0
         plan = self._plan() if self._plan else self.kind.operation.plan
-        if not windows:
+        clocks = self.marketplaces if windows and windows.between and windows.zone is None else {""}
+        if not windows or not clocks:  # a moment later a row is in hand, and tells whose clock counts
             return max(rows - plan.burst, 0.0) / plan.rate
         now = self._now()
         try:
-            ends = windows.ends(now, rows, plan.rate, plan.burst, self._marketplace_id)
+            ends = max(windows.ends(now, rows, plan.rate, plan.burst, clock) for clock in clocks)
         except OverflowError:
             return math.inf
         return (ends - now).total_seconds()
@@ -380,7 +385,7 @@ class Lane:
             )
         closed: dict[datetime, list[Row]] = {}
         for row in rows:
-            self._marketplace_id = row.body["marketplace_id"]
+            self.marketplaces.add(row.body["marketplace_id"])
             opens = windows.opens(now, row.body["marketplace_id"]) if windows else None
             if opens is None:
                 self._claimed.append(row)

@@ -95,7 +95,7 @@ class JobRecord:
         ended: The moment from which on no row of it waited; None while some do.
         loaded: The moment when its source was read to its end; None before, and where that is not known.
         rejected: So many lines of the source never became rows.
-        is_open: Whether a process has it open now, or died with it a short while ago.
+        is_open: Whether a process has it open now; where files cannot be locked, it may have died with it a minute ago.
         runs: Who sells what in it.
     """
 
@@ -355,11 +355,13 @@ class Ledger:
             until = record["until"]
             if self._watched.get(id_, (None,))[0] != until:
                 self._watched[id_] = (until, ticks)
-            owner = Owner(id=id_, host=record["host"], pid=record["pid"], lock=record["lock"], until=until)
-            if lease.is_over(until, self._clock(), ticks - self._watched[id_][1]) or self._is_gone(owner):
+            if lease.is_over(until, self._clock(), ticks - self._watched[id_][1]) or self._is_gone(_owner(record)):
                 self._free(id_)
                 freed += 1
         return freed
+
+    def _is_at_work(self, owner: Owner) -> bool:
+        return not self._is_gone(owner) and (owner.lock is not None or self._clock() < owner.until)
 
     def _look_around(self) -> None:
         if self._ticks() - self._looked >= 1.0:
@@ -446,6 +448,8 @@ class Ledger:
 
     def jobs(self) -> Sequence[JobRecord]:
         """See `Journal.jobs`."""
+        owners = [(record["job"], _owner(record)) for record in self._all("other_owners", (None,))]
+        open_jobs = {job for job, owner in owners if self._is_at_work(owner)}
         return [
             JobRecord(
                 number=record["number"],
@@ -456,7 +460,7 @@ class Ledger:
                 ended=record["ended"],
                 loaded=record["loaded"],
                 rejected=record["rejected"],
-                is_open=bool(record["is_open"]),
+                is_open=record["number"] in open_jobs,
                 runs=[
                     Run(
                         number=record["number"],
@@ -889,6 +893,10 @@ class Ledger:
 
     def _all(self, query: str, values: Mapping[str, object] | Sequence[object] = ()) -> Sequence[Any]:
         return self._do(query, values).fetchall()  # a record's values are what its column holds
+
+
+def _owner(record: sqlite3.Row) -> Owner:
+    return Owner(**{name: record[name] for name in attrs.fields_dict(Owner)})
 
 
 def create(connection: sqlite3.Connection) -> None:

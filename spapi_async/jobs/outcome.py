@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import attrs
 
+from .kinds import find_kind
 from .row import Admission, Row, State
 from .source import Entry
 from .verdict import cure_of
@@ -100,7 +101,9 @@ class Rejection:
     @classmethod
     def of_admission(cls, row: Row, admission: Admission, stored: Row) -> Rejection | None:
         """Tell why the journal does not let a row pass; None if it does, or knows it as sent or in doubt."""
-        another = "remove the line; if another message is wanted, give it a value in the column key"
+        another = "remove the line"
+        if not find_kind(row.kind, withdrawn=True).once:
+            another += "; if another message is wanted, give it a value in the column key"
         match admission:
             case Admission.REPEATED:
                 return cls.of_row(row, f"line {stored.number} is for the same order already", another)

@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -34,7 +35,7 @@ from .ledger import APPLICATION_ID, SCHEMA_VERSION, Claim, Ledger, Owner, Step, 
 from .lock import FileLock, OwnerLock
 from .row import Move, Row
 
-__all__ = ["SCHEMA_VERSION", "SqliteJournal", "open_read_only", "version_of"]
+__all__ = ["SCHEMA_VERSION", "SqliteJournal", "itself", "open_read_only", "version_of"]
 
 _T = TypeVar("_T")
 
@@ -102,7 +103,7 @@ class SqliteJournal(LedgerJournal):
         clock: Callable[[], float] = time.time,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._path = path = Path(path)
+        self._path = path = itself(Path(path))
         self._keep_bodies = keep_bodies
         self._clock = clock
         self._ticks = ticks
@@ -351,7 +352,7 @@ class SqliteJournal(LedgerJournal):
             connection,
             clock=self._clock,
             ticks=self._ticks,
-            is_gone=self._is_gone,
+            is_gone=partial(_is_gone, self._lock),
             keep_bodies=self._keep_bodies,
         )
         self._lock.acquire()  # before the others hear of us: an owner without a lock counts as dead
@@ -380,9 +381,6 @@ class SqliteJournal(LedgerJournal):
                 connection.execute("PRAGMA busy_timeout = 100")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._lock.release()
-
-    def _is_gone(self, owner: Owner) -> bool:
-        return owner.lock is not None and owner.host == platform.node() and self._lock.is_gone(owner.lock)
 
     def _look_up(self) -> Sequence[tuple[int, int]]:
         """Say which files stand under our names now; a file that was removed or replaced is another one."""
@@ -440,6 +438,11 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int:
     return version
 
 
+def itself(path: Path) -> Path:
+    """Return the journal that a link leads to: its log and its locks lie beside that, whatever name it is opened by."""
+    return path.resolve() if path.is_symlink() else path
+
+
 def open_read_only(path: Path) -> tuple[sqlite3.Connection, Ledger]:
     """Open a journal to read from it, also while jobs run: nothing is written and nobody is disturbed.
 
@@ -449,6 +452,7 @@ def open_read_only(path: Path) -> tuple[sqlite3.Connection, Ledger]:
     Raises:
         JobError: It cannot be read, it is no journal, or one of another version.
     """
+    path = itself(path)
     if not path.exists():
         raise JobError(f"there is no journal {path}")
     # A reader leaves a log behind where there was none. Where there is none, nobody writes either.
@@ -462,13 +466,18 @@ def open_read_only(path: Path) -> tuple[sqlite3.Connection, Ledger]:
                 raise JobError(
                     f"{path} is a journal of an earlier version, or empty; the next job brings it up to date"
                 )
-            ledger = Ledger(connection, clock=time.time, ticks=time.monotonic, is_gone=lambda owner: False)
+            lock = OwnerLock(path)  # never acquired: it only looks at those of others
+            ledger = Ledger(connection, clock=time.time, ticks=time.monotonic, is_gone=partial(_is_gone, lock))
         except BaseException:
             connection.close()
             raise
     except sqlite3.Error as error:
         raise JobError(f"the journal {path} cannot be read: {error}") from error
     return connection, ledger
+
+
+def _is_gone(lock: OwnerLock, owner: Owner) -> bool:
+    return owner.lock is not None and owner.host == platform.node() and lock.is_gone(owner.lock)
 
 
 def _unusable(path: Path, error: sqlite3.Error) -> JobError:

@@ -163,6 +163,13 @@ def test_windows(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+def test_a_moment_outside_of_the_hours(capsys: pytest.CaptureFixture[str]) -> None:
+    """A row whose moment of --not-before comes at night goes out when it opens then."""
+    write("902-1,A1PA6795UKMFR9,hello,2026-12-01T00:00:00+01:00", header="order_id,marketplace_id,text,when")
+    found = facts(capsys, "--not-before", "when", "--between", "09:00-20:00")
+    assert datetime.fromisoformat(found["finish"]) == datetime(2026, 12, 1, 8, tzinfo=UTC)
+
+
 def test_windows_of_several_marketplaces(capsys: pytest.CaptureFixture[str]) -> None:
     """Each row goes by its own clock, so the end is the latest that can be; rows of one clock have one end."""
     write(*good(10), "902-99,A21TJRUUN4KGV,hello")

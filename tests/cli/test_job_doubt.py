@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import platform
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -84,3 +87,22 @@ def test_an_order_that_is_not_in_doubt(sandbox: SandboxProcess, capsys: pytest.C
     assert doubt("--order", "902-9", "--resend") == 2
     assert "no row in doubt is of order 902-9" in capsys.readouterr().err
     assert doubt("--no-ask") == 3
+
+
+def test_what_a_killed_process_had_under_way_is_in_doubt(
+    sandbox: SandboxProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is listed right after the kill, though no job was run on the journal since; `status` says that none runs."""
+    run_messages()
+    doubt("--resend")
+    with closing(sqlite3.connect("messages.db", isolation_level=None)) as connection:
+        killed = (platform.node(), "messages.db.killed.lock")
+        connection.execute("INSERT INTO owner (id, host, pid, lock, job, until) VALUES (9, ?, 1, ?, 1, 9e9)", killed)
+        connection.execute("UPDATE row SET state = 'SENDING', owner = 9 WHERE state = 'READY'")
+    capsys.readouterr()
+    main(["jobs", "status", "messages.db"])
+    out = capsys.readouterr().out
+    assert out.startswith("job 1, not running")
+    assert "2 waiting (2 in hand of a process that is gone)" in out
+    assert doubt() == 3
+    assert "line 3: order 902-0000003-0000001: the program ended, or slept" in capsys.readouterr().out

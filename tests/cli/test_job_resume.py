@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from spapi_async.cli import main
+from spapi_async.cli.jobs.telling import Telling
 from spapi_async.sandbox import SandboxProcess
 
 from .job_commands import DE, GOOD, NOT_OFFERED, arguments, write
@@ -66,6 +67,24 @@ def test_refused_rows_join_those_of_the_first_run(sandbox: SandboxProcess, capsy
     assert resume("1") == 1
     with Path("messages.refused.csv").open(encoding="utf-8", newline="") as file:
         assert [(row["line"], row["text"]) for row in csv.DictReader(file)] == [("5", "hello"), ("6", "<b>hi</b>")]
+
+
+def test_the_file_of_refused_rows_after_a_kill(
+    sandbox: SandboxProcess, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the source had to refuse is in it before a message goes out; that what Amazon refused is not, is told."""
+    write(*GOOD, NOT_OFFERED, f"902-0000003-0000009,{DE},<b>hi</b>")
+    with monkeypatch.context() as patch:
+        patch.setattr(Telling, "write", lambda telling: None)  # the end, which a killed run does not reach
+        main(arguments())
+    with Path("messages.refused.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["line"] for row in csv.DictReader(file)] == ["6"]
+    capsys.readouterr()
+    assert resume() == 1
+    assert capsys.readouterr().out.endswith(
+        "messages.refused.csv; 1 more, refused in an earlier run or by another process: "
+        "`spapi-async jobs report messages.db 1`\n"
+    )
 
 
 def test_a_source_that_was_not_read_to_its_end(sandbox: SandboxProcess, capsys: pytest.CaptureFixture[str]) -> None:

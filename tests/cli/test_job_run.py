@@ -14,6 +14,7 @@ from collections import Counter
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -508,6 +509,24 @@ def test_rows_wait_for_their_moment(sandbox: SandboxProcess, capsys: pytest.Capt
     assert main(arguments("--not-before", "when")) == 0
     assert [message["order_id"][-1] for message in sandbox.messages()] == ["1", "0"]
     assert datetime.now(UTC) >= soon
+
+
+def test_an_order_takes_one_solicitation(sandbox: SandboxProcess, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of solicitations a second line for an order has no other cure than to remove it: no key tells them apart."""
+    write(f"902-0000003-0000000,{DE}", f"902-0000003-0000000,{DE}", header="order_id,marketplace_id")
+    assert main(arguments(kind="productReviewAndSellerFeedback")) == 1
+    assert "line 3: line 2 is for the same order already → remove the line\n" in capsys.readouterr().out
+
+
+def test_by_the_clock_of_the_marketplace(sandbox: SandboxProcess, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without --timezone the hours are those of each row's marketplace; `resume` keeps to them too."""
+    now = datetime.now(ZoneInfo("Europe/Berlin"))
+    hours = f"{(now - timedelta(hours=1)):%H:%M}-{(now + timedelta(hours=2)):%H:%M}"
+    write(*GOOD)
+    assert main(arguments("--between", hours)) == 0
+    assert len(sandbox.messages()) == 3
+    assert main(["jobs", "resume", "messages.db"]) == 0
+    assert "3 sent before" in capsys.readouterr().out
 
 
 def test_at_night_a_job_waits_and_can_be_interrupted(sandbox: SandboxProcess) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from spapi_async.cli import main
 from spapi_async.cli.jobs.job_status import Look, Watch, content_of
 from spapi_async.jobs.ledger import Count, JobRecord, Outcomes, PlanNote, ReasonCount, Run
-from spapi_async.jobs.report.overview import Overview, overview
+from spapi_async.jobs.report.overview import Overview, Reason, overview
 from spapi_async.jobs.row import State
 
 from .journals import Jobs
@@ -117,6 +117,24 @@ def test_the_screen_fits_the_terminal(size: tuple[int, int], sellers: int, kinds
         assert "alpha" in shown
     if parts_are_cut := re.findall(r"\d…", shown):
         pytest.fail(f"figures are cut: {parts_are_cut}")
+
+
+def test_reasons_have_the_room_that_is_there() -> None:
+    """A job of one selling partner has no table above its reasons, so they have all the lines that are left."""
+    seen, stream = job(ended=NOW), io.StringIO()
+    reasons = [Reason(state=State.REFUSED, words=f"because {letter}", count=1) for letter in "ABCDEFGH"]
+    seen = attrs.evolve(seen, whole=attrs.evolve(seen.whole, reasons=reasons))
+    console = Console(file=stream, force_terminal=True, width=80, height=24, color_system=None)
+    Watch(lambda: seen, lambda seconds: None).on_screen(console)
+    lines = drawn(stream)
+    assert "because H" in lines[-1]
+    assert len(lines) <= 24
+
+
+def test_a_source_that_was_not_read_to_its_end() -> None:
+    """`resume` does not go on with such a job, so the status does not say so."""
+    content = content_of(job(loaded=None, is_open=False), most_parts=5, is_wide=True)
+    assert content.notes[0].endswith("run the command again that began it")
 
 
 def drawn(stream: io.StringIO) -> Sequence[str]:

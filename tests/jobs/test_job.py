@@ -1146,6 +1146,38 @@ async def test_a_job_that_waits_says_until_when_and_is_drained_at_once(sandbox: 
     assert job.tally.waiting == 3
 
 
+async def test_adding_can_be_cancelled_between_rows(sp: SellingPartner, tmp_path: Path) -> None:
+    """A cancellation ends the adding of many rows soon, though no write to the journal can be cancelled."""
+    taken = 0
+
+    def endless() -> Iterator[dict[str, Any]]:
+        nonlocal taken
+        while taken < 10_000:
+            taken += 1
+            if taken == 700:
+                scope.cancel()
+            yield row(taken)
+
+    async with sp, Job(sp, kind=KIND, journal=tmp_path / "jobs.db") as job:
+        with anyio.CancelScope() as scope:
+            await job.add(endless())
+    assert scope.cancelled_caught
+    assert taken < 2_000
+
+
+async def test_how_long_a_job_takes_by_the_clocks_of_its_marketplaces(sp: SellingPartner) -> None:
+    """Of several marketplaces the last to open counts; before any row is known, the plan alone."""
+    night = datetime(2026, 5, 1, 22, tzinfo=UTC)
+    options: dict[str, Any] = {"windows": Windows(between=(time(9), time(20))), "now": lambda: night}
+    journal = MemoryJournal()
+    async with sp:
+        async with Job(sp, kind=KIND, journal=journal, **options) as job:
+            await job.add([row(1), row(2, marketplace_id="A1F83G8C2ARO7P")])
+            assert job.seconds_left() == 10 * 3600
+        async with Job(sp, journal=journal, number=1, **options) as job:
+            assert job.seconds_left() == 0.0
+
+
 @on_virtual_time
 async def test_a_limit_of_the_day_that_is_not_reached_holds_up_nothing(sandbox: Sandbox) -> None:
     """Rows that wait for their moment are not looked at every second because there is a limit of the day too."""

@@ -215,6 +215,23 @@ async def test_several_processes_may_have_it(path: Path) -> None:
         assert len([*path.parent.glob("jobs.db.*.lock")]) == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets few users make links")
+async def test_a_link_to_a_journal_is_that_journal(path: Path, tmp_path: Path) -> None:
+    """By either name processes know of each other, and readers see what was written last."""
+    link = tmp_path / "links" / "mine.db"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    async with SqliteJournal(path) as one, SqliteJournal(link) as two:
+        run = await one.start(WHO, KIND)
+        await one.add(run, [row(1)])
+        assert len(await one.claim(run, 1)) == 1
+        assert await two.recover() == 0
+        connection, ledger = open_read_only(link)
+        with closing(connection):
+            assert [job.is_open for job in ledger.jobs()] == [True]
+    assert [each.name for each in link.parent.iterdir()] == ["mine.db"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 async def test_a_killed_process_is_found_at_once(path: Path) -> None:
     """What a process had in hand that was killed is taken back when somebody looks, long before its lease ends."""

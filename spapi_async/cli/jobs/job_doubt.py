@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import anyio
 
@@ -51,7 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
         JobError: The journal cannot be used.
     """
     reader = Reader(arguments.journal)
-    record = reader.job(arguments.job)
+    standing = reader.overview(arguments.job, time.time(), has_reasons=False)
+    if standing.whole.in_hand and not standing.job.is_open:
+        anyio.run(_take_back, arguments.journal)
+    record = reader.job(standing.job.number)
     completed(arguments, record.options)
     rows = reader.doubts(record.number)
     labels = {part.selling_partner: part.label for part in record.runs}
@@ -64,6 +69,12 @@ def run(arguments: argparse.Namespace) -> int:
     if not rows:
         return 0
     return anyio.run(_settle, arguments, record, rows)
+
+
+async def _take_back(path: Path) -> None:
+    """Put in doubt what a process had under way that was killed; to open the journal does so."""
+    async with SqliteJournal(path):
+        pass
 
 
 def _words(row: Row, label: str) -> str:

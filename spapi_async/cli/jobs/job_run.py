@@ -89,6 +89,7 @@ def _loading(
 ) -> Callable[[Job], Awaitable[None]]:
     async def load(job: Job) -> None:
         await job.add(counted(source, read), retry_refused=arguments.retry_refused, on_rejected=telling.rejected)
+        telling.save()
         await job.loaded()
 
     return load

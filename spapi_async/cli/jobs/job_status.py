@@ -130,7 +130,7 @@ def content_of(
     columns, lines = _table(parts, most_parts, has_kinds, is_wide) if len(parts) > 1 else ((), ())
     return Content(
         title=" · ".join(_title(overview)),
-        counts="   ".join(f"{glyph} {words}" for glyph, words in zip(_BAR, _counts(whole), strict=True)),
+        counts="   ".join(f"{glyph} {words}" for glyph, words in zip(_BAR, _counts(overview), strict=True)),
         notes=[note for note in (_pace(overview), _rejected(overview.job.rejected)) if note],
         columns=columns,
         parts=lines,
@@ -151,8 +151,10 @@ def _title(overview: Overview) -> Sequence[str]:
     ]
 
 
-def _counts(whole: Figures) -> Sequence[str]:
-    in_hand = f" ({whole.in_hand:,} in hand)" if whole.in_hand else ""
+def _counts(overview: Overview) -> Sequence[str]:
+    whole = overview.whole
+    whose = "in hand" if overview.job.is_open else "in hand of a process that is gone"
+    in_hand = f" ({whole.in_hand:,} {whose})" if whole.in_hand else ""
     return [
         f"{whole.sent:,} sent",
         f"{whole.refused:,} refused",
@@ -168,6 +170,8 @@ def _pace(overview: Overview) -> str:
             return ""
         case Standing.READING:
             return f"{whole.total:,} rows read so far"
+        case Standing.WAITING if overview.job.source and overview.job.loaded is None:
+            return "no process works on it, and its source was not read to the end: run the command again that began it"
         case Standing.WAITING:
             return "no process works on it; `spapi-async jobs resume` sends what waits"
     pace = f"{amount(whole.pace)} a second"
@@ -251,8 +255,10 @@ def _screen(overview: Overview, width: int, height: int | None) -> Group:
     most_parts, most_reasons = _MOST_PARTS, _MOST_REASONS
     if height is not None:
         room = max(4, height - 7)  # what stands above the tables, and the blank lines between
-        # A third for the reasons, and what they leave for the parts; each has a line of headings.
-        most_reasons = min(_MOST_REASONS, len(overview.whole.reasons), max(2, room // 3 - 1))
+        # A third for the reasons, and what they leave for the parts; each has a line of headings. For one part there is
+        # no table, so the reasons have it all.
+        third = room // 3 if len(overview.parts) > 1 else room
+        most_reasons = min(_MOST_REASONS, len(overview.whole.reasons), max(2, third - 1))
         most_parts = max(2, min(_MOST_PARTS, room - most_reasons - 3))
     content = content_of(overview, most_parts=most_parts, is_wide=width >= _WIDE, most_reasons=most_reasons)
     parts: list[Any] = [  # what rich draws, which has no type of its own
@@ -394,7 +400,7 @@ class Watch:
             whole = self.seen.whole
             when = datetime.fromtimestamp(self.seen.now).astimezone()
             words = f"{when:%Y-%m-%d %H:%M:%S} job {self.seen.job.number}, {self.seen.standing}"
-            line = f"{words}: {whole.settled:,} of {whole.total:,} rows: {', '.join(_counts(whole))}"
+            line = f"{words}: {whole.settled:,} of {whole.total:,} rows: {', '.join(_counts(self.seen))}"
             if self.seen.job.ended is None:
                 left = "–" if whole.left is None else duration(whole.left)
                 line += f"; {amount(whole.pace)}/s, {left} left"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from ...jobs.outcome import Outcome, Rejection
 from ...jobs.refused import RefusedRows
@@ -47,6 +48,8 @@ class Telling:
         self._not_before = not_before
         self._is_dry = is_dry
         self._listed = 0
+        self._elsewhere = ""
+        """What tells of refused rows that the file lacks."""
 
     def rejected(self, rejection: Rejection) -> None:
         """List a row that is not sent."""
@@ -92,6 +95,10 @@ class Telling:
             self._say(f"{self._name}, {lines} in {duration(seconds)}: {', '.join(parts)}.")
         else:
             self._say(f"{self._name}: no rows were read, so nothing was sent.")
+        if (missing := tally.refused + tally.invalid + tally.duplicates - self._refused.count) > 0:
+            self._elsewhere = (
+                f"; {missing} more, refused in an earlier run or by another process: `spapi-async jobs report {job}`"
+            )
         if in_doubt:
             self._say(
                 "In doubt: the buyer may have got these messages, so they are not sent again. Look for them in Seller "
@@ -104,6 +111,11 @@ class Telling:
         if len(in_doubt) > _MOST_LISTED:
             self._say(f"  and {len(in_doubt) - _MOST_LISTED} more")
 
+    def save(self) -> None:
+        """Write what the source had to refuse, lest a kill takes it; that it cannot be written is told in the end."""
+        with suppress(OSError):
+            self._refused.write()
+
     def write(self) -> None:
         """Write the file of refused rows; that it cannot be written is told, since the job is done by then."""
         try:
@@ -112,7 +124,7 @@ class Telling:
             print(f"spapi-async: {self._refused.path} cannot be written: {error.strerror or error}", file=sys.stderr)
             return
         if self._refused.count:
-            self._say(f"Lines to mend, with reason and cure: {self._refused.path}")
+            self._say(f"Lines to mend, with reason and cure: {self._refused.path}{self._elsewhere}")
 
     def close(self) -> None:
         """Drop what was collected."""

@@ -11,7 +11,7 @@ from typing import TypeVar
 from ...errors import ConfigError, JobError
 from ..ledger import JobRecord, Ledger
 from ..row import Row
-from ..sqlite import open_read_only
+from ..sqlite import itself, open_read_only
 from ..windows import Windows
 from .overview import RECENT, STEP, Overview, name_of, overview
 from .pace import Pace, pace_of, width_for
@@ -29,7 +29,7 @@ class Reader:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path = itself(path)
 
     def jobs(self, now: float) -> Sequence[Overview]:
         """Return all jobs, in the order of their beginnings: the counts of their rows, without pace and reasons.

@@ -11,6 +11,7 @@ import pytest
 from spapi_async.errors import ConfigError, JobError
 from spapi_async.jobs import ledger
 from spapi_async.jobs.journal import Identity
+from spapi_async.jobs.report.overview import Standing
 from spapi_async.jobs.report.reading import Reader
 from spapi_async.jobs.row import Move, Row
 from spapi_async.jobs.sqlite import SqliteJournal
@@ -91,6 +92,20 @@ async def test_a_job_that_runs_is_read_again_and_again(path: Path) -> None:
         assert (found.whole.refused, found.whole.in_hand, found.whole.waiting) == (1, 1, 1)
         assert [reason.words for reason in found.whole.reasons] == ["no"]
         assert reader.overview(None, 0.0, has_reasons=False).whole.reasons == []
+
+
+@pytest.mark.asyncio
+async def test_a_job_whose_process_was_killed_does_not_run(path: Path) -> None:
+    """That is known at once, by the lock that its process held, though nothing in the journal says so."""
+    async with SqliteJournal(path) as journal:
+        run = await journal.start(WHO, KIND)
+        await journal.add(run, rows(2))
+        await journal.claim(run, 1)
+        assert Reader(path).overview(None, 0.0).job.is_open
+        journal._lock.release()
+        found = Reader(path).overview(None, 0.0)
+        assert found.standing == Standing.WAITING
+        assert (found.whole.in_hand, found.whole.waiting) == (1, 1)
 
 
 @pytest.mark.asyncio
