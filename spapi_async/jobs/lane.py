@@ -554,7 +554,8 @@ class Lane:
         # A ValueError is an answer that cannot be read: nothing was under way, which `reason_of` would say of it.
         is_ours = isinstance(error, SpapiError)
         reason = reason_of(error, private) if is_ours else without_private(str(error), private)[:500]
-        active.row = await self._journal.move(active.row, Move.RELEASE, reason=reason)
+        request_id = error.request_id if isinstance(error, CallError) else None
+        active.row = await self._journal.move(active.row, Move.RELEASE, reason=reason, request_id=request_id)
         self._answered()
         self.tally.unsent += 1
         self.unanswered = self.unanswered or (active.row.number, error)

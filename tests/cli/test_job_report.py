@@ -49,6 +49,15 @@ def test_other_names_and_an_earlier_job(jobs: Jobs, capsys: pytest.CaptureFixtur
     assert not Path("jobs-job-1.csv").exists()
 
 
+def test_a_file_that_cannot_be_written(jobs: Jobs, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is told by the name that was asked for, in one line, and nothing else is left."""
+    jobs.add("ACME")
+    Path("taken.csv").mkdir()
+    assert main(["jobs", "report", "jobs.db", "--csv", "taken.csv"]) == 2
+    assert capsys.readouterr().err == "spapi-async: taken.csv cannot be written: Is a directory\n"
+    assert sorted(path.name for path in Path().iterdir()) == ["jobs.db", "jobs.db.lock", "taken.csv"]
+
+
 @pytest.mark.parametrize("names", [["--csv", "jobs.db"], ["--html", "jobs.db"], ["--csv", "a", "--html", "a"]])
 def test_the_journal_is_not_replaced(jobs: Jobs, names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Neither file may be the journal, nor the other one."""

@@ -53,7 +53,10 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
 
 def status(code: int, message: str = "") -> StatusError:
     return StatusError.of(code)(
-        operation="messaging_v1.create_confirm_order_details", status=code, errors=[Problem("X", message, "")]
+        operation="messaging_v1.create_confirm_order_details",
+        status=code,
+        request_id=f"id-{code}",
+        errors=[Problem("X", message, "")],
     )
 
 
@@ -232,7 +235,7 @@ async def test_one_unlucky_row_does_not_stop_the_job(journal: MemoryJournal, unl
     assert await numbers(journal, run, State.READY) == [unlucky]
     assert (lane.tally.sent, lane.tally.unsent, lane.stopped) == (8, 1, None)
     [left] = await journal.rows(run, State.READY)
-    assert left.reason == "Amazon answered 500: X"
+    assert (left.reason, left.request_id) == ("Amazon answered 500: X", "id-500")
 
 
 async def test_fewer_rows_in_hand_from_now_on(journal: MemoryJournal) -> None:

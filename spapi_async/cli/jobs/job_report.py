@@ -39,9 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the report and return 0.
 
     Raises:
-        ConfigError: There is no such journal or job, or a file would replace the journal.
+        ConfigError: There is no such journal or job, a file would replace the journal, or it cannot be written.
         JobError: The journal cannot be read.
-        OSError: A file cannot be written.
     """
     journal: Path = arguments.journal
     overview, pace = Reader(journal).overview_and_pace(arguments.job, time.time())
@@ -81,8 +80,10 @@ def _replaced(path: Path) -> Iterator[TextIO]:
         with partial.open("w", encoding="utf-8", newline="") as file:
             yield file
         os.replace(partial, path)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, OSError):  # which would name the partial one
+            raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
         raise
 
 

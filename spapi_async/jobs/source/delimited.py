@@ -149,5 +149,5 @@ class _Records:
         # What is too much stays in the last column, so that the file of refused rows has all that came in.
         kept = [*values[:last], self._delimiter.join(values[last:])] if has_more else values
         cure = f"put a text that holds “{self._delimiter}” in double quotes" if has_more else "add the others"
-        reason = f"has {len(values)} fields instead of {len(names)}"
+        reason = f"has {len(values)} field{'s' * (len(values) != 1)} instead of {len(names)}"
         return self._columns.refused(number, dict(zip(names, kept, strict=False)), [Mistake("", reason, cure)])
