@@ -55,7 +55,7 @@ def status(code: int, message: str = "") -> StatusError:
     return StatusError.of(code)(
         operation="messaging_v1.create_confirm_order_details",
         status=code,
-        request_id=f"id-{code}",
+        headers={"x-amzn-requestid": f"id-{code}"},
         errors=[Problem("X", message, "")],
     )
 
