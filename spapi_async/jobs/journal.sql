@@ -301,8 +301,10 @@ AND state = 'READY' AND tried_by = :owner;
 SELECT min(not_before) FROM row WHERE job = ? AND selling_partner = ? AND kind = ? AND state = 'READY'
 AND not_before > ?;
 
--- name: marketplace_of_next
-SELECT json_extract(body, '$.marketplace_id') FROM row INDEXED BY row_ready WHERE job = ? AND state = 'READY' LIMIT 1;
+-- name: marketplaces_of_next
+SELECT DISTINCT json_extract(body, '$.marketplace_id') AS marketplace_id FROM (
+    SELECT body FROM row INDEXED BY row_ready WHERE job = ? AND state = 'READY' LIMIT 200)
+WHERE marketplace_id IS NOT NULL;
 
 -- name: rows_in_state
 SELECT * FROM row WHERE job = ? AND selling_partner = ? AND kind = ? AND state = ? ORDER BY number;

@@ -792,10 +792,9 @@ class Ledger:
             chunk = orjson.dumps(ids[start : start + _CHUNK].tolist()).decode()
             yield from [self._row(record) for record in self._all("rows_of_ids", (chunk,))]
 
-    def marketplace_of_next(self, job: int) -> str:
-        """Return the marketplace of a row of the job that waits; "" if there is none."""
-        record = self._do("marketplace_of_next", (job,)).fetchone()
-        return record[0] or "" if record is not None else ""
+    def marketplaces_of_next(self, job: int) -> Sequence[str]:
+        """Return the marketplaces of the rows of the job that wait; of the first of them, if they are many."""
+        return [record["marketplace_id"] for record in self._all("marketplaces_of_next", (job,))]
 
     def refused(self, job: int, limit: int) -> Sequence[Row]:
         """Return the first refused rows of a job, in the order of their lines."""

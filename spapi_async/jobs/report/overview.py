@@ -164,7 +164,7 @@ def overview(
     reasons: Iterable[ReasonCount],
     now: float,
     windows: Windows | None = None,
-    marketplace_id: str = "",
+    marketplaces: Sequence[str] = ("",),
 ) -> Overview:
     """Put together what a journal says of a job.
 
@@ -176,7 +176,7 @@ def overview(
         reasons: Why rows were refused or are in doubt.
         now: The moment of all that, in seconds since 1970.
         windows: When its rows may go out. None: at any time.
-        marketplace_id: Of the rows, for windows that go by their marketplace's clock.
+        marketplaces: Of the rows, for windows that go by their clocks: the last to be through counts.
     """
     moment = datetime.fromtimestamp(now, UTC)
 
@@ -185,9 +185,10 @@ def overview(
         if windows is None:
             return rows / rate
         try:
-            return (windows.ends(moment, rows, rate, 0.0, marketplace_id) - moment).total_seconds()
+            ends = max(windows.ends(moment, rows, rate, 0.0, marketplace_id) for marketplace_id in marketplaces)
         except OverflowError:
             return _CENTURY.total_seconds()
+        return (ends - moment).total_seconds()
 
     names = {(run.selling_partner, run.kind): name_of(run) for run in job.runs}
     states: dict[tuple[str, str], Counter[State]] = {who: Counter() for who in names}

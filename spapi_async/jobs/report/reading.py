@@ -168,7 +168,7 @@ def names_of(job: JobRecord) -> Mapping[str, str]:
 def _overview(ledger: Ledger, number: int | None, now: float, has_reasons: bool) -> Overview:
     job = pick(ledger.jobs(), number)
     windows = _windows_of(job)
-    marketplace_id = ledger.marketplace_of_next(job.number) if windows else ""
+    marketplaces = ledger.marketplaces_of_next(job.number) if windows else ()
     return overview(
         job,
         ledger.counts(job.number),
@@ -176,8 +176,8 @@ def _overview(ledger: Ledger, number: int | None, now: float, has_reasons: bool)
         ledger.plans(job.number),
         ledger.reasons(job.number) if has_reasons else (),
         now,
-        windows if marketplace_id else None,
-        marketplace_id,
+        windows if marketplaces else None,
+        marketplaces,
     )
 
 

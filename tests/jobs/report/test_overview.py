@@ -71,16 +71,16 @@ def test_without_a_plan_nobody_knows_how_long_it_takes() -> None:
     [
         ("2026-11-21T12:00", None, "2026-11-21T12:10"),
         ("2026-11-21T18:55", None, "2026-11-22T08:05:01"),  # the 300th would go at 20:00 sharp, which is 19:00 in UTC
-        ("2026-11-21T22:00", None, "2026-11-22T08:10"),
-        ("2026-11-21T12:00", 250, "2026-11-23T08:01:40"),  # 250 on each of two days, and 100
+        ("2026-11-21T22:00", None, "2026-11-22T09:10"),  # in London it opens later
+        ("2026-11-21T12:00", 250, "2026-11-23T09:01:40"),  # 250 on each of two days, and 100
     ],
 )
 def test_the_time_left_knows_the_windows(now: str, most: int | None, ends: str) -> None:
-    """What cannot go out before its window closes waits for the next one, by the clock of the rows' marketplace."""
+    """What cannot go out before its window closes waits for the next one, by the slowest of the rows' marketplaces."""
     moment = datetime.fromisoformat(now).replace(tzinfo=UTC).timestamp()
     windows = Windows.parse("09:00-20:00", "marketplace", most)
     counts, plans = [count(0, State.READY, 600)], [plan(0, 1.0)]
-    found = overview(record("A"), counts, [], plans, [], moment, windows, "A1PA6795UKMFR9")
+    found = overview(record("A"), counts, [], plans, [], moment, windows, ["A1F83G8C2ARO7P", "A1PA6795UKMFR9"])
     assert found.whole.left == datetime.fromisoformat(ends).replace(tzinfo=UTC).timestamp() - moment
 
 
