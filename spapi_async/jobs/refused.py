@@ -125,4 +125,5 @@ class RefusedRows:
 
     @property
     def _partial(self) -> Path:
-        return self.path.with_name(f".{self.path.name}.partial")
+        # Two processes at one job write the same file.
+        return self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,28 @@ def test_an_old_file_does_not_outlive_its_rows(path: Path) -> None:
     rows.write()
     rows.close()
     assert not list(path.parent.iterdir())
+
+
+def test_two_processes_may_write_it_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has the whole file in its own hand until it stands there; the last one stays."""
+    first, second = RefusedRows(path, COLUMNS), RefusedRows(path, COLUMNS)
+    first.add(2, {"order_id": "902-1"}, "why", "how")
+    second.add(3, {"order_id": "902-2"}, "why", "how")
+    replace = os.replace
+
+    def meanwhile(source: Path, target: Path) -> None:
+        monkeypatch.setattr(os, "replace", replace)
+        monkeypatch.setattr(os, "getpid", lambda: 0)
+        second.check()
+        second.write()
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", meanwhile)
+    first.write()
+    assert "902-1" in path.read_text(encoding="utf-8")
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    first.close()
+    second.close()
 
 
 def test_a_folder_that_cannot_be_written_shows_before_anything_is_sent(tmp_path: Path) -> None:

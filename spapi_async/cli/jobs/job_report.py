@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
 @contextmanager
 def _replaced(path: Path) -> Iterator[TextIO]:
     """Open a file that takes the place of another one when it is whole."""
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("w", encoding="utf-8", newline="") as file:
             yield file
