@@ -52,12 +52,19 @@ class Kill:
         after: The moment at which the process was seen to be dead.
         sending: The rows that were SENDING in the dead process's hand: order id -> attempts.
         phase: What the process did.
+        claimed: Those that were CLAIMED in its hand.
+        is_shared: Whether another process had the journal open. Then one commit of the dead may have been on the disk
+            and in nobody's view: SQLite's index of the log, which the living share, is written after the log. It comes
+            into view if nobody writes before the log is read anew; else it is overwritten. Nobody acts on it before,
+            since whoever acts writes first.
     """
 
     before: float
     after: float
     sending: Mapping[str, int]
     phase: str
+    claimed: Mapping[str, int] = attrs.field(factory=dict)
+    is_shared: bool = False
 
 
 @attrs.frozen
@@ -156,6 +163,10 @@ class _Case:
         self._calls = calls
         self._delivered = delivered
         self._held = [(kill, kill.sending[order_id]) for kill in kills if order_id in kill.sending]
+        self._begun = [
+            (kill, kill.claimed[order_id] + 1) for kill in kills if kill.is_shared and order_id in kill.claimed
+        ]
+        """Where BEGIN may have been in the last commit, which nobody saw."""
         self.delay = 0.0
 
     def broken(self) -> list[tuple[str, str]]:
@@ -168,7 +179,8 @@ class _Case:
         if len(self._calls) > line.attempts:
             broken.append(("no intent", f"{len(self._calls)} requests arrived, {line.attempts} were written down"))
         is_ambiguous = any(call["fault"] in AMBIGUOUS for call in self._calls)
-        if (self._held or is_ambiguous) and line.state != "IN_DOUBT":
+        is_unknown = any(not self._may_be_written(kill) for kill, _ in self._held)
+        if (is_unknown or is_ambiguous) and line.state != "IN_DOUBT":
             broken.append(("doubt not seen", f"nobody knows whether it was sent, and it is {line.state}"))
         last = self._calls[-1] if self._calls else None
         match line.state:
@@ -213,7 +225,8 @@ class _Case:
         last = self._calls[-1] if self._calls else None
         if self._line.reason != ABANDONED:
             return f"fault: {last['fault']}" if last is not None and last["fault"] in AMBIGUOUS else None
-        kill = next((kill for kill, attempts in self._held if attempts == self._line.attempts), None)
+        held = [*self._held, *self._begun]
+        kill = next((kill for kill, attempts in held if attempts == self._line.attempts), None)
         if kill is None:
             return None
         has_all = len(self._calls) == self._line.attempts
@@ -223,6 +236,11 @@ class _Case:
             return "kill: on the wire" if last["arrived"] <= kill.after + SOON else None
         self.delay = kill.before - last["ended"]
         return "kill: answered, not written down yet" if self.delay <= SOON else None
+
+    def _may_be_written(self, kill: Kill) -> bool:
+        """Whether the answer may be in the last commit, which nobody saw."""
+        calls = [call for call in self._calls if call["arrived"] <= kill.after]
+        return kill.is_shared and bool(calls) and calls[-1]["ended"] <= kill.after
 
 
 def _is_undone(call: Mapping[str, Any]) -> bool:

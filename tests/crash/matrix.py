@@ -312,6 +312,7 @@ class Drive:
         # One that still runs may be about to begin another job, whose source is read then.
         self._may_resume = left.is_loaded and not self._running
         held = [record for record in left.rows if record["pid"] == victim.pid]
+        claimed = {record["order_id"]: record["attempts"] for record in held if record["state"] == "CLAIMED"}
         sending = {record["order_id"]: record["attempts"] for record in held if record["state"] == "SENDING"}
         known = {order_id for kill in self._kills for order_id in kill.sending}
         # With two processes, the other one may have been faster than our look.
@@ -329,7 +330,16 @@ class Drive:
             phase = "sending"
         else:
             phase = "reading" if victim.pid in left.owners else "starting"
-        self._kills.append(Kill(before=before, after=after, sending=sending, phase=phase))
+        self._kills.append(
+            Kill(
+                before=before,
+                after=after,
+                sending=sending,
+                phase=phase,
+                claimed=claimed,
+                is_shared=bool(self._running),
+            )
+        )
 
     def _finish(self) -> None:
         """Start the job again until it says that it is done."""

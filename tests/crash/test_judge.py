@@ -49,11 +49,14 @@ def found(
     killed: int | None = None,
     fate: str = "SENT",
     seller: str = "SELLER1",
+    is_shared: bool = False,
+    is_claimed: bool = False,
 ) -> tuple[set[str], list[str]]:
     """Judge one row; `killed` is the attempt in which it was SENDING at a kill. Return broken rules and causes."""
     attempts = len(calls) if attempts is None else attempts
     line = judge.Line(state=state, attempts=attempts, reason=judge.ABANDONED if reason is None else reason)
-    kills = [judge.Kill(before=KILLED, after=KILLED + 0.01, sending={ORDER: killed}, phase="sending")]
+    in_hand = {"claimed": {ORDER: killed}, "sending": {}} if is_claimed else {"sending": {ORDER: killed}}
+    kills = [judge.Kill(before=KILLED, after=KILLED + 0.01, phase="sending", is_shared=is_shared, **in_hand)]
     outcome = judge.judge(
         {ORDER: judge.Fate(fate)},
         {ORDER: "SELLER1"},
@@ -90,6 +93,18 @@ def test_doubts_with_a_cause(judge: ModuleType) -> None:
     for fault, delivered in [("drop-before", 0), ("reset-after", 1), ("error-before", 0), ("error-after", 1)]:
         told = found(judge, "IN_DOUBT", call(1, 2, 0, fault), delivered=delivered, reason="a lost answer")
         assert told == (set(), [f"fault: {fault}"])
+
+
+def test_a_commit_that_nobody_saw(judge: ModuleType) -> None:
+    """Beside a process that lives, the last commit of the dead may come into view later: an outcome, or a BEGIN."""
+    answered, beside = call(99.8, 99.9), {"killed": 1, "is_shared": True}
+    assert found(judge, "SENT", answered, delivered=1, **beside) == (set(), [])
+    assert found(judge, "SENT", call(99.8, 99.9, 429), call(101, 102), delivered=1, **beside) == (set(), [])
+    assert found(judge, "SENT", answered, delivered=1, killed=1)[0] == {"doubt not seen"}
+    assert found(judge, "SENT", call(99.9, 100.1), delivered=1, **beside)[0] == {"doubt not seen"}
+    begun = {"attempts": 1, "killed": 0, "is_claimed": True}
+    assert found(judge, "IN_DOUBT", is_shared=True, **begun) == (set(), ["kill: not on the wire yet"])
+    assert found(judge, "IN_DOUBT", **begun)[0] == {"doubt without cause"}
 
 
 @pytest.mark.parametrize(
