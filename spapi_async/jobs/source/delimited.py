@@ -21,6 +21,8 @@ _BLANK = ' ",;\t\r\n'
 """What a line of a spreadsheet without any content is made of."""
 _SEP = re.compile(r'"?sep=(.+?)"?[\r\n]*', re.IGNORECASE)
 _MARKETPLACE = re.compile("|".join(member.value for member in Marketplace))
+_STRANGE = re.compile("[^ -~]")
+"""What no id has; where a byte of the file is damaged, it may stand in one."""
 _LONGEST_RECORD = 50_000
 """Characters after which a quoted field that runs on over more lines is taken for one whose quote is never closed."""
 
@@ -130,7 +132,7 @@ class _Records:
         Two stray quotes some lines apart make one legal field of all that stands between; sent, it would show one
         buyer the orders of others.
         """
-        return any(_MARKETPLACE.search(line) for line in self._record[1:])
+        return any(_MARKETPLACE.search(_STRANGE.sub("", line)) for line in self._record[1:])
 
     def _entry(self, number: int, values: list[str]) -> Entry:
         names, count = self._names, len(self._names)

@@ -120,11 +120,14 @@ def test_a_quote_that_is_never_closed_swallows_nothing(path: Path, tail: str) ->
     assert [e.number for e in entries[1:]][:4] == [3, 4, 5, 6]
 
 
-def test_two_stray_quotes_make_no_text_of_the_rows_between(path: Path) -> None:
+@pytest.mark.parametrize("damaged", [DE, f"{DE[:4]}ÿ{DE[4:]}", f"{DE[:4]}\0{DE[4:]}"])
+def test_two_stray_quotes_make_no_text_of_the_rows_between(path: Path, damaged: str) -> None:
     """Rows between two stray quotes are a legal field, but no buyer gets to read them: each is read by itself."""
     entries = read(path, HEAD + f'902-1,{DE},"open\n902-2,{DE},good\n902-3,{DE},"\n902-4,{DE},good\n')
     assert [entry.number for entry in entries] == [2, 3, 4, 5]
     assert [entry.row.order_id for entry in entries if entry.row] == ["902-2", "902-4"]
+    entries = read(path, HEAD + f'902-1,{DE},"open\n902-2,{damaged},"\n902-3,{DE},good\n')
+    assert [entry.row.order_id for entry in entries if entry.row] == ["902-3"]
 
 
 def test_a_quote_that_is_never_closed_costs_no_memory(path: Path) -> None:
