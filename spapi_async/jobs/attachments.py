@@ -32,7 +32,7 @@ __all__ = ["AttachmentError", "AttachmentFiles", "InMemory", "Uploader"]
 _MD5 = "attachments_md5"
 """Where a row's body has the sums of its files, in their order: what was looked at is what will be sent, and a row
 whose file was mended since counts as changed."""
-AT_ONCE = 16
+_AT_ONCE = 16
 """Files in the memory at a time, each below 10 MB."""
 _MOST_KEPT = 4000
 """Uploads that are remembered for all selling partners of a job, each with some 1,300 bytes; those of rows in hand."""
@@ -125,7 +125,7 @@ class InMemory:
     """What the uploaders of a job share, so that its memory does not grow with its selling partners."""
 
     def __init__(self) -> None:
-        self.files = anyio.CapacityLimiter(AT_ONCE)
+        self.files = anyio.CapacityLimiter(_AT_ONCE)
         self.uploads: OrderedDict[tuple[Uploader, str, str, str], _Upload] = OrderedDict()
 
 

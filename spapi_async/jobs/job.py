@@ -620,7 +620,7 @@ class Job:
         stopped: dict[str, Exception] = {
             seller: lane.stopped
             for (seller, _), lane in self._lanes.items()
-            if lane.stopped is not None and lane.tally.waiting + lane.tally.unsent
+            if lane.stopped is not None and lane.tally.left
         }
         return stopped | {seller: ConfigError(self._unable[seller]) for seller in self._left}
 
@@ -713,8 +713,7 @@ class Job:
         if self._fault is not None:
             raise self._fault
         if stopped := self.stopped:
-            tally = self.tally
-            raise JobStoppedError(stopped, waiting=tally.waiting + tally.unsent, dry_run=self._dry is not None)
+            raise JobStoppedError(stopped, waiting=self.tally.left, dry_run=self._dry is not None)
 
     def _launch(self, lane: Lane) -> None:
         if lane in self._active or self._is_draining:

@@ -327,7 +327,7 @@ class Lane:
         if self.arriving or self._is_woken:  # new rows may be in one of the two only; it counts again after them
             return
         left = sum(count for state, count in counts.items() if not state.is_settled)
-        elsewhere = tally.waiting + tally.unsent - left
+        elsewhere = tally.left - left
         tally.waiting -= elsewhere
         refused = max(counts.get(State.REFUSED, 0) - tally.refused, 0)
         in_doubt = max(counts.get(State.IN_DOUBT, 0) - tally.in_doubt, 0)

@@ -16,6 +16,7 @@ import orjson
 
 from ..errors import JobError
 from .source import REPORT_COLUMNS
+from .whole_file import partial_of, replaced
 
 __all__ = ["RefusedRows", "refused_path"]
 
@@ -57,8 +58,9 @@ class RefusedRows:
         try:
             if self.path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            self._partial.touch()
-            self._partial.unlink()
+            partial = partial_of(self.path)
+            partial.touch()
+            partial.unlink()
         except OSError as error:
             raise JobError(
                 f"{self.path}, the file for refused rows, cannot be written: {error.strerror or error}; "
@@ -104,15 +106,10 @@ class RefusedRows:
         if not self.count:
             self.path.unlink(missing_ok=True)
             return
-        try:
-            with self._partial.open("w", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow([*self._columns, *REPORT_COLUMNS])
-                writer.writerows(self._records())
-            os.replace(self._partial, self.path)
-        except BaseException:
-            self._partial.unlink(missing_ok=True)  # it holds buyers' texts
-            raise
+        with replaced(self.path) as file:
+            writer = csv.writer(file)
+            writer.writerow([*self._columns, *REPORT_COLUMNS])
+            writer.writerows(self._records())
 
     def close(self) -> None:
         """Drop what was collected."""
@@ -122,8 +119,3 @@ class RefusedRows:
         for line, fields, reason, cure in self._waiting.execute("SELECT * FROM refused ORDER BY line, rowid"):
             values = orjson.loads(fields)
             yield [*(values.get(column, "") for column in self._columns), line, reason, cure]
-
-    @property
-    def _partial(self) -> Path:
-        # Two processes at one job write the same file.
-        return self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")

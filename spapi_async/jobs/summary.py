@@ -72,6 +72,11 @@ class Tally:
         return cls(*map(sum, columns))
 
     @property
+    def left(self) -> int:
+        """Rows that have no outcome: for a later run, when this one is over."""
+        return self.waiting + self.unsent
+
+    @property
     def total(self) -> int:
         """All lines of the source."""
         return (

@@ -18,11 +18,11 @@ import attrs
 from ..errors import ConfigError
 from ..marketplaces import Marketplace, Region
 
-__all__ = ["Windows"]
+__all__ = ["HORIZON", "Windows"]
 
 _FORM = re.compile(r"\s*([0-9]{1,2})(?::([0-9]{2}))?\s*[-–]\s*([0-9]{1,2})(?::([0-9]{2}))?\s*")
 _DAY = timedelta(days=1)
-_HORIZON = 36_525 * _DAY
+HORIZON = 36_525 * _DAY
 """A century: how far `Windows.ends` looks."""
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -161,7 +161,7 @@ class Windows:
         begin = now = now.astimezone(UTC)
         full_at = 0.0  # when the bucket is full again, in seconds from the beginning
         today, midnight = count, now if self.max_per_day else _NEVER
-        while now - begin <= _HORIZON:
+        while now - begin <= HORIZON:
             now = self.opens(now, marketplace_id) or now
             if self.max_per_day and now >= midnight:
                 today, (_, midnight) = self.max_per_day, self.day(now)
@@ -173,7 +173,7 @@ class Windows:
             here = max(0, min(count, today, math.ceil(min(room, count + 1)) - 1))
             if here == count:
                 now = begin + timedelta(seconds=max(start, full_at + (count - burst) / rate))
-                if now - begin <= _HORIZON:
+                if now - begin <= HORIZON:
                     return now
                 break
             count -= here

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from ...jobs.report.page import MOST_DOUBTS, MOST_REFUSED, page_of
 from ...jobs.report.reading import Reader, names_of
 from ...jobs.report.table import write_rows
 from ...jobs.row import Row, State
+from ...jobs.whole_file import replaced
 from ..options import add_job
 
 __all__ = ["Progress", "add_arguments", "run"]
@@ -62,10 +62,10 @@ def run(arguments: argparse.Namespace) -> int:
         elif row.state is State.IN_DOUBT and len(doubts) < MOST_DOUBTS:
             doubts.append(row)
 
-    with _replaced(table) as file, Reader(journal).rows(job.number) as rows:
+    with _written(table) as file, Reader(journal).rows(job.number) as rows:
         write_rows(file, rows, names, count)
         progress.close()
-    with _replaced(html) as file:
+    with _written(html) as file:
         file.write(page_of(overview, pace, refused, doubts, names, table.name))
     print(f"{table}: {progress.done:,} row{'s' * (progress.done != 1)}")
     print(f"{html}: {html.stat().st_size:,} bytes")
@@ -73,18 +73,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _replaced(path: Path) -> Iterator[TextIO]:
-    """Open a file that takes the place of another one when it is whole."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+def _written(path: Path) -> Iterator[TextIO]:
     try:
-        with partial.open("w", encoding="utf-8", newline="") as file:
+        with replaced(path) as file:
             yield file
-        os.replace(partial, path)
-    except BaseException as error:
-        partial.unlink(missing_ok=True)
-        if isinstance(error, OSError):  # which would name the partial one
-            raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
-        raise
+    except OSError as error:  # which would name the partial one
+        raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 class Progress:

@@ -318,17 +318,16 @@ class Program:
 
     def _status(self, job: Job) -> int:
         tally = job.tally
-        waiting = tally.waiting + tally.unsent
         if self._is_interrupted:
             print(f"spapi-async: interrupted; to go on: {self._again}", file=sys.stderr)
             return INTERRUPTED
         if self._stopped:
             print(f"spapi-async: stopped: {self._stopped}; when that is mended: {self._again}", file=sys.stderr)
             return NOT_DONE
-        if waiting:
+        if tally.left:
             number, error = job.unanswered or (0, None)
             why = f", as line {number}: {error}" if error else ""
-            what = f"not every row got an answer{why}; {waiting} still waiting"
+            what = f"not every row got an answer{why}; {tally.left} still waiting"
             print(f"spapi-async: {what}: {self._again}", file=sys.stderr)
             return NOT_DONE
         if tally.in_doubt:

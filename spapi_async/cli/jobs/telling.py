@@ -88,7 +88,7 @@ class Telling:
         ]
         if tally.elsewhere:
             parts.append(f"{tally.elsewhere} sent by another process")
-        if waiting := tally.waiting + tally.unsent:
+        if waiting := tally.left:
             parts.append(f"{waiting} still waiting")
         lines = "1 line" if tally.total == 1 else f"{tally.total} lines"
         if tally.total:

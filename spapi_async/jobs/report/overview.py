@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import PurePath
 
@@ -13,7 +13,7 @@ import attrs
 
 from ..ledger import Count, JobRecord, Outcomes, PlanNote, ReasonCount, Run
 from ..row import State
-from ..windows import Windows
+from ..windows import HORIZON, Windows
 
 __all__ = [
     "RECENT",
@@ -38,8 +38,6 @@ _LEAST = 10.0
 """Seconds: over less, a few outcomes would make any pace."""
 
 _MOST_REASONS = 20
-
-_CENTURY = timedelta(days=36_525)
 
 
 class Standing:
@@ -187,7 +185,7 @@ def overview(
         try:
             ends = max(windows.ends(moment, rows, rate, 0.0, marketplace_id) for marketplace_id in marketplaces)
         except OverflowError:
-            return _CENTURY.total_seconds()
+            return HORIZON.total_seconds()
         return (ends - moment).total_seconds()
 
     names = {(run.selling_partner, run.kind): name_of(run) for run in job.runs}
